@@ -1,0 +1,219 @@
+"""Ports: everything the core needs from the world it runs in.
+
+Invariants: a port owns its timeout, is bounded, and raises only `PortError`. Methods that may do
+I/O are `async`; a blocking host implements them without ever suspending (see `sync.run_sync`).
+The core never imports an implementation: those live in `promptward_ports` and in the adapters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from promptward.exchange import JSON
+
+Jwk = Mapping[str, JSON]
+
+
+class Clock(Protocol):
+    """Wall clock."""
+
+    def now_s(self) -> float:
+        """Unix time in seconds."""
+        ...
+
+
+class Entropy(Protocol):
+    """Cryptographically secure random bytes."""
+
+    def token(self, size_bytes: int) -> bytes:
+        """`size_bytes` random bytes, 1..64."""
+        ...
+
+
+class KeySource(Protocol):
+    """Public keys of token issuers (a JWKS cache)."""
+
+    async def keys(self, jwks_uri: str, kid: str | None) -> Sequence[Jwk]:
+        """Candidate keys: those with this `kid`, or all when it is None; empty if unknown.
+
+        Raises:
+            PortError: the key server failed and no cached set is fresh enough.
+        """
+        ...
+
+
+class SignatureVerifier(Protocol):
+    """JWS signature verification."""
+
+    async def verify(self, alg: str, key: Jwk, signing_input: bytes, signature: bytes) -> bool:
+        """Whether `signature` is valid (RFC 7518). A key unfit for `alg` is False."""
+        ...
+
+
+WindowType = Literal["fixed", "sliding", "token_bucket", "concurrent"]
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """When a limit refills.
+
+    Attributes:
+        type: `fixed` is aligned to the calendar in `timezone`, `sliding` ends now,
+            `token_bucket` refills `limit` evenly over the duration, `concurrent` never refills:
+            only settling gives back.
+        duration_s: length in seconds, at least 1.
+        timezone: IANA name, used by `fixed`.
+    """
+
+    type: WindowType
+    duration_s: int
+    timezone: str = "UTC"
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetLine:
+    """One budget that one request draws from.
+
+    Attributes:
+        budget: id in the policy.
+        partition: canonical text of the partition values, for example `claim.sub=ann|model=m`;
+            the store hashes it before it becomes a key.
+        unit: for the record and the answer (`total_tokens`, `cost_usd`, ...).
+        limit: in the unit; cost in nano-USD.
+        amount: estimate to reserve, in the unit, 0 or more.
+        window: see Window.
+        soft: when False the line is refused over the limit; when True it is only counted.
+    """
+
+    budget: str
+    partition: str
+    unit: str
+    limit: int
+    amount: int
+    window: Window
+    soft: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ReserveRequest:
+    """All lines of one request: reserved together or not at all.
+
+    Attributes:
+        request_id: idempotency key; reserving it again returns the first outcome's states and
+            charges nothing.
+        tenant: outermost partition; a sharded store keeps all lines of it in one place.
+        lines: at least one, at most 32.
+        ttl_s: an unsettled reservation is charged as estimated (it stays spent, no longer open)
+            after this long.
+    """
+
+    request_id: str
+    tenant: str
+    lines: tuple[BudgetLine, ...]
+    ttl_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class LineState:
+    """A budget after an operation. Amounts in the line's unit.
+
+    Attributes:
+        spent: settled use in the current window.
+        reserved: open reservations.
+        reset_s: seconds until (some of) it refills, by the store's clock.
+    """
+
+    budget: str
+    partition: str
+    unit: str
+    limit: int
+    spent: int
+    reserved: int
+    reset_s: float
+
+    @property
+    def remaining(self) -> int:
+        return max(0, self.limit - self.spent - self.reserved)
+
+
+@dataclass(frozen=True, slots=True)
+class ReserveOutcome:
+    """Whether everything was reserved.
+
+    Attributes:
+        granted: all lines, or none.
+        states: one per line, in order.
+        exceeded: index into `states` of the strictest line that refused, or None.
+        retry_after_s: seconds until the refused amount could fit; None if it never can.
+    """
+
+    granted: bool
+    states: tuple[LineState, ...]
+    exceeded: int | None = None
+    retry_after_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SettleRequest:
+    """Replace estimates by real use. Idempotent: only the first settlement of an id counts.
+
+    Attributes:
+        amounts: real use per budget id, in the line's unit; may exceed the estimate and is
+            charged in full. A budget left out is released (charged 0).
+    """
+
+    request_id: str
+    tenant: str
+    amounts: Mapping[str, int] = field(default_factory=dict)
+
+
+class BudgetLedger(Protocol):
+    """Budgets with reservations; the store's own clock decides windows."""
+
+    async def reserve(self, request: ReserveRequest) -> ReserveOutcome:
+        """Reserve every line atomically, or none.
+
+        Raises:
+            PortError: the store failed or timed out.
+        """
+        ...
+
+    async def settle(self, request: SettleRequest) -> tuple[LineState, ...]:
+        """Settle a reservation; unknown or settled ids return an empty tuple.
+
+        Raises:
+            PortError: the store failed or timed out.
+        """
+        ...
+
+
+class AuditSink(Protocol):
+    """Where audit events go. Must not block for long and must not raise."""
+
+    def emit(self, event: Mapping[str, JSON]) -> None:
+        """Take one event; the sink serialises it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ClassifierSpan:
+    """A span an external classifier reported, in code points of the text it was given."""
+
+    entity: str
+    start: int
+    end: int
+    score: float
+
+
+class Classifier(Protocol):
+    """An external detector (for example Microsoft Presidio's analyzer)."""
+
+    async def classify(self, texts: Sequence[str]) -> Sequence[Sequence[ClassifierSpan]]:
+        """Spans per text, in order.
+
+        Raises:
+            PortError: the detector failed or timed out.
+        """
+        ...
