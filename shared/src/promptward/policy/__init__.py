@@ -1,1 +1,1 @@
-"""TODO"""
+"""The policy: its model, decoding, schema, lint and compilation."""
