@@ -65,11 +65,14 @@ class Window:
             only settling gives back.
         duration_s: length in seconds, at least 1.
         timezone: IANA name, used by `fixed`.
+        months: when 1 or more, a `fixed` window is this many calendar months long (from January)
+            and `duration_s` only says roughly how long that is.
     """
 
     type: WindowType
     duration_s: int
     timezone: str = "UTC"
+    months: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +148,8 @@ class ReserveOutcome:
     Attributes:
         granted: all lines, or none.
         states: one per line, in order.
-        exceeded: index into `states` of the strictest line that refused, or None.
+        exceeded: index into `states` of the strictest line that refused, or None: the one that
+            keeps the caller waiting longest (never before any delay), the first of equals.
         retry_after_s: seconds until the refused amount could fit; None if it never can.
     """
 
@@ -186,6 +190,77 @@ class BudgetLedger(Protocol):
         Raises:
             PortError: the store failed or timed out.
         """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class UsageRow:
+    """One budget partition as an operator sees it.
+
+    Attributes:
+        bucket: the store's key of it; what `raise_limit` and `reset` take.
+        limit: with a temporary raise applied.
+        spent, reserved, reset_s: as in LineState, at the time of the call.
+    """
+
+    bucket: str
+    tenant: str
+    budget: str
+    partition: str
+    unit: str
+    window: Window
+    limit: int
+    spent: int
+    reserved: int
+    reset_s: float
+
+
+EntryState = Literal["open", "expired", "settled"]
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerEntry:
+    """What one request was charged on one budget.
+
+    Attributes:
+        amount: the estimate while `open` or `expired`, the real use once `settled`.
+    """
+
+    request_id: str
+    tenant: str
+    budget: str
+    partition: str
+    unit: str
+    amount: int
+    state: EntryState
+
+
+class LedgerAdmin(Protocol):
+    """What operators may ask of a ledger; every bundled store implements it.
+
+    Every method raises PortError when the store failed or timed out.
+    """
+
+    async def usage(
+        self, *, budget: str | None = None, containing: str = "", at_most: int = 1000
+    ) -> tuple[UsageRow, ...]:
+        """Live partitions of `budget` (all when None) whose partition text holds `containing`."""
+        ...
+
+    async def raise_limit(self, bucket: str, *, limit: int, for_s: int) -> bool:
+        """Let `bucket` use up to `limit` for `for_s` seconds; False when it is unknown."""
+        ...
+
+    async def reset(self, bucket: str) -> bool:
+        """Forget what `bucket` has spent; open reservations stay. False when it is unknown."""
+        ...
+
+    async def entries(self, *, at_most: int = 10_000) -> tuple[LedgerEntry, ...]:
+        """Charges the store still remembers, sorted by request id and budget."""
+        ...
+
+    async def close(self) -> None:
+        """Release the store's connections; the ledger must not be used afterwards."""
         ...
 
 
