@@ -1,4 +1,4 @@
-"""The engine: runs the phases of one exchange, in order; the only orchestrator.
+"""What adapters see of the engine, which runs the phases of one exchange in order.
 
     parse → authenticate → authorize → reserve budget → inspect prompt → redact request
           → [upstream] → inspect/redact response (whole or streamed) → settle budget → audit
