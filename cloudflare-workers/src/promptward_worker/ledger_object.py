@@ -1,0 +1,5 @@
+from workers import DurableObject
+
+
+class BudgetLedgerObject(DurableObject):
+    """Budgets of one tenant."""
