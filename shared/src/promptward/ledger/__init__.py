@@ -1,1 +1,32 @@
-"""TODO"""
+"""Budget arithmetic, shared unchanged by every store that can run Python.
+
+`Book` is the ledger over any `Shelf` of rows; `windows` the arithmetic of one bucket;
+`calendar_windows` the time zones. Stores live in `promptward_ports.ledgers`.
+"""
+
+from promptward.ledger.book import RETENTION_S, Book, Shelf, forget_spending, usage_row
+from promptward.ledger.bucket import Bucket, Slot, decode_state, encode_state
+from promptward.ledger.calendar_windows import UnknownTimezoneError, fixed_bounds
+from promptward.ledger.keys import bucket_key, digest, window_fields
+from promptward.ledger.reservation import Hold, Reservation, decode_holds, encode_holds
+
+__all__ = [
+    "RETENTION_S",
+    "Book",
+    "Bucket",
+    "Hold",
+    "Reservation",
+    "Shelf",
+    "Slot",
+    "UnknownTimezoneError",
+    "bucket_key",
+    "decode_holds",
+    "decode_state",
+    "digest",
+    "encode_holds",
+    "encode_state",
+    "fixed_bounds",
+    "forget_spending",
+    "usage_row",
+    "window_fields",
+]

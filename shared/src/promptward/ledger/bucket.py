@@ -1,0 +1,92 @@
+"""The state of one budget partition, and its text form.
+
+Invariants: every number is an integer; `slots` is ascending by id and short (at most
+`SLIDING_SLOTS + 1`); `0 <= open <= total` in every slot of a window that did not refill meanwhile.
+A bucket is mutable because it lives inside one store transaction: loaded, changed by `windows`,
+written back or dropped.
+
+What a slot's id means: `fixed` the window's start, `sliding` the index of a slice of time,
+`token_bucket` the moment of the last refill, `concurrent` nothing (0).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from promptward.ports import Window
+
+
+@dataclass(slots=True)
+class Slot:
+    """Use in one slice of time: all that was charged, and how much of it is still open."""
+
+    id: int
+    total: int = 0
+    open: int = 0
+
+
+@dataclass(slots=True)
+class Bucket:
+    """Use of one partition of one budget.
+
+    Attributes:
+        limit: as last asked for, in the unit.
+        raised_to: temporary limit, in force before `raised_until_us`.
+        seen_us: latest time the bucket was charged at; time never runs backwards below it.
+        end_us: end of a `fixed` window.
+        carry: `token_bucket`: the fraction of a unit already refilled, in 1/duration_us units.
+        era: counts far steps back of the clock; a reservation of another era no longer finds its
+            slot.
+    """
+
+    key: str
+    tenant: str
+    budget: str
+    partition: str
+    unit: str
+    window: Window
+    limit: int = 0
+    raised_to: int = 0
+    raised_until_us: int = 0
+    seen_us: int = 0
+    end_us: int = 0
+    carry: int = 0
+    era: int = 0
+    slots: list[Slot] = field(default_factory=list)
+
+
+def encode_state(bucket: Bucket) -> str:
+    """Everything that changes in a bucket, as integers separated by spaces."""
+    numbers = [
+        bucket.limit,
+        bucket.raised_to,
+        bucket.raised_until_us,
+        bucket.seen_us,
+        bucket.end_us,
+        bucket.carry,
+        bucket.era,
+    ]
+    for slot in bucket.slots:
+        numbers += (slot.id, slot.total, slot.open)
+    return " ".join(map(str, numbers))
+
+
+def decode_state(bucket: Bucket, text: str) -> Bucket:
+    """Fill `bucket` from `encode_state`'s text and return it.
+
+    Raises:
+        ValueError: the text was not written by `encode_state`.
+    """
+    numbers = [int(number) for number in text.split(" ")]
+    (
+        bucket.limit,
+        bucket.raised_to,
+        bucket.raised_until_us,
+        bucket.seen_us,
+        bucket.end_us,
+        bucket.carry,
+        bucket.era,
+    ) = numbers[:7]
+    triples = iter(numbers[7:])
+    bucket.slots = [Slot(*triple) for triple in zip(triples, triples, triples, strict=True)]
+    return bucket

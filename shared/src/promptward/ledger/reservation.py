@@ -1,0 +1,110 @@
+"""What a store remembers of a request: its holds on buckets and what became of them.
+
+Invariants: a reservation goes `open → settled`, `open → expired` or `open → expired → settled`,
+never back; the first outcome is part of it, so that a repeated reserve answers the same.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from promptward.ports import EntryState, LedgerEntry, LineState, ReserveOutcome
+
+SECOND_US = 1_000_000
+
+
+@dataclass(slots=True)
+class Hold:
+    """One line of a reservation.
+
+    Attributes:
+        bucket: key of the bucket it was charged to.
+        amount: the estimate; the real use once settled.
+        slot_id, era: where in the bucket (see `bucket.Bucket`).
+        limit, spent, reserved, reset_us: the bucket as the first outcome reported it.
+    """
+
+    bucket: str
+    budget: str
+    partition: str
+    unit: str
+    amount: int
+    slot_id: int
+    era: int
+    limit: int
+    spent: int
+    reserved: int
+    reset_us: int
+
+
+@dataclass(slots=True)
+class Reservation:
+    """A granted request.
+
+    Attributes:
+        due_us: when the store must act: expire it while `open`, forget it afterwards.
+    """
+
+    tenant: str
+    request_id: str
+    state: EntryState
+    due_us: int
+    holds: list[Hold]
+
+    def outcome(self) -> ReserveOutcome:
+        """The first outcome, for a repeated reserve."""
+        return ReserveOutcome(
+            True,
+            tuple(
+                LineState(
+                    h.budget,
+                    h.partition,
+                    h.unit,
+                    h.limit,
+                    h.spent,
+                    h.reserved,
+                    h.reset_us / SECOND_US,
+                )
+                for h in self.holds
+            ),
+        )
+
+    def entries(self) -> list[LedgerEntry]:
+        """What the request was charged, one entry per line."""
+        return [
+            LedgerEntry(
+                self.request_id, self.tenant, h.budget, h.partition, h.unit, h.amount, self.state
+            )
+            for h in self.holds
+        ]
+
+
+def encode_holds(holds: list[Hold]) -> str:
+    """Holds as compact JSON: one array per hold, in field order."""
+    rows = [
+        (
+            h.bucket,
+            h.budget,
+            h.partition,
+            h.unit,
+            h.amount,
+            h.slot_id,
+            h.era,
+            h.limit,
+            h.spent,
+            h.reserved,
+            h.reset_us,
+        )
+        for h in holds
+    ]
+    return json.dumps(rows, separators=(",", ":"))
+
+
+def decode_holds(text: str) -> list[Hold]:
+    """Inverse of `encode_holds`.
+
+    Raises:
+        ValueError, TypeError: the text was not written by it.
+    """
+    return [Hold(*row) for row in json.loads(text)]
