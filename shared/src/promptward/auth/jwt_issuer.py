@@ -22,7 +22,7 @@ from promptward.settings import Kind, setting
 AlgorithmName = Literal["RS256", "PS256", "ES256", "EdDSA", "HS256"]
 
 # RFC 7518 section 6: parameters that only a private key has (6.2.2.1, 6.3.2)
-_PRIVATE_PARAMETERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth"})
+PRIVATE_PARAMETERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +133,7 @@ class JwtIssuerSettings:
             yield "jwks", "expected a JWK Set: a mapping with a non-empty list `keys` of mappings"
         for index, key in enumerate(self.static_keys()):
             where = f"jwks.keys[{index}]"
-            if _PRIVATE_PARAMETERS & set(key) or key.get("kty") == "oct":
+            if PRIVATE_PARAMETERS & set(key) or key.get("kty") == "oct":
                 yield where, "holds private key material; only public keys belong in a policy"
             elif not any(key_fits(alg, key) for alg in self.effective_algorithms()):
                 yield where, "fits none of the accepted algorithms (type, curve, size or purpose)"
