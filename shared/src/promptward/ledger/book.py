@@ -78,7 +78,7 @@ class Book:
         known = self._known(shelf, request.tenant, request.request_id, now_us)
         if known is not None:
             return known.outcome()
-        rolled = [_rolled(shelf, request.tenant, line, now_us) for line in request.lines]
+        rolled = [self._rolled(shelf, request.tenant, line, now_us) for line in request.lines]
         refused = _strictest(request.lines, rolled)
         if refused is not None:
             index, wait = refused
@@ -140,6 +140,24 @@ class Book:
             return reservation
         shelf.drop_reservation(reservation)
         return None
+
+    def _rolled(
+        self, shelf: Shelf, tenant: str, line: BudgetLine, now_us: int
+    ) -> tuple[Bucket, int]:
+        key = bucket_key(tenant, line.budget, line.partition, line.unit, line.window)
+        bucket = shelf.load_bucket(key)
+        if bucket is None:
+            bucket = Bucket(key, tenant, line.budget, line.partition, line.unit, line.window)
+        bucket.limit = line.limit
+        era = bucket.era
+        try:
+            present = windows.roll(bucket, now_us)
+        except ValueError as error:
+            raise PortError("ledger", str(error)) from error
+        if bucket.era != era:
+            # Also when the request is refused, or each refusal would move the use to a new present.
+            self._save(shelf, bucket)
+        return bucket, present
 
     def _hold(
         self, shelf: Shelf, line: BudgetLine, bucket: Bucket, present: int, ttl_s: int
@@ -230,18 +248,6 @@ def forget_spending(bucket: Bucket) -> None:
     """Reset a bucket: only open reservations still count."""
     for slot in bucket.slots:
         slot.total = min(slot.total, slot.open)
-
-
-def _rolled(shelf: Shelf, tenant: str, line: BudgetLine, now_us: int) -> tuple[Bucket, int]:
-    key = bucket_key(tenant, line.budget, line.partition, line.unit, line.window)
-    bucket = shelf.load_bucket(key)
-    if bucket is None:
-        bucket = Bucket(key, tenant, line.budget, line.partition, line.unit, line.window)
-    bucket.limit = line.limit
-    try:
-        return bucket, windows.roll(bucket, now_us)
-    except ValueError as error:
-        raise PortError("ledger", str(error)) from error
 
 
 def _strictest(
