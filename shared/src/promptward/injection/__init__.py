@@ -1,1 +1,24 @@
-"""TODO"""
+"""Prompt-injection detection: normalisation, decoded views, rules and a small linear model.
+
+Public API: `InjectionDetector`, its results, `DEFAULT_THRESHOLDS` and `RULES`. Pure and
+deterministic: the same text scores the same on every gateway.
+"""
+
+from promptward.injection.detector import InjectionDetector
+from promptward.injection.result import (
+    DEFAULT_THRESHOLDS,
+    InjectionHit,
+    InjectionResult,
+    Threshold,
+)
+from promptward.injection.rules import RULES, Rule
+
+__all__ = [
+    "DEFAULT_THRESHOLDS",
+    "RULES",
+    "InjectionDetector",
+    "InjectionHit",
+    "InjectionResult",
+    "Rule",
+    "Threshold",
+]
