@@ -1,0 +1,13 @@
+"""Redact: the entity's name in place of the value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Redact:
+    """Replace by `<ENTITY>`, the form Presidio's `replace` operator uses too."""
+
+    def apply(self, entity: str, _value: str, /) -> str:
+        return f"<{entity}>"

@@ -1,0 +1,92 @@
+"""Published check-digit algorithms that several recognizers share.
+
+Each takes plain digits (or letters where said) and returns whether the check holds. Sources are
+named at each function. Written from the published algorithms: python-stdnum is LGPL and would
+make this Apache-2.0 core depend on a copyleft library for some twenty lines of arithmetic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+_NOT_DIGITS = {code: None for code in range(0x80) if not chr(code).isdigit()} | {0xA0: None}
+_NOT_ALNUM = {code: None for code in range(0x80) if not chr(code).isalnum()} | {0xA0: None}
+
+
+def digits_of(text: str) -> str:
+    """The ASCII digits of `text`."""
+    return text.translate(_NOT_DIGITS)
+
+
+def alnum_of(text: str) -> str:
+    """The ASCII letters and digits of `text`, upper-case."""
+    return text.translate(_NOT_ALNUM).upper()
+
+
+_DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
+
+
+def luhn(digits: str) -> bool:
+    """ISO/IEC 7812-1 annex B."""
+    total = 0
+    for place, char in enumerate(reversed(digits)):
+        value = ord(char) - 48
+        total += _DOUBLED[value] if place % 2 else value
+    return total % 10 == 0
+
+
+def mod97(text: str) -> bool:
+    """ISO 7064 MOD 97-10 over digits and upper-case letters (A = 10), remainder 1."""
+    return int("".join(str(int(char, 36)) for char in text)) % 97 == 1
+
+
+def weighted(digits: str, weights: Sequence[int]) -> int:
+    """The sum of digit times weight, place by place."""
+    return sum((ord(char) - 48) * weight for char, weight in zip(digits, weights, strict=False))
+
+
+# Verhoeff, *Error Detecting Decimal Codes* (1969): dihedral group D5 and its permutation.
+_VERHOEFF_D = (
+    "0123456789",
+    "1234067895",
+    "2340178956",
+    "3401289567",
+    "4012395678",
+    "5987604321",
+    "6598710432",
+    "7659821043",
+    "8765932104",
+    "9876543210",
+)
+_VERHOEFF_P = (
+    "0123456789",
+    "1576283094",
+    "5803796142",
+    "8916043527",
+    "9453126870",
+    "4286573901",
+    "2793806415",
+    "7046913258",
+)
+
+
+def verhoeff(digits: str) -> bool:
+    """Verhoeff's dihedral check (Aadhaar)."""
+    check = 0
+    for place, char in enumerate(reversed(digits)):
+        check = int(_VERHOEFF_D[check][int(_VERHOEFF_P[place % 8][int(char)])])
+    return check == 0
+
+
+def mod11_10(digits: str) -> bool:
+    """ISO 7064 MOD 11,10 (German tax id, Croatian OIB)."""
+    check = 10
+    for char in digits[:-1]:
+        check = (check + ord(char) - 48) % 10 or 10
+        check = check * 2 % 11
+    return (check + ord(digits[-1]) - 48) % 10 == 1
+
+
+def all_same(text: str) -> bool:
+    """Whether every character is the same: a placeholder, not a number of anybody."""
+    return len(set(text)) == 1

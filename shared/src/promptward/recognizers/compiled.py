@@ -1,0 +1,117 @@
+"""One recognizer, compiled: its exact pattern, its viable-prefix pattern and its scoring.
+
+Invariants: everything here depends only on the match, its direct neighbours and `CONTEXT_CHARS`
+to the left. Boundaries are ASCII (`re.ASCII`), as in RE2, so that a number between Chinese
+characters is found.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+from promptward.recognizers.model import CONTEXT_CHARS, Recognizer
+from promptward.recognizers.partial import prefix_source
+from promptward.recognizers.syntax import (
+    Concat,
+    Repeat,
+    first_chars,
+    max_length,
+    min_length,
+    parse,
+    to_source,
+)
+
+
+class CompiledRecognizer:
+    """Exact and viable-prefix matchers of one recognizer.
+
+    Attributes:
+        exact: matches the entity with its boundaries.
+        partial: matches a viable prefix that reaches the end of the buffer.
+        max_length: characters in the longest match.
+        reach: `max_length` and the longest look past its end.
+        first: ranges of possible first characters.
+    """
+
+    __slots__ = (
+        "context",
+        "denial",
+        "entity",
+        "exact",
+        "first",
+        "id",
+        "max_length",
+        "partial",
+        "preceded",
+        "reach",
+        "spec",
+    )
+
+    def __init__(self, spec: Recognizer) -> None:
+        body = parse(spec.pattern)
+        if min_length(body) == 0:
+            raise ValueError(f"{spec.id}: the pattern matches the empty string")
+        forbidden, required = parse(spec.not_after), parse(spec.followed_by)
+        before = f"(?<!{to_source(parse(spec.not_before))})" if spec.not_before else ""
+        after = f"(?!{to_source(forbidden)})" if spec.not_after else ""
+        after += f"(?={to_source(required)})" if spec.followed_by else ""
+        self.spec = spec
+        self.id = spec.id
+        self.entity = spec.entity
+        self.exact = re.compile(f"{before}(?:{to_source(body)}){after}", re.ASCII)
+        self.max_length = max_length(body)
+        # What follows the match decides too: prefixes of "match, then forbidden or required".
+        tails = [Repeat(tail, 0, 1, False) for tail in (required, forbidden) if max_length(tail)]
+        viable = "|".join(prefix_source(Concat((body, tail))) for tail in tails)
+        viable = viable or prefix_source(body)
+        self.partial = re.compile(f"{before}(?=[\\s\\S])(?:{viable})\\Z", re.ASCII)
+        self.reach = self.max_length + max(max_length(forbidden), max_length(required))
+        self.first = first_chars(body)
+        preceded = f"(?i)(?:{to_source(parse(spec.preceded_by))})\\Z"
+        self.preceded = re.compile(preceded, re.ASCII) if spec.preceded_by else None
+        self.context = cue_pattern(spec.context)
+        self.denial = cue_pattern(spec.denial)
+
+    def score(self, text: str, start: int, end: int) -> float:
+        """0..1 for the exact match `text[start:end]`; 0.0 when it is rejected."""
+        spec = self.spec
+        score = spec.score
+        window = text[max(0, start - CONTEXT_CHARS) : start]
+        if self.preceded is not None and self.preceded.search(window) is None:
+            return 0.0
+        if spec.validate is not None:
+            verdict = spec.validate(text[start:end])
+            if verdict is False:
+                return 0.0
+            if verdict is not True:
+                score = float(verdict)
+        if self.context is None and self.denial is None:
+            return score
+        window = window.lower()
+        helps = _last(self.context, window)
+        if _last(self.denial, window) > helps:
+            return 0.0
+        return max(score, spec.context_score) if helps >= 0 else score
+
+
+@lru_cache(maxsize=1024)
+def cue_pattern(words: tuple[str, ...]) -> re.Pattern[str] | None:
+    """One pattern for a tuple of cue words; Latin words begin at a word's start."""
+    if not words:
+        return None
+    latin = sorted((w for w in words if w[0].isascii()), key=len, reverse=True)
+    other = sorted((w for w in words if not w[0].isascii()), key=len, reverse=True)
+    parts = [rf"(?<![a-z])(?:{'|'.join(map(re.escape, latin))})"] if latin else []
+    parts += [re.escape(word) for word in other]
+    return re.compile("|".join(parts))
+
+
+def _last(cues: re.Pattern[str] | None, window: str) -> int:
+    """Where the last cue in `window` ends, or -1."""
+    if cues is None:
+        return -1
+    end = -1
+    for found in cues.finditer(window):
+        end = found.end()
+    return end

@@ -1,0 +1,218 @@
+"""The one matcher: recognizers compiled once, run on whole texts and on the tail of a stream.
+
+Every pattern of the project that finds entities is reached through `RecognizerSet`, so that a
+faster engine can stand in front of it (see `accelerated`) without any recognizer knowing.
+
+How a text is searched: each recognizer is tried left to right; after an accepted match it goes on
+at its end, after a rejected one at the next character, so nothing a validator rejects can hide a
+match. Overlaps between recognizers are resolved by: higher score, then longer, then earlier, then
+the recognizer's id.
+
+Invariant: `find` equals `find_everywhere`, which uses no anchor (property-tested).
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
+
+from promptward.recognizers.compiled import CompiledRecognizer
+from promptward.recognizers.model import (
+    DEFAULT_MIN_SCORE,
+    Digits,
+    Literals,
+    Match,
+    Recognizer,
+)
+from promptward.recognizers.windows import (
+    Window,
+    digit_runs,
+    digit_windows,
+    literal_windows,
+)
+
+# A recognizer that can match more than this is looked for backwards by `re`, not by position.
+_LONG = 512
+_NO_MINIMA: Mapping[str, float] = MappingProxyType({})
+
+
+class RecognizerSet:
+    """Recognizers compiled together.
+
+    Args:
+        recognizers: any number, ids unique.
+        min_scores: entity -> least score that counts, 0..1; others use `DEFAULT_MIN_SCORE`.
+
+    Attributes:
+        max_reach: characters in the longest match of any recognizer and its look past the end.
+    """
+
+    def __init__(
+        self, recognizers: Sequence[Recognizer], *, min_scores: Mapping[str, float] = _NO_MINIMA
+    ) -> None:
+        self._compiled = tuple(CompiledRecognizer(spec) for spec in recognizers)
+        if len({item.id for item in self._compiled}) != len(self._compiled):
+            raise ValueError("recognizer ids must be unique")
+        self._minimum = {
+            item.id: min_scores.get(item.entity, DEFAULT_MIN_SCORE) for item in self._compiled
+        }
+        self.entities = frozenset(item.entity for item in self._compiled)
+        self.max_reach = max((item.reach for item in self._compiled), default=0)
+        self._by_digits = tuple(c for c in self._compiled if isinstance(c.spec.anchor, Digits))
+        self._by_literal = tuple(c for c in self._compiled if isinstance(c.spec.anchor, Literals))
+        self._anywhere = tuple(
+            c for c in self._compiled if not isinstance(c.spec.anchor, Digits | Literals)
+        )
+        self._least_digits = min((_digits(c).least for c in self._by_digits), default=0)
+        self._long = tuple(c for c in self._compiled if c.reach > _LONG)
+        self._starters = _starters([c for c in self._compiled if c.reach <= _LONG])
+
+    def find(self, text: str) -> list[Match]:
+        """The matches in `text`, sorted, not overlapping."""
+        return resolve(self.candidates(text, 0))
+
+    def find_everywhere(self, text: str) -> list[Match]:
+        """The same as `find` without any anchor: the slow reference."""
+        found: list[Match] = []
+        for item in self._compiled:
+            self._scan(item, text, 0, [(0, len(text))], found)
+        return resolve(found)
+
+    def candidates(self, text: str, start: int) -> list[Match]:
+        """Accepted matches that begin at `start` or later, overlapping, in no order."""
+        found: list[Match] = []
+        for item in self._by_literal:
+            anchor = item.spec.anchor
+            assert isinstance(anchor, Literals)
+            windows = literal_windows(anchor, text, item.reach)
+            if windows:
+                self._scan(item, text, start, windows, found)
+        if self._by_digits:
+            self._scan_digits(text, start, found)
+        for item in self._anywhere:
+            self._scan(item, text, start, [(0, len(text))], found)
+        return found
+
+    def _scan_digits(self, text: str, start: int, found: list[Match]) -> None:
+        runs = digit_runs(text)
+        if not runs:
+            return
+        most = max(run.digits for run in runs)
+        if most < self._least_digits:
+            return
+        for item in self._by_digits:
+            anchor = _digits(item)
+            if anchor.least <= most:
+                windows = digit_windows(anchor, runs, item.reach)
+                if windows:
+                    self._scan(item, text, start, windows, found)
+
+    def _scan(
+        self,
+        item: CompiledRecognizer,
+        text: str,
+        start: int,
+        windows: list[Window],
+        found: list[Match],
+    ) -> None:
+        """Append the accepted matches of one recognizer inside `windows`."""
+        search, minimum, past = item.exact.search, self._minimum[item.id], item.reach
+        past -= item.max_length
+        at = start
+        for low, high in windows:
+            at = max(at, low)
+            inside = high < len(text)
+            while (hit := search(text, at, high)) is not None:
+                begin, end = hit.span()
+                # The window's end is not the text's: what touches it was seen incompletely and,
+                # by the windows' invariant, is not a match.
+                if inside and end + past > high:
+                    at = begin + 1
+                    continue
+                score = item.score(text, begin, end)
+                if score >= minimum and score > 0.0:
+                    found.append(Match(item.entity, begin, end, score, item.id))
+                    at = end
+                else:
+                    at = begin + 1
+
+    def hold_from(self, text: str, start: int) -> int:
+        """The first place at or after `start` where a match may begin that needs more text.
+
+        Returns:
+            `len(text)` when nothing is pending.
+        """
+        size = len(text)
+        hold = size
+        for item in self._long:
+            hit = item.partial.search(text, max(start, size - item.reach))
+            if hit is not None:
+                hold = min(hold, hit.start())
+        starters, other = self._starters
+        for at in range(max(start, size - _LONG), hold):
+            for item in starters.get(text[at], ()) if text[at] < "\x80" else other:
+                if item.partial.match(text, at) is not None:
+                    return at
+        return hold
+
+
+def _digits(item: CompiledRecognizer) -> Digits:
+    anchor = item.spec.anchor
+    assert isinstance(anchor, Digits)
+    return anchor
+
+
+def _starters(
+    items: Iterable[CompiledRecognizer],
+) -> tuple[dict[str, tuple[CompiledRecognizer, ...]], tuple[CompiledRecognizer, ...]]:
+    """ASCII character -> recognizers whose match can begin with it; and those beyond ASCII."""
+    starters: dict[str, list[CompiledRecognizer]] = {}
+    other: list[CompiledRecognizer] = []
+    for item in items:
+        for low, high in item.first:
+            for code in range(low, min(high, 0x7F) + 1):
+                starters.setdefault(chr(code), []).append(item)
+        if item.first and item.first[-1][1] > 0x7F:
+            other.append(item)
+    return {char: tuple(group) for char, group in starters.items()}, tuple(other)
+
+
+def resolve(candidates: Iterable[Match]) -> list[Match]:
+    """Keep the best of what overlaps: higher score, longer, earlier, then the id."""
+    pool = list(candidates)
+    if len(pool) < 2:
+        return pool
+    pool.sort(key=_start)
+    kept: list[Match] = []
+    cluster: list[Match] = []
+    end = -1
+    for match in pool:
+        if cluster and match.start >= end:
+            kept.extend(_best(cluster))
+            cluster = []
+        cluster.append(match)
+        end = match.end if len(cluster) == 1 else max(end, match.end)
+    kept.extend(_best(cluster))
+    return kept
+
+
+def _start(match: Match) -> int:
+    return match.start
+
+
+def _rank(match: Match) -> tuple[float, int, int, str]:
+    return (-match.score, match.start - match.end, match.start, match.recognizer)
+
+
+def _best(cluster: list[Match]) -> list[Match]:
+    """Greedy choice inside one group of matches that overlap, directly or through others."""
+    if len(cluster) == 1:
+        return cluster
+    kept: list[Match] = []
+    for match in sorted(cluster, key=_rank):
+        at = bisect_left(kept, match.start, key=_start)
+        clear_left = at == 0 or kept[at - 1].end <= match.start
+        if clear_left and (at == len(kept) or kept[at].start >= match.end):
+            kept.insert(at, match)
+    return kept

@@ -1,0 +1,126 @@
+"""What a recognizer is: a pattern with an anchor, a validator and words that decide around it.
+
+Invariants: immutable; independent of every other recognizer; a recognizer never sees more of a
+text than its match, one neighbour on each side (`not_before`, `not_after`, `followed_by`) and
+`CONTEXT_CHARS` to the left, which is what lets the same code work on streams.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+# Presidio's default context is 5 words before; 48 code points hold about eight English words.
+CONTEXT_CHARS = 48
+# The score at which a match counts unless the policy says otherwise.
+DEFAULT_MIN_SCORE = 0.5
+
+Validator = Callable[[str], bool | float]
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A recognised span.
+
+    Attributes:
+        entity: for example `EMAIL_ADDRESS`.
+        start: code point offset of the first character.
+        end: code point offset after the last character.
+        score: 0..1, higher is surer.
+        recognizer: id of the recognizer.
+    """
+
+    entity: str
+    start: int
+    end: int
+    score: float
+    recognizer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Literals:
+    """Every match contains one of these strings, or has it shortly before.
+
+    Attributes:
+        values: case-sensitive.
+        lead: the most characters a match can have before the literal.
+        trail: when the literal stands before the match: the most characters from the literal's
+            beginning to the match's, at most `CONTEXT_CHARS`.
+        before: the character before the literal must be one of these (empty: any, or none).
+        after: the character after the literal must be one of these (empty: any, or none).
+    """
+
+    values: tuple[str, ...]
+    lead: int = 0
+    trail: int = 0
+    before: str = ""
+    after: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Digits:
+    """Every match contains a run of at least `least` ASCII digits with short separators.
+
+    A run is digits with at most three of ` .-/()` and U+00A0 between two of them; the shared scan
+    finds runs once for all recognizers.
+
+    Attributes:
+        least: digits in the run, at least 4.
+        most: the most digits of a whole match; a longer unbroken run is passed over.
+        lead: the most characters a match can have before its first digit run.
+        dots: full stops the run must have (3 for IPv4), to pass over other numbers cheaply.
+    """
+
+    least: int
+    most: int = 1000
+    lead: int = 12
+    dots: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Anywhere:
+    """No cheap anchor: the pattern is tried on the whole text."""
+
+
+Anchor = Literals | Digits | Anywhere
+
+NOT_WORD = "[0-9A-Za-z_]"
+
+
+@dataclass(frozen=True, slots=True)
+class Recognizer:
+    """One way to recognise one entity.
+
+    Attributes:
+        id: unique, snake_case.
+        entity: entity name, Presidio's where it has one.
+        pattern: RE2 syntax with bounded repeats (see `syntax`).
+        score: score of a match the validator accepts, without context.
+        anchor: what every match contains; the gate that keeps clean text cheap.
+        validate: sees the matched text; False rejects it, True keeps `score`, a number becomes
+            the score.
+        context: lower-case words or phrases that, to the left, raise the score to
+            `context_score`. A Latin word must begin a word; it may be a stem.
+        context_score: see `context`.
+        denial: lower-case words or phrases that, nearer on the left than any context word, veto
+            the match.
+        not_before: class of one character that may not come directly before the match.
+        not_after: pattern (RE2 syntax) that may not come directly after the match.
+        followed_by: pattern that must come directly after the match; empty for anything.
+        preceded_by: pattern that must come directly before the match, inside `CONTEXT_CHARS`,
+            matched without regard to case; empty for anything.
+    """
+
+    id: str
+    entity: str
+    pattern: str
+    score: float
+    anchor: Anchor
+    validate: Validator | None = None
+    context: tuple[str, ...] = ()
+    context_score: float = 0.85
+    denial: tuple[str, ...] = ()
+    not_before: str = NOT_WORD
+    not_after: str = NOT_WORD
+    followed_by: str = ""
+    preceded_by: str = ""

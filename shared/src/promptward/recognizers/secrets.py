@@ -1,0 +1,144 @@
+"""Credentials: provider keys with their published prefixes, JWTs, private keys, connection URLs.
+
+Prefixes and lengths are those of the providers' own documentation and of the public secret
+scanning lists (GitHub secret scanning partners, gitleaks' default rules, MIT).
+"""
+
+from __future__ import annotations
+
+import math
+
+from promptward.recognizers.model import Literals, Recognizer, Validator
+
+_TOKEN = "[0-9A-Za-z_-]"  # noqa: S105 - a character class
+
+
+def _varied(value: str) -> bool:
+    """Not a placeholder such as `sk-xxxxxxxxxxxxxxxx`: enough different characters."""
+    return len(set(value[-16:])) >= 7
+
+
+def entropy_bits(value: str) -> float:
+    """Shannon entropy per character, bits."""
+    size = len(value)
+    counts = (value.count(char) for char in set(value))
+    return -sum(n / size * math.log2(n / size) for n in counts)
+
+
+def _key(
+    entity: str,
+    rule: str,
+    pattern: str,
+    *prefixes: str,
+    validate: Validator = _varied,
+    score: float = 0.95,
+) -> Recognizer:
+    """A key that starts with one of `prefixes`."""
+    return Recognizer(
+        id=rule,
+        entity=entity,
+        pattern=pattern,
+        score=score,
+        anchor=Literals(prefixes),
+        validate=validate,
+        not_before=_TOKEN,
+        not_after=_TOKEN,
+    )
+
+
+def _is_generic_secret(value: str) -> bool:
+    """Looks random: mixed kinds of characters and high entropy for its length."""
+    kinds = (
+        any(c.isdigit() for c in value)
+        + any(c.islower() for c in value)
+        + any(c.isupper() for c in value)
+    )
+    # 3.0 bits over at least 12 characters: English words and identifiers stay below or are of
+    # one kind (measured on documentation and code).
+    return kinds >= 2 and any(c.isdigit() for c in value) and entropy_bits(value) >= 3.0
+
+
+SECRETS: tuple[Recognizer, ...] = (
+    _key(
+        "AWS_ACCESS_KEY",
+        "aws_access_key_id",
+        "(?:AKIA|ASIA|ABIA|ACCA)[0-9A-Z]{16}",
+        *("AKIA", "ASIA", "ABIA", "ACCA"),
+    ),
+    _key("GCP_API_KEY", "gcp_api_key", f"AIza{_TOKEN}{{35}}", "AIza"),
+    _key("GCP_OAUTH_TOKEN", "gcp_oauth", f"ya29\\.{_TOKEN}{{20,300}}", "ya29."),
+    _key("OPENAI_API_KEY", "openai_project", f"sk-(?:proj|svcacct|admin)-{_TOKEN}{{20,250}}",
+         "sk-"),
+    _key("OPENAI_API_KEY", "openai_legacy", "sk-[0-9A-Za-z]{32,64}", "sk-"),
+    _key("ANTHROPIC_API_KEY", "anthropic", f"sk-ant-{_TOKEN}{{24,200}}", "sk-ant-"),
+    _key("OPENROUTER_API_KEY", "openrouter", "sk-or-v1-[0-9a-f]{64}", "sk-or-v1-"),
+    _key("HUGGINGFACE_TOKEN", "huggingface", "(?:hf_|api_org_)[0-9A-Za-z]{30,50}",
+         "hf_", "api_org_"),
+    _key("NPM_TOKEN", "npm", "npm_[0-9A-Za-z]{36}", "npm_"),
+    _key("GROQ_API_KEY", "groq", "gsk_[0-9A-Za-z]{40,60}", "gsk_"),
+    _key("GITHUB_TOKEN", "github_classic", "gh[pousr]_[0-9A-Za-z]{36,255}",
+         "ghp_", "gho_", "ghu_", "ghs_", "ghr_"),
+    _key("GITHUB_TOKEN", "github_fine_grained", "github_pat_[0-9A-Za-z_]{40,100}", "github_pat_"),
+    _key("GITLAB_TOKEN", "gitlab", f"gl(?:pat|dt|rt|cbt|ptt|ft|soat)-{_TOKEN}{{20,60}}",
+         "glpat-", "gldt-", "glrt-", "glcbt-", "glptt-", "glft-", "glsoat-"),
+    _key("SLACK_TOKEN", "slack", "xox[abeoprs]-[0-9A-Za-z-]{10,200}", "xox"),
+    _key("SLACK_TOKEN", "slack_app", "xapp-[0-9]-[0-9A-Za-z-]{10,200}", "xapp-"),
+    _key("STRIPE_KEY", "stripe", "(?:sk|rk)_(?:live|test)_[0-9A-Za-z]{16,200}",
+         "sk_live_", "sk_test_", "rk_live_", "rk_test_"),
+    _key("SENDGRID_API_KEY", "sendgrid", f"SG\\.{_TOKEN}{{16,32}}\\.{_TOKEN}{{32,64}}", "SG."),
+    _key("JWT", "jwt", f"eyJ{_TOKEN}{{8,2000}}\\.{_TOKEN}{{8,6000}}\\.{_TOKEN}{{0,1000}}", "eyJ"),
+)  # fmt: skip
+
+_PEM_NAME = "(?:[A-Z0-9]{1,20} ){0,4}PRIVATE KEY(?: BLOCK)?"
+
+PRIVATE_KEY = Recognizer(
+    id="pem_private_key",  # RFC 7468; a key cut off before its END line is one too
+    entity="PRIVATE_KEY",
+    pattern=(
+        f"-----BEGIN {_PEM_NAME}-----"
+        # Real line ends, or the two characters \n as in environment variables.
+        "(?:[ \\t]{0,8}(?:\\n|\\r|\\\\n|\\\\r)[ \\t]{0,8}){1,4}[0-9A-Za-z+/=]{16}"
+        "[0-9A-Za-z+/=\\s\\\\]{0,16000}"
+        f"(?:-----END {_PEM_NAME}-----)?"
+    ),
+    score=1.0,
+    anchor=Literals(("-----BEGIN ",)),
+    not_before="",
+    not_after="",
+)
+
+CONNECTION_STRING = Recognizer(
+    id="url_with_password",  # RFC 3986 userinfo
+    entity="CONNECTION_STRING",
+    pattern=(
+        "[A-Za-z][A-Za-z0-9+.-]{1,20}://[^\\s:/?#@\"'<>]{0,100}:[^\\s/?#@\"'<>]{1,200}"
+        "@[0-9A-Za-z._,:\\[\\]-]{1,300}(?:/[0-9A-Za-z._~%/-]{0,200})?"
+        "(?:\\?[0-9A-Za-z._~%/&=+-]{0,200})?"
+    ),
+    score=1.0,
+    anchor=Literals(("://",), lead=21),
+    not_after="",
+)
+
+GENERIC_SECRET = Recognizer(
+    id="assigned_secret",
+    entity="GENERIC_SECRET",
+    pattern="[0-9A-Za-z+/=_.~!@$%^&*-]{12,200}",
+    score=0.7,
+    anchor=Literals(
+        (
+            "key", "Key", "KEY", "secret", "Secret", "SECRET", "token", "Token", "TOKEN",
+            "passw", "Passw", "PASSW", "pwd", "Pwd", "PWD", "redential", "REDENTIAL",
+            "Bearer ", "bearer ",
+        ),
+        trail=40,
+    ),
+    validate=_is_generic_secret,
+    preceded_by=(
+        "(?:api[_-]?key|access[_-]?key|secret[_-]?key|account[_-]?key|private[_-]?key|"
+        "auth[_-]?key|client[_-]?secret|secret|token|passw(?:or)?d|passwd|pwd|credentials?)"
+        "[\"'`]?[ \\t]{0,3}(?::=|=>|[:=]|is)[ \\t]{0,3}[\"'`]?|bearer[ ]{1,2}"
+    ),
+    not_before="[0-9A-Za-z+/=_.~-]",
+    not_after="[0-9A-Za-z+/=_~-]",
+)  # fmt: skip

@@ -1,0 +1,99 @@
+"""Recognizers written in a policy: a pattern, a named validator, context words.
+
+Linted when the policy loads, so that no operator can slow a gateway down by accident: RE2 syntax,
+bounded repeats, a bounded match and no pattern that backtracks (see `ambiguity`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+from promptward.errors import PolicyError
+from promptward.recognizers.checksums import alnum_of, digits_of, luhn, mod97, verhoeff
+from promptward.recognizers.model import Anywhere, Recognizer, Validator
+from promptward.recognizers.secrets import entropy_bits
+from promptward.recognizers.syntax import max_length, min_length, parse
+
+# A match longer than this has no place in a policy; the stream window has to hold it.
+MAX_USER_LENGTH = 1000
+_NAME = re.compile("[A-Za-z][A-Za-z0-9_]{0,63}")
+
+
+def _rotated(value: str) -> bool:
+    compact = alnum_of(value)
+    return len(compact) > 4 and mod97(compact[4:] + compact[:4])
+
+
+VALIDATORS: Mapping[str, Validator] = MappingProxyType(
+    {
+        "luhn": lambda value: bool(digits_of(value)) and luhn(digits_of(value)),
+        "iban": _rotated,
+        "mod97": lambda value: bool(alnum_of(value)) and mod97(alnum_of(value)),
+        "verhoeff": lambda value: bool(digits_of(value)) and verhoeff(digits_of(value)),
+        # 3.0 bits per character: above words, below what generators of keys produce.
+        "entropy": lambda value: entropy_bits(value) >= 3.0,
+    }
+)
+
+
+def user_recognizer(
+    id: str,  # noqa: A002 - the policy's own key
+    entity: str,
+    pattern: str,
+    *,
+    validator: str | None = None,
+    context: Sequence[str] = (),
+    score: float = 0.85,
+) -> Recognizer:
+    """A recognizer out of a policy.
+
+    Args:
+        id: unique name, letters, digits and `_`.
+        entity: what its matches are called, for example `EMPLOYEE_ID`.
+        pattern: RE2 syntax, every repeat bounded, at most `MAX_USER_LENGTH` characters long.
+        validator: a name in `VALIDATORS`, or None.
+        context: words; when given, a match counts only with one of them to its left.
+        score: score of a match that counts, 0..1.
+
+    Raises:
+        PolicyError: naming everything that is wrong with it.
+    """
+    problems = [
+        f"recognizer {id!r}: {what} {value!r}: letters, digits and '_', at most 64, a letter first"
+        for what, value in (("id", id), ("entity", entity))
+        if _NAME.fullmatch(value) is None
+    ]
+    if validator is not None and validator not in VALIDATORS:
+        known = ", ".join(sorted(VALIDATORS))
+        problems.append(f"recognizer {id!r}: unknown validator {validator!r}; known: {known}")
+    if not 0.0 < score <= 1.0:
+        problems.append(f"recognizer {id!r}: score must be above 0 and at most 1")
+    if any(not word.strip() for word in context):
+        problems.append(f"recognizer {id!r}: an empty context word")
+    problems += [f"recognizer {id!r}: {problem}" for problem in _pattern_problems(pattern)]
+    if problems:
+        raise PolicyError(problems)
+    return Recognizer(
+        id=id,
+        entity=entity,
+        pattern=pattern,
+        score=0.0 if context else score,
+        anchor=Anywhere(),
+        validate=None if validator is None else VALIDATORS[validator],
+        context=tuple(word.lower() for word in context),
+        context_score=score,
+    )
+
+
+def _pattern_problems(pattern: str) -> list[str]:
+    try:
+        node = parse(pattern)
+    except PolicyError as error:
+        return list(error.problems)
+    if min_length(node) == 0:
+        return ["the pattern matches the empty string"]
+    if max_length(node) > MAX_USER_LENGTH:
+        return [f"the pattern can match {max_length(node)} characters; at most {MAX_USER_LENGTH}"]
+    return []
