@@ -23,10 +23,11 @@ from dataclasses import dataclass, field
 
 from cachetools import LRUCache
 
+from promptward.auth.jwks import PORT
 from promptward.auth.jwt_issuer import JwksCacheSettings
 from promptward.errors import PortError
 from promptward.ports import Jwk
-from promptward_ports.jwks_fetch import PORT, fetch_jwks
+from promptward_ports.jwks_fetch import fetch_jwks
 
 Fetch = Callable[[str], Sequence[Jwk]]
 
