@@ -1,0 +1,164 @@
+"""Collecting the texts of a body: typed reads of known fields, a full walk of unknown ones.
+
+Invariants: every string ends up as a part unless it is structure; object keys count as text unless
+they look like an identifier. Errors name the JSON pointer, what was expected and what came, and
+never quote a value. Recursion is as deep as the document, which `jsonstrict` bounds.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NoReturn
+
+from promptward.errors import ExchangeError
+from promptward.exchange import JSON, Source
+from promptward.jsonstrict import escape_token
+from promptward.llm import OpaquePart, Part
+
+# A word that is structure where a fixed set of words is expected, and a key nobody needs to read:
+# letters with few trailing digits, so that no credential, number or sentence passes as one.
+IDENTIFIER = re.compile(r"[A-Za-z_$][A-Za-z_.$-]{0,47}[0-9]{0,3}")
+# Correlation ids (`call_…`, `chatcmpl-…`, UUIDs): replacing one would break the protocol.
+CORRELATION_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:|=+/-]{0,255}")
+# Members of free-form objects that name a kind; a bare word there is structure
+# (JSON Schema 2020-12 `type`, `format`; the `type` tags of all three protocols).
+_KIND_KEYS = frozenset({"type", "format", "role", "object", "status"})
+
+_NAMES = {
+    dict: "an object",
+    list: "an array",
+    str: "a string",
+    bool: "a boolean",
+    int: "a number",
+    float: "a number",
+    type(None): "null",
+}
+
+
+def wrong_type(pointer: str, expected: str, value: JSON, status: int = 400) -> NoReturn:
+    """Raise the error for a value of the wrong JSON type.
+
+    Args:
+        pointer: of the value; made of the protocol's own names and of indexes only.
+        expected: with its article, for example `a string`.
+        status: 400 for a client's body, 502 for an upstream's.
+    """
+    raise ExchangeError(
+        "invalid_type",
+        f"{pointer or 'the body'}: expected {expected}, got {_NAMES[type(value)]}",
+        status,
+    )
+
+
+class PartCollector:
+    """Gathers parts in document order.
+
+    Args:
+        max_parts: texts and opaque parts together.
+        status: HTTP status of the errors raised; 400 for a client's body, 502 for an upstream's.
+    """
+
+    __slots__ = ("_max_parts", "opaque", "parts", "status")
+
+    def __init__(self, max_parts: int, status: int = 400) -> None:
+        self.parts: list[Part] = []
+        self.opaque: list[OpaquePart] = []
+        self._max_parts = max_parts
+        self.status = status
+
+    def add(self, pointer: str, source: Source, text: str, json_escaped: bool = False) -> None:
+        """Add one text; an empty one holds nothing to inspect and is left out."""
+        if text:
+            self._room()
+            self.parts.append(Part(pointer, source, text, json_escaped))
+
+    def add_opaque(self, pointer: str, source: Source, reason: str) -> None:
+        """Add one part that cannot be inspected."""
+        self._room()
+        self.opaque.append(OpaquePart(pointer, source, reason))
+
+    def _room(self) -> None:
+        if len(self.parts) + len(self.opaque) >= self._max_parts:
+            raise ExchangeError(
+                "too_many_parts", f"the body holds more than {self._max_parts} texts", 413
+            )
+
+    def walk(self, pointer: str, source: Source, value: JSON) -> None:
+        """Add every string below `value`, keys included."""
+        if isinstance(value, str):
+            self.add(pointer, source, value)
+        elif isinstance(value, list):
+            for index, item in enumerate(value):
+                if type(item) in _CAN_HOLD_TEXT:
+                    self.walk(f"{pointer}/{index}", source, item)
+        elif isinstance(value, dict):
+            for key, member in value.items():
+                self.member(pointer, source, key, member, value)
+
+    def member(
+        self, pointer: str, source: Source, key: str, value: JSON, owner: dict[str, JSON]
+    ) -> None:
+        """Add the texts of one member of the object `owner`, which stands at `pointer`."""
+        inner = f"{pointer}/{escape_token(key)}"
+        if not IDENTIFIER.fullmatch(key):
+            self._key(inner, source, key, owner)
+        if isinstance(value, str):
+            if not (key in _KIND_KEYS and IDENTIFIER.fullmatch(value)):
+                self.add(inner, source, value)
+        elif type(value) in _CAN_HOLD_TEXT:
+            self.walk(inner, source, value)
+
+    def _key(self, pointer: str, source: Source, key: str, owner: dict[str, JSON]) -> None:
+        if key + "#" in owner:
+            raise ExchangeError(
+                "ambiguous_key", "the body holds two keys that differ by a final '#' only"
+            )
+        self.add(f"{pointer}#", source, key)
+
+    def word(self, pointer: str, source: Source, value: JSON) -> None:
+        """A field that names one of a fixed set; anything but a bare word there is text."""
+        if isinstance(value, str):
+            if not IDENTIFIER.fullmatch(value):
+                self.add(pointer, source, value)
+        elif value is not None:
+            wrong_type(pointer, "a string", value, self.status)
+
+    def correlation_id(self, pointer: str, source: Source, value: JSON) -> None:
+        """A field that links one object to another; anything of another shape is text."""
+        if isinstance(value, str):
+            if not CORRELATION_ID.fullmatch(value):
+                self.add(pointer, source, value)
+        elif value is not None:
+            wrong_type(pointer, "a string", value, self.status)
+
+    def text(self, pointer: str, source: Source, value: JSON, json_escaped: bool = False) -> None:
+        """A field that holds a text or null."""
+        if isinstance(value, str):
+            self.add(pointer, source, value, json_escaped)
+        elif value is not None:
+            wrong_type(pointer, "a string", value, self.status)
+
+    def objects(self, pointer: str, value: JSON) -> list[tuple[str, dict[str, JSON]]]:
+        """A field that holds an array of objects or null: (pointer, object) pairs."""
+        found: list[tuple[str, dict[str, JSON]]] = []
+        for index, item in enumerate(self.array(pointer, value)):
+            inner = f"{pointer}/{index}"
+            found.append((inner, self.object(inner, item)))
+        return found
+
+    def array(self, pointer: str, value: JSON) -> list[JSON]:
+        """A field that holds an array; null reads as an empty one."""
+        if value is None:
+            return []
+        if not isinstance(value, list):
+            wrong_type(pointer, "an array", value, self.status)
+        return value
+
+    def object(self, pointer: str, value: JSON) -> dict[str, JSON]:
+        """A value that must be an object."""
+        if not isinstance(value, dict):
+            wrong_type(pointer, "an object", value, self.status)
+        return value
+
+
+_CAN_HOLD_TEXT = frozenset({str, list, dict})

@@ -1,0 +1,84 @@
+"""Finding the strings of a stream event that no protocol table knows.
+
+Invariants: every string is either structure, a whole text of its own (outside the part of the
+event that continues a text), or the continuation of a channel named by its place. An object key
+that is not an identifier cannot be edited in passing, so it refuses the event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from promptward.errors import ExchangeError
+from promptward.exchange import JSON, Source
+from promptward.jsonstrict import escape_token
+from promptward.protocols.base import Channel, Delta, Place, StreamEvent
+from promptward.protocols.collect import CORRELATION_ID, IDENTIFIER
+
+BAD_GATEWAY = 502
+_KIND_KEYS = frozenset({"type", "format", "role", "object", "status"})
+
+
+def unexpected(what: str) -> ExchangeError:
+    """The error for an event of a shape the protocol does not have.
+
+    Args:
+        what: the place and what was expected there; never content.
+    """
+    return ExchangeError("unexpected_event", f"the upstream's stream: {what}", BAD_GATEWAY)
+
+
+def quiet(event: StreamEvent, place: Place, value: JSON) -> None:
+    """A field that holds an id or a word; a string of another shape is a whole text."""
+    if isinstance(value, str):
+        if value and not CORRELATION_ID.fullmatch(value):
+            event.deltas.append(whole_text(place, value))
+    elif isinstance(value, (list, dict)):
+        whole(event, place, value)
+
+
+def whole_text(place: Place, text: str) -> Delta:
+    """A string that is complete in itself."""
+    return Delta(Channel(pointer_of(place), Source.ASSISTANT), text, place, whole=True)
+
+
+def whole(event: StreamEvent, place: Place, value: JSON) -> None:
+    """Every string below `value` as a whole text."""
+    visit(place, value, lambda at, text: event.deltas.append(whole_text(at, text)))
+
+
+def whole_member(event: StreamEvent, place: Place, key: str, value: JSON) -> None:
+    """Every string in the member `key` of the object at `place`, the key included."""
+    identifier(place, key)
+    whole(event, (*place, key), value)
+
+
+def identifier(place: Place, key: str | int) -> None:
+    """Refuse an object key that could be a text."""
+    if isinstance(key, str) and IDENTIFIER.fullmatch(key) is None:
+        raise unexpected(f"{pointer_of(place) or 'an event'}: expected keys that are identifiers")
+
+
+def visit(place: Place, value: JSON, take: Callable[[Place, str], None]) -> None:
+    """Call `take` with every string at or below `value` that is not structure.
+
+    Raises:
+        ExchangeError: an object key is no identifier.
+    """
+    if isinstance(value, str):
+        if value and not (
+            place and place[-1] in _KIND_KEYS and IDENTIFIER.fullmatch(value) is not None
+        ):
+            take(place, value)
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            visit((*place, index), item, take)
+    elif isinstance(value, dict):
+        for key, member in value.items():
+            identifier(place, key)
+            visit((*place, key), member, take)
+
+
+def pointer_of(place: Place) -> str:
+    """RFC 6901 pointer of `place`."""
+    return "".join(f"/{escape_token(t) if isinstance(t, str) else t}" for t in place)

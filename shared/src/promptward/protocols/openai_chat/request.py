@@ -1,0 +1,260 @@
+"""An OpenAI chat completion request: document to neutral view, edits back into the document.
+
+Invariants: every top-level field is either known and type-checked, or walked for text; every
+message is read, whatever its role. Source: OpenAI API reference, "Create chat completion".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from promptward.errors import ExchangeError
+from promptward.exchange import JSON, Source
+from promptward.jsonstrict import dumps_canonical
+from promptward.llm import LlmRequest
+from promptward.protocols.base import RequestLimits
+from promptward.protocols.collect import PartCollector, wrong_type
+from promptward.protocols.edits import apply_edits
+from promptward.protocols.openai_chat.messages import read_content, read_messages
+from promptward.protocols.openai_chat.tools import read_choice, read_tools
+
+MAX_CHOICES = 128  # OpenAI API reference: `n`, maximum 128
+
+
+class _Fields:
+    """Reads top-level fields; one method per kind of field."""
+
+    __slots__ = ("collector", "limits", "tools")
+
+    def __init__(self, limits: RequestLimits) -> None:
+        self.limits = limits
+        self.collector = PartCollector(limits.max_parts)
+        self.tools: dict[str, None] = {}  # ordered set
+
+    def messages(self, key: str, value: JSON) -> None:
+        read_messages(self.collector, f"/{key}", value, self.limits.max_messages)
+
+    def model(self, key: str, value: JSON) -> None:
+        self.collector.correlation_id(f"/{key}", Source.USER, value)
+
+    def word(self, key: str, value: JSON) -> None:
+        self.collector.word(f"/{key}", Source.USER, value)
+
+    def text(self, key: str, value: JSON) -> None:
+        self.collector.text(f"/{key}", Source.USER, value)
+
+    def number(self, key: str, value: JSON) -> None:
+        if value is not None and type(value) not in (int, float):
+            wrong_type(f"/{key}", "a number", value)
+
+    def integer(self, key: str, value: JSON) -> None:
+        if value is not None and type(value) is not int:
+            wrong_type(f"/{key}", "an integer", value)
+
+    def boolean(self, key: str, value: JSON) -> None:
+        if value is not None and type(value) is not bool:
+            wrong_type(f"/{key}", "a boolean", value)
+
+    def object(self, key: str, value: JSON) -> None:
+        if value is not None:
+            self.collector.walk(f"/{key}", Source.USER, self.collector.object(f"/{key}", value))
+
+    def schema(self, key: str, value: JSON) -> None:
+        if value is not None:
+            document = self.collector.object(f"/{key}", value)
+            self.collector.walk(f"/{key}", Source.TOOL_DEFINITION, document)
+
+    def words(self, key: str, value: JSON) -> None:
+        for index, item in enumerate(self.collector.array(f"/{key}", value)):
+            self.collector.word(f"/{key}/{index}", Source.USER, item)
+
+    def stop(self, key: str, value: JSON) -> None:
+        if isinstance(value, list):
+            for index, item in enumerate(value):
+                if not isinstance(item, str):
+                    wrong_type(f"/{key}/{index}", "a string", item)
+                self.collector.add(f"/{key}/{index}", Source.USER, item)
+        elif value is None or isinstance(value, str):
+            self.collector.text(f"/{key}", Source.USER, value)
+        else:
+            wrong_type(f"/{key}", "a string or an array of strings", value)
+
+    def bias(self, key: str, value: JSON) -> None:
+        if value is None:
+            return
+        for token, weight in self.collector.object(f"/{key}", value).items():
+            if not (token.isascii() and token.isdigit()):
+                raise ExchangeError("invalid_value", f"/{key}: keys must be token numbers")
+            if type(weight) not in (int, float):
+                wrong_type(f"/{key}/{token}", "a number", weight)
+
+    def prediction(self, key: str, value: JSON) -> None:
+        if value is None:
+            return
+        prediction = self.collector.object(f"/{key}", value)
+        for name, member in prediction.items():
+            if name == "content":
+                read_content(self.collector, f"/{key}/content", Source.USER, member)
+            else:
+                self.collector.member(f"/{key}", Source.USER, name, member, prediction)
+
+    def stream_options(self, key: str, value: JSON) -> None:
+        if value is None:
+            return
+        options = self.collector.object(f"/{key}", value)
+        for name, member in options.items():
+            if name in ("include_usage", "include_obfuscation"):
+                self.boolean(f"{key}/{name}", member)
+            else:
+                self.collector.member(f"/{key}", Source.USER, name, member, options)
+
+    def tool_list(self, key: str, value: JSON) -> None:
+        self.tools.update(dict.fromkeys(read_tools(self.collector, f"/{key}", value)))
+
+    def tool_choice(self, key: str, value: JSON) -> None:
+        self.tools.update(dict.fromkeys(read_choice(self.collector, f"/{key}", value)))
+
+    def web_search(self, key: str, value: JSON) -> None:
+        if value is not None:
+            self.tools["web_search"] = None
+        self.object(key, value)
+
+
+_FIELDS: dict[str, Callable[[_Fields, str, JSON], None]] = {
+    "messages": _Fields.messages,
+    "model": _Fields.model,
+    "audio": _Fields.object,
+    "frequency_penalty": _Fields.number,
+    "function_call": _Fields.tool_choice,
+    "functions": _Fields.tool_list,
+    "logit_bias": _Fields.bias,
+    "logprobs": _Fields.boolean,
+    "max_completion_tokens": _Fields.integer,
+    "max_tokens": _Fields.integer,
+    "metadata": _Fields.object,
+    "modalities": _Fields.words,
+    "n": _Fields.integer,
+    "parallel_tool_calls": _Fields.boolean,
+    "prediction": _Fields.prediction,
+    "presence_penalty": _Fields.number,
+    "prompt_cache_key": _Fields.text,
+    "prompt_cache_retention": _Fields.word,
+    "reasoning_effort": _Fields.word,
+    "response_format": _Fields.schema,
+    "safety_identifier": _Fields.text,
+    "seed": _Fields.integer,
+    "service_tier": _Fields.word,
+    "stop": _Fields.stop,
+    "store": _Fields.boolean,
+    "stream": _Fields.boolean,
+    "stream_options": _Fields.stream_options,
+    "temperature": _Fields.number,
+    "tool_choice": _Fields.tool_choice,
+    "tools": _Fields.tool_list,
+    "top_logprobs": _Fields.integer,
+    "top_p": _Fields.number,
+    "user": _Fields.text,
+    "verbosity": _Fields.word,
+    "web_search_options": _Fields.web_search,
+}
+
+
+def read_request(
+    protocol: str, document: JSON, deployment: str | None, limits: RequestLimits
+) -> LlmRequest:
+    """The neutral view of a request body.
+
+    Args:
+        protocol: name to put into the view.
+        document: the parsed body.
+        deployment: the model that the route names, or None.
+        limits: see RequestLimits.
+    """
+    if not isinstance(document, dict):
+        wrong_type("", "an object", document)
+    fields = _Fields(limits)
+    for key, value in document.items():
+        read = _FIELDS.get(key)
+        if read is not None:
+            read(fields, key, value)
+        else:
+            fields.collector.member("", Source.USER, key, value, document)
+    if "messages" not in document:
+        raise ExchangeError("missing_field", "/messages: expected an array of messages")
+    options = document.get("stream_options")
+    return LlmRequest(
+        protocol=protocol,
+        model=_model(document, deployment),
+        parts=tuple(fields.collector.parts),
+        opaque=tuple(fields.collector.opaque),
+        tools=tuple(fields.tools),
+        max_output_tokens=_output_cap(document),
+        choices=_positive(document, "n", MAX_CHOICES) or 1,
+        stream=document.get("stream") is True,
+        wants_usage=isinstance(options, dict) and options.get("include_usage") is True,
+        document=document,
+    )
+
+
+def _model(document: dict[str, JSON], deployment: str | None) -> str:
+    model = document.get("model")
+    if model is None and deployment is not None:
+        return deployment
+    if not isinstance(model, str):
+        if "model" in document:
+            wrong_type("/model", "a string", model)
+        raise ExchangeError("missing_field", "/model: expected the name of a model")
+    if not 1 <= len(model) <= 256:
+        raise ExchangeError("invalid_value", "/model: expected 1 to 256 characters")
+    if deployment is not None and deployment != model:
+        raise ExchangeError(
+            "model_mismatch", "/model: the route names another deployment; leave the field out"
+        )
+    return model
+
+
+def _positive(document: dict[str, JSON], key: str, most: int) -> int | None:
+    value = document.get(key)
+    if not isinstance(value, int):
+        return None
+    if not 1 <= value <= most:
+        raise ExchangeError("invalid_value", f"/{key}: expected 1 to {most}")
+    return value
+
+
+def _output_cap(document: dict[str, JSON]) -> int | None:
+    """The larger of both fields: which one wins is the upstream's choice, not ours."""
+    caps = [_positive(document, k, 2**31 - 1) for k in ("max_tokens", "max_completion_tokens")]
+    return max((c for c in caps if c is not None), default=None)
+
+
+def write_request(
+    request: LlmRequest,
+    edits: Mapping[str, str],
+    inject_usage: bool,
+    max_output_tokens: int | None,
+) -> bytes | None:
+    """The canonical bytes of the changed request, or None when nothing changes."""
+    document = apply_edits(request.document, edits) if edits else dict(request.document)
+    changed = bool(edits)
+    if inject_usage and request.stream and not request.wants_usage:
+        options = document.get("stream_options")
+        document["stream_options"] = {
+            **(options if isinstance(options, dict) else {}),
+            "include_usage": True,
+        }
+        changed = True
+    if max_output_tokens is not None:
+        changed |= _lower_cap(document, max_output_tokens)
+    return dumps_canonical(document) if changed else None
+
+
+def _lower_cap(document: dict[str, JSON], most: int) -> bool:
+    present = [
+        k for k in ("max_tokens", "max_completion_tokens") if isinstance(document.get(k), int)
+    ]
+    lowered = {k: most for k in present if int(str(document[k])) > most}
+    if not present:
+        lowered = {"max_completion_tokens": most}  # `max_tokens` is deprecated
+    document.update(lowered)
+    return bool(lowered)

@@ -1,0 +1,124 @@
+"""A whole OpenAI chat completion: document to neutral view, edits back into the document.
+
+Invariants: every choice is read; log probabilities repeat the content token by token, so they are
+taken out of any choice whose text changes, and are opaque where they say something else than it.
+Source: OpenAI API reference, "The chat completion object".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from promptward.errors import ExchangeError
+from promptward.exchange import JSON, Source
+from promptward.jsonstrict import dumps_canonical
+from promptward.llm import LlmResponse, Usage
+from promptward.protocols.collect import PartCollector, wrong_type
+from promptward.protocols.edits import apply_edits
+from promptward.protocols.openai_chat.logprobs import repeats
+from promptward.protocols.openai_chat.messages import read_content, read_message_field
+
+# Our bound on one answer: 128 choices with 128 calls each, and annotations.
+MAX_RESPONSE_PARTS = 65_536
+BAD_GATEWAY = 502
+_IDS = frozenset({"id", "system_fingerprint", "model", "finish_reason", "native_finish_reason"})
+_WORDS = frozenset({"object", "service_tier"})
+_TEXTS = frozenset({"name", "refusal", "reasoning_content", "reasoning"})
+
+
+def read_response(document: JSON) -> LlmResponse:
+    """The neutral view of a response or of an error body.
+
+    Raises:
+        ExchangeError: (502) it is neither.
+    """
+    if not isinstance(document, dict):
+        wrong_type("", "an object", document, BAD_GATEWAY)
+    collector = PartCollector(MAX_RESPONSE_PARTS, BAD_GATEWAY)
+    if "choices" not in document and "error" not in document:
+        raise ExchangeError("missing_field", "/choices: expected an array", BAD_GATEWAY)
+    for key, value in document.items():
+        if key == "choices":
+            for pointer, choice in collector.objects("/choices", value):
+                _read_choice(collector, pointer, choice)
+        elif key in _IDS:
+            collector.correlation_id(f"/{key}", Source.ASSISTANT, value)
+        elif key in _WORDS:
+            collector.word(f"/{key}", Source.ASSISTANT, value)
+        else:
+            collector.member("", Source.ASSISTANT, key, value, document)
+    return LlmResponse(
+        tuple(collector.parts),
+        tuple(collector.opaque),
+        read_usage(document.get("usage")),
+        document,
+    )
+
+
+def _read_choice(collector: PartCollector, pointer: str, choice: dict[str, JSON]) -> None:
+    message: dict[str, JSON] = {}
+    for key, value in choice.items():
+        at = f"{pointer}/{key}"
+        if key == "message":
+            message = collector.object(at, value)
+            _read_message(collector, at, message)
+        elif key in _IDS:
+            collector.correlation_id(at, Source.ASSISTANT, value)
+        elif key != "logprobs":
+            collector.member(pointer, Source.ASSISTANT, key, value, choice)
+    if not repeats(choice.get("logprobs"), message.get("content"), message.get("refusal")):
+        collector.add_opaque(f"{pointer}/logprobs", Source.ASSISTANT, "logprobs")
+
+
+def _read_message(collector: PartCollector, pointer: str, message: dict[str, JSON]) -> None:
+    for key, value in message.items():
+        if key == "content":
+            read_content(collector, f"{pointer}/content", Source.ASSISTANT, value)
+        elif key == "role":
+            collector.word(f"{pointer}/role", Source.ASSISTANT, value)
+        elif key in _TEXTS:
+            collector.text(f"{pointer}/{key}", Source.ASSISTANT, value)
+        else:
+            read_message_field(collector, pointer, Source.ASSISTANT, key, message)
+
+
+def read_usage(value: JSON) -> Usage | None:
+    """`usage`, or None when it is absent or makes no sense (then it counts as missing)."""
+    if not isinstance(value, dict):
+        return None
+    counts = [_count(value, "prompt_tokens"), _count(value, "completion_tokens")]
+    if counts[0] is None or counts[1] is None:
+        return None
+    return Usage(
+        counts[0],
+        counts[1],
+        _count(value.get("prompt_tokens_details"), "cached_tokens") or 0,
+        _count(value.get("completion_tokens_details"), "reasoning_tokens") or 0,
+    )
+
+
+def _count(holder: JSON, key: str) -> int | None:
+    value = holder.get(key) if isinstance(holder, dict) else None
+    return value if type(value) is int and 0 <= value < 2**40 else None
+
+
+def write_response(response: LlmResponse, edits: Mapping[str, str]) -> bytes | None:
+    """The canonical bytes of the changed response, or None when nothing changes."""
+    if not edits:
+        return None
+    document = apply_edits(response.document, edits)
+    choices = document.get("choices")
+    if isinstance(choices, list):
+        document["choices"] = [
+            _without_logprobs(choice)
+            if any(pointer.startswith(f"/choices/{index}/") for pointer in edits)
+            else choice
+            for index, choice in enumerate(choices)
+        ]
+    return dumps_canonical(document)
+
+
+def _without_logprobs(choice: JSON) -> JSON:
+    if isinstance(choice, dict) and choice.get("logprobs") is not None:
+        return {**choice, "logprobs": None}
+    return choice
