@@ -1,0 +1,201 @@
+"""ext_proc v3: ProcessingRequest to Exchange and Response, decisions to ProcessingResponse.
+
+Invariants: plain functions over messages; the order of messages is `ext_proc`'s concern. A body
+that is replaced always comes with its own content-length: with another one Envoy answers 500.
+Source: envoy/service/ext_proc/v3/external_processor.proto.
+"""
+
+from __future__ import annotations
+
+from promptward.decision import Allow, Deny, HeaderPairs, Mutations
+from promptward.exchange import Body, Exchange, Headers
+from promptward_envoy.codec import (
+    EXT_AUTHZ_NAMESPACE,
+    add_header_options,
+    decision_metadata,
+    expand_removals,
+    gateway_identity,
+    header_pairs,
+    regular_headers,
+    request_id_of,
+)
+from promptward_envoy.descriptors import Message, ProcessingMode, ProcessingResponse
+
+_ATTRIBUTES = "envoy.filters.http.ext_proc"
+BODY_MODE_NONE: int = ProcessingMode.NONE
+BODY_MODE_BUFFERED: int = ProcessingMode.BUFFERED
+BODY_MODE_FULL_DUPLEX: int = ProcessingMode.FULL_DUPLEX_STREAMED
+
+# Answers are asked for as they are: a compressed one could not be inspected as it streams.
+_IDENTITY: HeaderPairs = (("accept-encoding", "identity"),)
+# ImmediateResponse computes its own; a body that is replaced gets its own below.
+_FRAMING = frozenset({"content-length", "transfer-encoding"})
+
+
+def exchange_from_headers(message: Message, route: str) -> Exchange:
+    """The request without its body, from a ProcessingRequest with `request_headers`.
+
+    Args:
+        message: a `ProcessingRequest`.
+        route: a name that takes precedence over the attribute `xds.route_name`.
+    """
+    pairs = header_pairs(message.request_headers.headers)
+    pseudo = dict(pairs)
+    return Exchange(
+        method=pseudo.get(":method", ""),
+        host=pseudo.get(":authority", ""),
+        path=pseudo.get(":path", ""),
+        headers=regular_headers(pairs),
+        peer=_without_port(_attribute(message, "source.address")),
+        route=route or _attribute(message, "xds.route_name"),
+        request_id=request_id_of(message.metadata_context),
+        gateway_identity=gateway_identity(message.metadata_context),
+    )
+
+
+def with_body(exchange: Exchange, data: bytes) -> Exchange:
+    """`exchange` with the whole body `data`."""
+    return Exchange(
+        method=exchange.method,
+        host=exchange.host,
+        path=exchange.path,
+        headers=exchange.headers,
+        body=Body(data),
+        peer=exchange.peer,
+        route=exchange.route,
+        request_id=exchange.request_id,
+        gateway_identity=exchange.gateway_identity,
+    )
+
+
+def response_head(message: Message) -> tuple[int, Headers]:
+    """Status and headers from a ProcessingRequest with `response_headers`."""
+    pairs = header_pairs(message.response_headers.headers)
+    status = dict(pairs).get(":status", "")
+    return (int(status) if status.isascii() and status.isdigit() else 0), regular_headers(pairs)
+
+
+def came_from_upstream(message: Message) -> bool | None:
+    """Whether an upstream wrote these response headers; None when Envoy was not asked to say.
+
+    Envoy's own replies (another filter's denial, no healthy upstream) pass here too. The details
+    are those of Envoy's response code details: `via_upstream` for every proxied answer.
+    """
+    details = _attribute(message, "response.code_details")
+    return details == "via_upstream" if details else None
+
+
+def buffers_whole_bodies(message: Message) -> bool:
+    """Whether the filter is configured to hold both bodies until we answered.
+
+    Anything else could pass bytes nobody read (a later `mode_override` is ignored unless
+    `allow_mode_override` is on), so such a configuration is refused at the first message. Envoy
+    sends its modes in the first message of a stream.
+    """
+    config = message.protocol_config
+    return bool(
+        config.request_body_mode == BODY_MODE_BUFFERED
+        and config.response_body_mode == BODY_MODE_BUFFERED
+    )
+
+
+def allow_request(decision: Allow, headers: Headers, *, has_body: bool) -> Message:
+    """Forward the request with its mutations, as the answer to its headers or to its body."""
+    message = ProcessingResponse()
+    common = (message.request_body if has_body else message.request_headers).response
+    changes = Mutations(
+        set_headers=decision.mutations.set_headers + _IDENTITY,
+        remove_headers=decision.mutations.remove_headers,
+        body=decision.mutations.body if has_body else None,
+    )
+    _apply(common, changes, headers)
+    metadata = message.dynamic_metadata.fields[EXT_AUTHZ_NAMESPACE].struct_value.fields
+    for key, value in decision_metadata(decision.ticket).items():
+        metadata[key].string_value = value
+    return message
+
+
+def continue_request_headers() -> Message:
+    """Wait for the body: Envoy holds the headers in BUFFERED mode."""
+    message = ProcessingResponse()
+    message.request_headers.response.SetInParent()
+    return message
+
+
+def response_headers(mutations: Mutations, headers: Headers, body_mode: int | None) -> Message:
+    """Go on with the response; `body_mode` overrides how its body is sent to us."""
+    message = ProcessingResponse()
+    common = message.response_headers.response
+    common.SetInParent()
+    _apply(common, mutations, headers)
+    if body_mode is not None:
+        override = message.mode_override
+        override.response_header_mode = ProcessingMode.SEND
+        override.response_body_mode = body_mode
+        if body_mode == BODY_MODE_FULL_DUPLEX:
+            # Envoy requires it, and without it the last chunk before trailers has no end mark.
+            override.response_trailer_mode = ProcessingMode.SEND
+    return message
+
+
+def response_body(mutations: Mutations, headers: Headers) -> Message:
+    """The whole body goes on, changed or not."""
+    message = ProcessingResponse()
+    message.response_body.response.SetInParent()
+    _apply(message.response_body.response, mutations, headers)
+    return message
+
+
+def response_chunk(data: bytes, *, end_of_stream: bool) -> Message:
+    """Bytes to send on in full duplex; chunks out need not match chunks in."""
+    message = ProcessingResponse()
+    chunk = message.response_body.response.body_mutation.streamed_response
+    chunk.body = data
+    chunk.end_of_stream = end_of_stream
+    return message
+
+
+def response_trailers() -> Message:
+    """Let the trailers go on as they are."""
+    message = ProcessingResponse()
+    message.response_trailers.SetInParent()
+    return message
+
+
+def immediate(decision: Deny, extra: HeaderPairs = ()) -> Message:
+    """Answer the client now with the finished denial."""
+    message = ProcessingResponse()
+    answer = message.immediate_response
+    answer.status.code = decision.status
+    pairs = tuple((n, v) for n, v in decision.headers + extra if n not in _FRAMING)
+    add_header_options(answer.headers.set_headers, pairs)
+    answer.body = decision.body
+    answer.details = f"promptward_{decision.code}"
+    return message
+
+
+def _apply(common: Message, mutations: Mutations, headers: Headers) -> None:
+    changes = tuple(p for p in mutations.set_headers if p[0] not in _FRAMING)
+    if mutations.body is not None:
+        changes += (("content-length", str(len(mutations.body))),)
+        if mutations.body:
+            common.body_mutation.body = mutations.body
+        else:
+            common.body_mutation.clear_body = True
+    add_header_options(common.header_mutation.set_headers, changes)
+    removed = expand_removals(mutations.remove_headers, headers)
+    set_again = {name for name, _ in changes}
+    common.header_mutation.remove_headers.extend(n for n in removed if n not in set_again)
+
+
+def _attribute(message: Message, name: str) -> str:
+    """A request attribute by its CEL name; empty when the filter does not send it."""
+    if _ATTRIBUTES not in message.attributes:
+        return ""
+    fields = message.attributes[_ATTRIBUTES].fields
+    return str(fields[name].string_value) if name in fields else ""
+
+
+def _without_port(address: str) -> str:
+    host, colon, _port = address.rpartition(":")
+    return host.strip("[]") if colon else address

@@ -1,0 +1,108 @@
+"""The ext_authz v3 service: one Check call, one decision.
+
+ext_authz never sees the response. Alone on a route it therefore settles the reservation at once,
+as estimated. With our ext_proc behind it on the same route (`promptward.then: ext_proc` in the
+route's `context_extensions`) it leaves settling and body changes to ext_proc and hands it the
+request id in dynamic metadata, so the reservation is made once and charged once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from time import perf_counter
+
+import grpc
+
+from promptward.decision import Allow, Decision, Deny
+from promptward.engine import EngineApi
+from promptward.exchange import Exchange
+from promptward_envoy import codec_ext_authz as codec
+from promptward_envoy.admission import Admission
+from promptward_envoy.descriptors import Message
+from promptward_envoy.engines import EngineSource, UnknownPolicyError
+from promptward_envoy.faults import log_fault
+from promptward_envoy.metrics import Metrics
+
+FILTER = "ext_authz"
+# Keys of a route's context_extensions.
+POLICY_EXTENSION = "promptward.policy"
+ROUTE_EXTENSION = "promptward.route"
+THEN_EXTENSION = "promptward.then"
+
+
+class Authorizer:
+    """Implements `envoy.service.auth.v3.Authorization/Check`.
+
+    Args:
+        engines: finds the engine of a policy by name.
+        admission: bounds the work.
+        metrics: counts.
+        deadline_s: most time for one decision, in seconds.
+    """
+
+    def __init__(
+        self, engines: EngineSource, admission: Admission, metrics: Metrics, deadline_s: float
+    ) -> None:
+        self._engines = engines
+        self._admission = admission
+        self._metrics = metrics
+        self._deadline_s = deadline_s
+
+    async def check(
+        self, request: Message, _context: grpc.aio.ServicerContext[Message, Message]
+    ) -> Message:
+        """Answer one CheckRequest; any fault of ours is a finished denial."""
+        started = perf_counter()
+        admitted = self._admission.enter()
+        try:
+            return await self._check(request, admitted=admitted)
+        finally:
+            self._admission.leave()
+            self._metrics.seconds.labels(FILTER).observe(perf_counter() - started)
+
+    async def _check(self, request: Message, *, admitted: bool) -> Message:
+        extensions = codec.context_extensions(request)
+        exchange = codec.exchange_from_check(request, extensions.get(ROUTE_EXTENSION, ""))
+        try:
+            engine = self._engines.engine_for(extensions.get(POLICY_EXTENSION, ""))
+        except UnknownPolicyError:
+            return self._failed(self._engines.engine_for(""), exchange, "unknown_policy")
+        if not admitted:
+            return self._failed(engine, exchange, "overloaded")
+        try:
+            async with asyncio.timeout(self._deadline_s):
+                decision = await engine.on_request(exchange)
+                decision = await self._conclude(engine, exchange, decision, extensions)
+        except TimeoutError:
+            return self._failed(engine, exchange, "deadline_exceeded")
+        except Exception as error:  # noqa: BLE001 - whatever it is, the request must not pass
+            log_fault(FILTER, error)
+            return self._failed(engine, exchange, "internal_error")
+        self._metrics.count_decision(FILTER, decision)
+        if isinstance(decision, Deny):
+            return codec.response_from_deny(decision)
+        return codec.response_from_allow(decision, exchange.headers)
+
+    async def _conclude(
+        self,
+        engine: EngineApi,
+        exchange: Exchange,
+        decision: Decision,
+        extensions: codec.Extensions,
+    ) -> Decision:
+        """Without ext_proc behind us: refuse what needs a new body, settle the rest."""
+        if isinstance(decision, Deny) or extensions.get(THEN_EXTENSION) == "ext_proc":
+            return decision
+        if _body_must_change(decision):
+            await engine.on_no_response(decision.ticket, "needs_ext_proc")
+            return engine.fail_closed(exchange, "needs_ext_proc")
+        await engine.on_unseen_response(decision.ticket, 0)
+        return decision
+
+    def _failed(self, engine: EngineApi, exchange: Exchange, reason: str) -> Message:
+        self._metrics.failures.labels(FILTER, reason).inc()
+        return codec.response_from_deny(engine.fail_closed(exchange, reason))
+
+
+def _body_must_change(decision: Allow) -> bool:
+    return decision.mutations.body is not None

@@ -1,0 +1,104 @@
+"""Prometheus metrics of one service process.
+
+Invariants: label values come from closed sets or from the policy (filter, outcome, code, check),
+never from a request, so the number of series is bounded. With several workers each process writes
+into PROMETHEUS_MULTIPROC_DIR and the supervisor's admin port adds them up.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+    multiprocess,
+)
+
+from promptward.decision import Decision, Deny, PolicyRef
+from promptward.findings import Finding
+
+# Seconds; an exchange's own checks take 0.1 to 5 ms, a port's timeout is about 1 s.
+_BUCKETS_S = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1.0, 5.0)
+
+
+class Metrics:
+    """Everything this process counts."""
+
+    def __init__(self) -> None:
+        registry = CollectorRegistry()
+        self._registry = registry
+        self.decisions = Counter(
+            "promptward_decisions",
+            "Request decisions.",
+            ["filter", "outcome", "code"],
+            registry=registry,
+        )
+        self.findings = Counter(
+            "promptward_findings", "Findings by check.", ["check", "effect"], registry=registry
+        )
+        self.failures = Counter(
+            "promptward_failures",
+            "Exchanges that failed closed because of a fault of ours.",
+            ["filter", "reason"],
+            registry=registry,
+        )
+        self.seconds = Histogram(
+            "promptward_message_seconds",
+            "Time to answer one message of Envoy.",
+            ["filter"],
+            buckets=_BUCKETS_S,
+            registry=registry,
+        )
+        self.in_flight = Gauge(
+            "promptward_exchanges_in_flight",
+            "Open ext_proc streams and ext_authz calls.",
+            multiprocess_mode="livesum",
+            registry=registry,
+        )
+        self.reloads = Counter(
+            "promptward_policy_reloads", "Policy reloads.", ["outcome"], registry=registry
+        )
+        self.policy = Gauge(
+            "promptward_policy_info",
+            "Policies in force.",
+            ["name", "version", "sha256"],
+            multiprocess_mode="livemax",
+            registry=registry,
+        )
+
+    def count_decision(self, filter_name: str, decision: Decision) -> None:
+        """Count a request decision and its findings."""
+        if isinstance(decision, Deny):
+            self.decisions.labels(filter_name, "deny", decision.code).inc()
+        else:
+            self.decisions.labels(filter_name, "allow", "").inc()
+        self.count_findings(decision.findings)
+
+    def count_findings(self, findings: Iterable[Finding]) -> None:
+        """Count findings by check and effect."""
+        for finding in findings:
+            self.findings.labels(finding.check, finding.effect.value).inc()
+
+    def show_policies(self, refs: Iterable[PolicyRef]) -> None:
+        """Replace the `policy_info` series by these policies."""
+        self.policy.clear()
+        for ref in refs:
+            self.policy.labels(ref.name, str(ref.version), ref.sha256).set(1)
+
+    def render(self) -> bytes:
+        """Text exposition of this process, or of all workers when several share a directory."""
+        if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+            return generate_latest(self._registry)
+        return render_workers()
+
+
+def render_workers() -> bytes:
+    """Text exposition of every worker that writes into PROMETHEUS_MULTIPROC_DIR."""
+    merged = CollectorRegistry()
+    multiprocess.MultiProcessCollector(merged)  # type: ignore[no-untyped-call]
+    return generate_latest(merged)
