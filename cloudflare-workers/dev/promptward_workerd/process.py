@@ -85,7 +85,7 @@ class Workerd:
                 event = _listen_event(line)
                 if event is not None:
                     return event
-        raise WorkerdError(f"workerd did not listen within {_START_TIMEOUT_S} s\n{self.tail()}")
+        raise WorkerdError(f"workerd did not start:\n{self.tail()}")
 
     @property
     def url(self) -> str:

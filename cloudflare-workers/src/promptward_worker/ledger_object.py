@@ -1,5 +1,134 @@
+"""The Durable Object that keeps the budgets of one tenant (or of one share of it).
+
+Same arithmetic as every other ledger (`promptward.ledger.Book`); here are only the transaction,
+the clock and the wire.
+
+Invariants: methods never await, so one runs after the other; what fails writes nothing
+(`transactionSync` rolls back).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import js
+from pyodide.ffi import create_proxy
 from workers import DurableObject
+
+from promptward.errors import PortError
+from promptward.ledger import Book, forget_spending, usage_row
+from promptward_worker import ledger_wire, zones
+from promptward_worker.ledger_shelf import SCHEMA, SqlShelf, Value
+
+if TYPE_CHECKING:  # names of our stubs; the SDK has no such classes
+    from workers import Env, ObjectContext
+
+zones.install()
+
+Work = Callable[[SqlShelf, int], str]
 
 
 class BudgetLedgerObject(DurableObject):
-    """Budgets of one tenant."""
+    """Reserve, settle and look at budgets. Methods take and return JSON text (`ledger_wire`)."""
+
+    def __init__(self, ctx: ObjectContext, env: Env) -> None:
+        super().__init__(ctx, env)
+        self._book = Book()
+        self._shelf = SqlShelf(self._sql)
+        for statement in SCHEMA:
+            self._sql(statement)
+
+    def now_us(self) -> int:
+        """The store's own clock, which decides windows: Unix time in microseconds."""
+        return js.Date.now() * 1000
+
+    async def reserve(self, text: str) -> str:
+        """A ReserveRequest; answers the ReserveOutcome."""
+        request = ledger_wire.reserve_request(text)
+        return self._transact(
+            lambda shelf, now_us: ledger_wire.outcome_text(
+                self._book.reserve(shelf, request, now_us)
+            )
+        )
+
+    async def settle(self, text: str) -> str:
+        """A SettleRequest; answers the line states."""
+        request = ledger_wire.settle_request(text)
+        return self._transact(
+            lambda shelf, now_us: ledger_wire.states_text(
+                self._book.settle(shelf, request, now_us)
+            )
+        )
+
+    async def usage(self, text: str) -> str:
+        """`[budget or null, containing, at_most]`; answers usage rows."""
+        budget, containing, at_most = json.loads(text)
+
+        def look(shelf: SqlShelf, now_us: int) -> str:
+            self._book.sweep(shelf, now_us)
+            found = shelf.buckets(budget, containing, at_most)
+            return ledger_wire.usage_text(tuple(usage_row(b, now_us) for b in found))
+
+        return self._transact(look)
+
+    async def raise_limit(self, text: str) -> str:
+        """`[bucket, limit, for_s]`; answers `[known]`."""
+        key, limit, for_s = json.loads(text)
+
+        def change(shelf: SqlShelf, now_us: int) -> str:
+            bucket = shelf.load_bucket(key)
+            if bucket is not None:
+                bucket.raised_to, bucket.raised_until_us = limit, now_us + for_s * 1_000_000
+                shelf.save_bucket(bucket, bucket.raised_until_us)
+            return ledger_wire.dump([bucket is not None])
+
+        return self._transact(change)
+
+    async def reset(self, text: str) -> str:
+        """`[bucket]`; answers `[known]`."""
+        (key,) = json.loads(text)
+
+        def change(shelf: SqlShelf, _now_us: int) -> str:
+            bucket = shelf.load_bucket(key)
+            if bucket is not None:
+                forget_spending(bucket)
+                shelf.save_bucket(bucket, 0)
+            return ledger_wire.dump([bucket is not None])
+
+        return self._transact(change)
+
+    async def entries(self, text: str) -> str:
+        """`[at_most]`; answers what every remembered request was charged."""
+        (at_most,) = json.loads(text)
+
+        def look(shelf: SqlShelf, now_us: int) -> str:
+            self._book.sweep(shelf, now_us)
+            rows = [entry for r in shelf.reservations(at_most) for entry in r.entries()]
+            rows.sort(key=lambda entry: (entry.request_id, entry.budget, entry.partition))
+            return ledger_wire.entries_text(tuple(rows[:at_most]))
+
+        return self._transact(look)
+
+    def _sql(self, statement: str, *values: Value) -> list[list[Value]]:
+        cursor = self.ctx._ctx.storage.sql.exec(statement, *values)
+        # one crossing for all rows
+        rows: list[list[Value]] = json.loads(js.JSON.stringify(js.Array.from_(cursor.raw())))
+        return rows
+
+    def _transact(self, work: Work) -> str:
+        """Run `work` in one transaction; a PortError in it is answered, not thrown."""
+        answers: list[str] = []
+
+        def run() -> None:
+            answers.append(work(self._shelf, self.now_us()))
+
+        callback = create_proxy(run)
+        try:
+            self.ctx._ctx.storage.transactionSync(callback)
+        except PortError as error:
+            return ledger_wire.error_text(error.reason)
+        finally:
+            callback.destroy()
+        return answers[0]

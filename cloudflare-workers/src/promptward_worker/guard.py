@@ -1,0 +1,161 @@
+"""One guarded request: decide, forward, guard the response, settle.
+
+Fail closed: whatever raises before the origin was asked is a refusal; whatever raises after it
+withholds the response and settles the reservation as unanswered.
+
+A client that goes away cancels everything its request still waits for, unless `waitUntil` holds
+it: from the moment budget is reserved, the rest runs under it, so that the request is settled by
+what it really used (Cloudflare grants 30 s after the client is gone).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from pathlib import PurePath
+
+import js
+
+from promptward.decision import Allow, Deny, HeaderPairs
+from promptward.engine import EngineApi, ResponsePlan, StreamEnd
+from promptward.errors import PortError, PromptwardError
+from promptward.exchange import JSON, Exchange, Headers
+from promptward_worker import codec, javascript, origin
+from promptward_worker.settings import WorkerSettings
+from promptward_worker.streaming import GuardedStream
+
+
+def failure_event(event: str, error: BaseException) -> dict[str, JSON]:
+    """A log line for `error`: type and place, never its text, which may quote a prompt."""
+    trace, place = error.__traceback__, ""
+    while trace is not None:
+        place = f"{PurePath(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    details = str(error) if isinstance(error, PromptwardError) else ""
+    return {"event": event, "error": type(error).__name__, "at": place, "details": details}
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """What one request needs.
+
+    Attributes:
+        engine: with this request's ports.
+        settings: the Worker's variables.
+        context: for `waitUntil`.
+        service: the service binding ORIGIN, if there is one.
+        max_response_bytes: largest response that is read as a whole.
+    """
+
+    engine: EngineApi
+    settings: WorkerSettings
+    context: js.ExecutionContext
+    service: origin.ServiceBinding | None
+    max_response_bytes: int
+
+    async def answer(self, exchange: Exchange, url: str) -> js.Response:
+        """Decide and, when allowed, forward.
+
+        Args:
+            exchange: the request.
+            url: its URL.
+        """
+        decision = await self.engine.on_request(exchange)
+        if isinstance(decision, Deny):
+            return refusal(decision)
+        forwarding = asyncio.ensure_future(self._forward(exchange, decision, url))
+        self.context.waitUntil(_completion(forwarding))
+        return await forwarding
+
+    async def _forward(self, exchange: Exchange, allow: Allow, url: str) -> js.Response:
+        try:
+            response = await self._send(exchange, allow, url)
+        except Exception as error:  # noqa: BLE001 - every failure is a refusal
+            return await self._unanswered(exchange, allow, "upstream_failed", error)
+        try:
+            return await self._respond(allow, response)
+        except Exception as error:  # noqa: BLE001 - every failure withholds the response
+            return await self._unanswered(exchange, allow, "response_failed", error)
+
+    async def _send(self, exchange: Exchange, allow: Allow, url: str) -> js.Response:
+        headers = codec.upstream_headers(exchange.headers, allow.mutations)
+        headers = codec.client_headers(headers, origin.credential(self.settings))
+        body = exchange.body.data if allow.mutations.body is None else allow.mutations.body
+        target = origin.upstream_url(self.settings, url, exchange.path)
+        return await origin.send(
+            self.settings, self.service, target, exchange.method, headers, body
+        )
+
+    async def _unanswered(
+        self, exchange: Exchange, allow: Allow, reason: str, error: Exception
+    ) -> js.Response:
+        javascript.log(failure_event(reason, error))
+        headers: HeaderPairs = ()
+        try:
+            headers = await self.engine.on_no_response(allow.ticket, reason)
+        except PortError as unsettled:
+            javascript.log(failure_event("settle_failed", unsettled))
+        return refusal(self.engine.fail_closed(exchange, reason), headers)
+
+    async def _respond(self, allow: Allow, response: js.Response) -> js.Response:
+        status, ticket = response.status, allow.ticket
+        received = javascript.header_pairs(response.headers)
+        readable = codec.readable_headers(received)
+        headers = Headers(readable)
+        plan = self.engine.plan_response(ticket, status, headers)
+        if plan is ResponsePlan.BUFFER:
+            return await self._buffered(allow, response, received)
+        if plan is ResponsePlan.PASS:
+            shown = codec.client_headers(readable, allow.response_headers)
+            self._later(self.engine.on_unseen_response(ticket, status))
+            return javascript.response(status, shown, response.body)
+        mutations = self.engine.response_headers(ticket, headers)
+        shown = codec.apply(codec.client_headers(readable, allow.response_headers), mutations)
+        guard = self.engine.open_stream(ticket, status, headers)
+        if response.body is None:
+            await self.engine.close_stream(ticket, guard, StreamEnd.COMPLETE)
+            return javascript.response(status, shown, None)
+        stream = GuardedStream(guard)
+        self._later(self._pump(allow, stream, response.body))
+        return javascript.response(status, shown, stream.readable)
+
+    async def _buffered(
+        self, allow: Allow, response: js.Response, received: list[tuple[str, str]]
+    ) -> js.Response:
+        body = await javascript.read_body(response, received, self.max_response_bytes)
+        view = codec.response_view(response.status, received, body)
+        verdict = await self.engine.on_response(allow.ticket, view)
+        if isinstance(verdict, Deny):
+            return refusal(verdict, allow.response_headers)
+        shown = codec.client_headers(view.headers, allow.response_headers)
+        content = body.data if verdict.mutations.body is None else verdict.mutations.body
+        return javascript.response(
+            response.status, codec.apply(shown, verdict.mutations), content or None
+        )
+
+    async def _pump(self, allow: Allow, stream: GuardedStream, source: js.ReadableStream) -> None:
+        end = await stream.run(source)
+        await self.engine.close_stream(allow.ticket, stream.guard, end)
+
+    def _later(self, work: Coroutine[None, None, None]) -> None:
+        """Finish `work` after the response has begun, even if the client is gone."""
+
+        async def logged() -> None:
+            try:
+                await work
+            except Exception as error:  # noqa: BLE001 - nobody else will see it
+                javascript.log(failure_event("settle_failed", error))
+
+        self.context.waitUntil(logged())
+
+
+async def _completion(task: asyncio.Future[js.Response]) -> None:
+    await asyncio.wait((task,))
+
+
+def refusal(deny: Deny, extra: HeaderPairs = ()) -> js.Response:
+    """The finished answer of a denial; its own fields win over `extra`."""
+    own = {name for name, _ in deny.headers}
+    headers = [*deny.headers, *((n, v) for n, v in extra if n not in own)]
+    return javascript.response(deny.status, headers, deny.body)

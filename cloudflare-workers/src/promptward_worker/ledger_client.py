@@ -1,0 +1,89 @@
+"""BudgetLedger over Durable Objects: one object per tenant, more for a hot one.
+
+One object runs one request at a time and its writes are one transaction, so all budgets of a
+request are reserved together or not at all. An object sustains on the order of hundreds of
+requests a second; the budgets of a tenant with more are spread over N objects: the request id
+picks the object, and each object holds an N-th of every limit. That never admits more than the
+limit, but may refuse while another object still has room, and cannot grant one request more than
+an N-th; so it is chosen per tenant (`LEDGER_SHARDS`), for tenants whose budgets are large.
+
+Invariants: the same request id always goes to the same object; names of objects are digests,
+never claims.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Mapping
+from dataclasses import replace
+from hashlib import sha256
+from typing import Protocol
+
+from promptward.ledger.keys import digest
+from promptward.ports import LineState, ReserveOutcome, ReserveRequest, SettleRequest
+from promptward_worker import ledger_wire
+from promptward_worker.javascript import within
+
+
+class LedgerStub(Protocol):
+    """A Durable Object's methods (`ledger_object.BudgetLedgerObject`)."""
+
+    def reserve(self, text: str) -> Awaitable[str]: ...
+
+    def settle(self, text: str) -> Awaitable[str]: ...
+
+
+class LedgerNamespace(Protocol):
+    """The Durable Object namespace binding."""
+
+    def getByName(self, name: str) -> LedgerStub: ...  # noqa: N802 - Cloudflare's name
+
+
+def shard_of(request_id: str, shards: int) -> int:
+    """Which of `shards` objects keeps the request."""
+    return int.from_bytes(sha256(request_id.encode("utf-8", "surrogatepass")).digest()[:4]) % shards
+
+
+def share(limit: int, shard: int, shards: int) -> int:
+    """The part of `limit` that `shard` holds; the parts add up to it."""
+    return limit // shards + (1 if shard < limit % shards else 0)
+
+
+class DurableObjectLedger:
+    """The ledger of one request.
+
+    Args:
+        namespace: the binding LEDGER.
+        timeout_s: longest wait per operation.
+        shards: tenant -> number of objects; 1 for tenants not named.
+    """
+
+    def __init__(
+        self, namespace: LedgerNamespace, timeout_s: float, shards: Mapping[str, int]
+    ) -> None:
+        self._namespace = namespace
+        self._timeout_s = timeout_s
+        self._shards = shards
+
+    async def reserve(self, request: ReserveRequest) -> ReserveOutcome:
+        shards = self._shards.get(request.tenant, 1)
+        shard = shard_of(request.request_id, shards)
+        if shards > 1:
+            lines = tuple(
+                replace(line, limit=share(line.limit, shard, shards)) for line in request.lines
+            )
+            request = replace(request, lines=lines)
+        stub = self._stub(request.tenant, shard)
+        text = ledger_wire.reserve_text(request)
+        answer = await within("ledger", self._timeout_s, stub.reserve(text))
+        return ledger_wire.outcome(answer)
+
+    async def settle(self, request: SettleRequest) -> tuple[LineState, ...]:
+        shard = shard_of(request.request_id, self._shards.get(request.tenant, 1))
+        stub = self._stub(request.tenant, shard)
+        text = ledger_wire.settle_text(request)
+        answer = await within("ledger", self._timeout_s, stub.settle(text))
+        return ledger_wire.states(answer)
+
+    def _stub(self, tenant: str, shard: int) -> LedgerStub:
+        name = digest(tenant) if shard == 0 else f"{digest(tenant)}.{shard}"
+        return self._namespace.getByName(name)

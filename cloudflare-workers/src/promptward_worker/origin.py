@@ -1,0 +1,70 @@
+"""The guarded origin: where it is, and how a request gets there.
+
+Three ways, chosen by the variable UPSTREAM: on a route `fetch` of the request's own URL reaches
+the zone's origin; a service binding; a base URL. Redirects are handed to the client, never
+followed with its credentials.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol
+
+import js
+from pyodide.ffi import JsException, JsProxy
+
+from promptward.errors import PortError
+from promptward_worker import javascript
+from promptward_worker.settings import BOUND_ORIGIN, ROUTE_ORIGIN, WorkerSettings
+
+
+class ServiceBinding(Protocol):
+    """A service binding as JavaScript sees it."""
+
+    def fetch(self, url: str, init: JsProxy) -> object: ...
+
+
+def upstream_url(settings: WorkerSettings, request_url: str, path: str) -> str:
+    """The URL to fetch: base URL plus the request's path and query, or the request's own URL."""
+    if settings.upstream in {ROUTE_ORIGIN, BOUND_ORIGIN}:
+        return request_url
+    return settings.upstream + path
+
+
+def credential(settings: WorkerSettings) -> tuple[tuple[str, str], ...]:
+    """The header with the upstream's key, if the Worker has one."""
+    if not settings.upstream_api_key:
+        return ()
+    name = settings.upstream_api_key_header
+    prefix = "Bearer " if name == "authorization" else ""
+    return ((name, prefix + settings.upstream_api_key),)
+
+
+async def send(
+    settings: WorkerSettings,
+    binding: ServiceBinding | None,
+    url: str,
+    method: str,
+    headers: list[tuple[str, str]],
+    body: bytes | None,
+) -> js.Response:
+    """Forward the request and wait for the response's headers.
+
+    Raises:
+        PortError: no answer in `upstream_timeout_s`, or the origin cannot be reached.
+    """
+    init, controller = javascript.request_init(method, headers, body)
+    if settings.upstream == BOUND_ORIGIN:
+        if binding is None:
+            raise PortError("upstream", "UPSTREAM is `binding` but there is no service ORIGIN")
+        pending = binding.fetch(url, init)
+    else:
+        pending = js.fetch(url, init)
+    try:
+        async with asyncio.timeout(settings.upstream_timeout_s):
+            return await pending
+    except TimeoutError as error:
+        controller.abort()
+        raise PortError("upstream", "no response headers in time") from error
+    except JsException as error:
+        raise PortError("upstream", "unreachable") from error

@@ -1,0 +1,59 @@
+"""The small ports of a Worker: entropy, audit, KV.
+
+The larger ones have files of their own: `signatures`, `key_cache`, `ledger_client`.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from typing import Protocol
+
+from promptward.errors import PortError
+from promptward.exchange import JSON
+from promptward_worker import javascript
+
+_KV_TIMEOUT_S = 2.0
+
+
+class SystemEntropy:
+    """Entropy port; inside a request only (Workers have no randomness at import time)."""
+
+    def token(self, size_bytes: int) -> bytes:
+        return secrets.token_bytes(size_bytes)
+
+
+class LogAudit:
+    """AuditSink: one JSON line per event in the Worker's log."""
+
+    def emit(self, event: Mapping[str, JSON]) -> None:
+        javascript.log({"event": "audit", **event})
+
+
+class KvBinding(Protocol):
+    """The KV namespace as the Workers SDK hands it out."""
+
+    async def get(self, key: str) -> str | None: ...
+
+    async def put(self, key: str, value: str, *, expirationTtl: int = ...) -> None: ...  # noqa: N803
+
+
+class WorkersKv:
+    """KeyValue over a KV namespace binding."""
+
+    def __init__(self, binding: KvBinding) -> None:
+        self._binding = binding
+
+    async def get(self, key: str) -> str | None:
+        value = await javascript.within("kv", _KV_TIMEOUT_S, self._binding.get(key))
+        if value is not None and not isinstance(value, str):
+            raise PortError("kv", "expected text")
+        return value
+
+    async def put(self, key: str, value: str, ttl_s: int = 0) -> None:
+        work = (
+            self._binding.put(key, value, expirationTtl=ttl_s)
+            if ttl_s
+            else self._binding.put(key, value)
+        )
+        await javascript.within("kv", _KV_TIMEOUT_S, work)

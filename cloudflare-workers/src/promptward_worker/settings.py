@@ -1,0 +1,141 @@
+"""What the Worker is told by its variables and secrets; everything else is in the policy.
+
+Invariants: decoded once per isolate, all mistakes reported together; nothing has a default that
+would make the Worker forward to a place nobody chose. A Worker with wrong variables answers 503.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from promptward.errors import PolicyError
+
+ROUTE_ORIGIN = "route"
+BOUND_ORIGIN = "binding"
+MAX_SHARDS = 64
+# KV keys may have 512 bytes (https://developers.cloudflare.com/kv/platform/limits/)
+_KV_KEY = re.compile(r"[A-Za-z0-9._-]{1,256}")
+_HEADER_NAME = re.compile(r"[a-z0-9-]{1,64}")
+_HOST_NAME = re.compile(r"[a-z0-9.-]{1,253}")
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSettings:
+    """Decoded variables. The variable's name is the field's name in upper case.
+
+    Attributes:
+        upstream: where allowed requests go: `route` (the zone's own origin, for a Worker on a
+            route), `binding` (the service binding ORIGIN) or a base URL.
+        upstream_api_key: secret; when set it replaces the client's credentials.
+        upstream_api_key_header: where it goes; in `authorization` it follows `Bearer `.
+        upstream_timeout_s: how long the origin may take to send response headers.
+        policy_key: key of the policy in the KV namespace POLICIES.
+        policy_refresh_s: how often an isolate looks for a new policy.
+        route: name of this Worker's route, for policies that target routes.
+        ledger_timeout_s: longest wait for the Durable Object.
+        ledger_shards: budget tenant -> number of Durable Objects its budgets are spread over.
+        jwks_timeout_s: longest wait for a key server.
+        access_team_domain: `<team>.cloudflareaccess.com`; empty when Access is not used.
+        access_audience: the Access application's audience tag.
+    """
+
+    upstream: str
+    upstream_api_key: str = field(default="", repr=False)
+    upstream_api_key_header: str = "authorization"
+    upstream_timeout_s: float = 300.0
+    policy_key: str = "policy"
+    policy_refresh_s: float = 30.0
+    route: str = ""
+    ledger_timeout_s: float = 2.0
+    ledger_shards: Mapping[str, int] = field(default_factory=dict)
+    jwks_timeout_s: float = 3.0
+    access_team_domain: str = ""
+    access_audience: str = ""
+
+
+class _Reader:
+    """Reads variables and collects what is wrong with them."""
+
+    def __init__(self, variable: Callable[[str], str | None]) -> None:
+        self._variable = variable
+        self.problems: list[str] = []
+
+    def text(self, name: str, default: str, pattern: re.Pattern[str] | None = None) -> str:
+        value = self._variable(name)
+        if value is None or not value:
+            return default
+        if pattern is not None and pattern.fullmatch(value) is None:
+            self.problems.append(f"{name}: expected {pattern.pattern}")
+        return value
+
+    def seconds(self, name: str, default: float, low: float, high: float) -> float:
+        value = self._variable(name)
+        if value is None or not value:
+            return default
+        try:
+            number = float(value)
+        except ValueError:
+            number = -1.0
+        if not low <= number <= high:
+            self.problems.append(f"{name}: expected seconds from {low} to {high}")
+        return number
+
+    def upstream(self) -> str:
+        value = self.text("UPSTREAM", "")
+        if value in {ROUTE_ORIGIN, BOUND_ORIGIN}:
+            return value
+        parts = urlsplit(value)
+        plain = not (parts.query or parts.fragment or parts.username)
+        if parts.scheme not in {"https", "http"} or not parts.hostname or not plain:
+            self.problems.append("UPSTREAM: expected `route`, `binding` or a base URL")
+        return value.rstrip("/")
+
+    def shards(self) -> dict[str, int]:
+        value = self.text("LEDGER_SHARDS", "{}")
+        try:
+            shards = json.loads(value)
+        except ValueError:
+            shards = None
+        if isinstance(shards, dict) and all(
+            isinstance(n, int) and 1 <= n <= MAX_SHARDS for n in shards.values()
+        ):
+            return shards
+        self.problems.append(f'LEDGER_SHARDS: expected {{"tenant": 1..{MAX_SHARDS}}}')
+        return {}
+
+
+def decode(variable: Callable[[str], str | None]) -> WorkerSettings:
+    """Decode the variables.
+
+    Args:
+        variable: value of a variable by name, None when it is not set.
+
+    Raises:
+        PolicyError: one line per wrong variable.
+    """
+    read = _Reader(variable)
+    settings = WorkerSettings(
+        upstream=read.upstream(),
+        upstream_api_key=read.text("UPSTREAM_API_KEY", ""),
+        upstream_api_key_header=read.text(
+            "UPSTREAM_API_KEY_HEADER", "authorization", _HEADER_NAME
+        ),
+        upstream_timeout_s=read.seconds("UPSTREAM_TIMEOUT_S", 300.0, 1.0, 3600.0),
+        policy_key=read.text("POLICY_KEY", "policy", _KV_KEY),
+        policy_refresh_s=read.seconds("POLICY_REFRESH_S", 30.0, 1.0, 3600.0),
+        route=read.text("ROUTE", ""),
+        ledger_timeout_s=read.seconds("LEDGER_TIMEOUT_S", 2.0, 0.1, 30.0),
+        ledger_shards=read.shards(),
+        jwks_timeout_s=read.seconds("JWKS_TIMEOUT_S", 3.0, 0.1, 30.0),
+        access_team_domain=read.text("ACCESS_TEAM_DOMAIN", "", _HOST_NAME),
+        access_audience=read.text("ACCESS_AUDIENCE", ""),
+    )
+    if bool(settings.access_team_domain) != bool(settings.access_audience):
+        read.problems.append("ACCESS_TEAM_DOMAIN and ACCESS_AUDIENCE: set both or neither")
+    if read.problems:
+        raise PolicyError(read.problems)
+    return settings

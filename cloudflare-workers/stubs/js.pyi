@@ -1,0 +1,103 @@
+"""The part of the Workers JavaScript API that promptward_worker uses, typed by hand.
+
+Sources: https://developers.cloudflare.com/workers/runtime-apis/ and the WHATWG Fetch, Streams and
+W3C Web Cryptography specifications.
+"""
+
+from collections.abc import Awaitable, Sequence
+from typing import Protocol
+
+from pyodide.ffi import JsArray, JsBuffer, JsObject, JsProxy
+
+class ReadResult(JsProxy):
+    done: bool
+    value: JsBuffer
+
+class Reader(JsProxy):
+    def read(self) -> Awaitable[ReadResult]: ...
+    def cancel(self) -> Awaitable[None]: ...
+
+class ReadableStream(JsProxy):
+    def getReader(self) -> Reader: ...
+    def pipeTo(self, writable: WritableStream) -> Awaitable[None]: ...
+    def cancel(self) -> Awaitable[None]: ...
+
+class WritableStream(JsProxy): ...
+
+class TransformStream(JsProxy):
+    readable: ReadableStream
+    writable: WritableStream
+    @staticmethod
+    def new(transformer: JsObject) -> TransformStream: ...
+
+class TransformController(JsProxy):
+    def enqueue(self, chunk: JsProxy) -> None: ...
+    def terminate(self) -> None: ...
+
+class Headers(JsProxy): ...
+
+class AbortController(JsProxy):
+    signal: JsProxy
+    @staticmethod
+    def new() -> AbortController: ...
+    def abort(self) -> None: ...
+
+class Request(JsProxy):
+    method: str
+    url: str
+    headers: Headers
+    body: ReadableStream | None
+    def arrayBuffer(self) -> Awaitable[JsBuffer]: ...
+
+class Response(JsProxy):
+    status: int
+    headers: Headers
+    body: ReadableStream | None
+    @staticmethod
+    def new(body: JsProxy | None, init: JsObject) -> Response: ...
+    def arrayBuffer(self) -> Awaitable[JsBuffer]: ...
+
+class CryptoKey(JsProxy): ...
+
+class SubtleCrypto(Protocol):
+    def importKey(
+        self, format: str, key: JsProxy, algorithm: JsProxy, extractable: bool, usages: JsProxy
+    ) -> Awaitable[CryptoKey]: ...
+    def verify(
+        self, algorithm: JsProxy, key: CryptoKey, signature: JsProxy, data: JsProxy
+    ) -> Awaitable[bool]: ...
+
+class Crypto(Protocol):
+    subtle: SubtleCrypto
+
+class Console(Protocol):
+    def log(self, text: str) -> None: ...
+
+class URL(JsProxy):
+    host: str
+    pathname: str
+    search: str
+    @staticmethod
+    def new(text: str) -> URL: ...
+
+class JSON:
+    @staticmethod
+    def parse(text: str) -> JsObject: ...
+    @staticmethod
+    def stringify(value: JsProxy) -> str: ...
+
+class Array:
+    @staticmethod
+    def from_(items: JsProxy) -> JsArray: ...
+
+class Date:
+    @staticmethod
+    def now() -> int: ...
+
+class ExecutionContext(Protocol):
+    def waitUntil(self, work: Awaitable[None]) -> None: ...
+
+crypto: Crypto
+console: Console
+
+def fetch(resource: str, init: JsObject) -> Awaitable[Response]: ...

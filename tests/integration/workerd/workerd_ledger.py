@@ -1,0 +1,67 @@
+"""The Durable Object ledger as a host would see it, through a real workerd, on a test's clock."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from urllib.parse import quote
+
+from promptward.errors import PortError
+from promptward.exchange import JSON
+from promptward.ports import (
+    Clock,
+    LedgerEntry,
+    LineState,
+    ReserveOutcome,
+    ReserveRequest,
+    SettleRequest,
+    UsageRow,
+)
+from promptward_worker import ledger_wire
+from promptward_workerd.process import Workerd
+
+
+class WorkerdLedger:
+    """BudgetLedger and LedgerAdmin over HTTP to the test's Worker (workers/ledger_entry.py)."""
+
+    def __init__(self, workerd: Workerd, name: str, clock: Clock) -> None:
+        self._connection = http.client.HTTPConnection(workerd.host, workerd.port, timeout=30)
+        self._name = name
+        self._clock = clock
+
+    def _call(self, method: str, text: str) -> str:
+        now_us = int(self._clock.now_s() * 1_000_000)
+        path = f"/{quote(self._name)}/{method}?now_us={now_us}"
+        self._connection.request("POST", path, text.encode())
+        answer = self._connection.getresponse()
+        body = answer.read().decode()
+        if answer.status != 200:
+            raise PortError("ledger", f"status {answer.status}")
+        return body
+
+    def _known(self, method: str, arguments: list[JSON]) -> bool:
+        return bool(json.loads(self._call(method, ledger_wire.dump(arguments)))[0])
+
+    async def reserve(self, request: ReserveRequest) -> ReserveOutcome:
+        return ledger_wire.outcome(self._call("reserve", ledger_wire.reserve_text(request)))
+
+    async def settle(self, request: SettleRequest) -> tuple[LineState, ...]:
+        return ledger_wire.states(self._call("settle", ledger_wire.settle_text(request)))
+
+    async def usage(
+        self, *, budget: str | None = None, containing: str = "", at_most: int = 1000
+    ) -> tuple[UsageRow, ...]:
+        text = ledger_wire.dump([budget, containing, at_most])
+        return ledger_wire.usage(self._call("usage", text))
+
+    async def raise_limit(self, bucket: str, *, limit: int, for_s: int) -> bool:
+        return self._known("raise_limit", [bucket, limit, for_s])
+
+    async def reset(self, bucket: str) -> bool:
+        return self._known("reset", [bucket])
+
+    async def entries(self, *, at_most: int = 10_000) -> tuple[LedgerEntry, ...]:
+        return ledger_wire.entries(self._call("entries", ledger_wire.dump([at_most])))
+
+    async def close(self) -> None:
+        self._connection.close()
