@@ -55,6 +55,7 @@ class Ticket:
         stream: whether the client asked for an event stream.
         usage_injected: whether we asked the upstream for a usage event that the client did not
             ask for and must not see.
+        tenant: partition that shards the ledger, see `ReserveRequest`.
         input_tokens: the estimate of input tokens, for settling without usage.
         started_s: Unix time at which the request arrived, in seconds.
         vault: pseudonym -> original. Personal data: never logged, never put into gateway
@@ -75,6 +76,7 @@ class Ticket:
     usage_injected: bool
     input_tokens: int
     started_s: float
+    tenant: str = ""
     vault: Mapping[str, str] = field(default_factory=dict, repr=False)
     system_text: str = field(default="", repr=False)
 

@@ -37,6 +37,7 @@ class Kind(Enum):
     DURATION = "duration"  # decoded to whole seconds from 90, "90s", "15m", "1h", "7d" or "PT1H"
     SHA256 = "sha256"  # 64 hexadecimal digits, lower-cased
     URL = "url"
+    IDENTIFIER = "identifier"  # a letter or digit, then letters, digits, `.`, `_`, `-`; 64 at most
     HEADER = "header"  # an HTTP field name, lower-cased
     SECRET = "secret"  # noqa: S105 - a kind, not a secret; referenceable in Kong, never shown
 

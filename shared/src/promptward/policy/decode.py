@@ -36,6 +36,8 @@ _NO_SPEC = Spec("")
 _TYPE_NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: "a string"}
 # RFC 9110 section 5.6.2 token, lower-cased; 64 characters is longer than any registered field
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]{1,64}\*?")
+# safe in HTTP structured fields (RFC 9651 strings), metric labels and file names
+_IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 # ISO 8601 durations without months and years (their length varies), and the short form
 _ISO_DURATION = re.compile(
     r"P(?:(\d{1,6})D)?(?:T(?:(\d{1,6})H)?(?:(\d{1,6})M)?(?:(\d{1,8})S)?)?", re.ASCII
@@ -177,6 +179,10 @@ class _State:
             data = data.lower()
             if not _HEADER.fullmatch(data):
                 return self.fail(path, "expected an HTTP header name")
+        if spec.kind is Kind.IDENTIFIER and not _IDENTIFIER.fullmatch(data):
+            return self.fail(
+                path, "expected a letter or digit, then letters, digits, '.', '_' or '-' (64 at most)"
+            )
         if spec.kind is Kind.URL and not re.match(r"https?://[^\s/]+", data):
             return self.fail(path, "expected an absolute http(s) URL")
         if spec.kind is Kind.SECRET and not data:

@@ -97,6 +97,8 @@ def _scalar(node: Scalar, spec: Spec) -> dict[str, Any]:
         schema["maximum"] = spec.le
     if spec.kind is Kind.SHA256:
         schema["pattern"] = "^[0-9a-fA-F]{64}$"
+    if spec.kind is Kind.IDENTIFIER:
+        schema["pattern"] = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
     if spec.kind is Kind.URL:
         schema["format"] = "uri"
     return schema | _bounds(spec, "minLength", "maxLength")

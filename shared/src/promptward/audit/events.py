@@ -1,0 +1,138 @@
+"""Audit events: one when a request is decided, one when its response has ended.
+
+Invariants: an event never holds prompt text, credentials or matched personal data. Names that a
+client chose (the model) are recorded only when they look like names; everything else in an event
+is ours, the operator's, or a number.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from promptward.decision import PolicyRef, Principal
+from promptward.exchange import JSON
+from promptward.findings import Coverage, CoverageState, Finding
+from promptward.llm import Usage
+from promptward.ports import LineState
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,127}", re.ASCII)
+_MAX_LISTED = 64  # findings and unread parts per event; counts stay exact
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRecord:
+    """What one event says.
+
+    Attributes:
+        phase: `request` or `response`.
+        time_s: Unix time in seconds.
+        action: `allow`, `redact` or `deny`.
+        status: HTTP status given to the client, 0 when the upstream decides it.
+        code: stable code of a denial or of how a response ended.
+        budgets: states after reserving or settling.
+        stream_end: how a stream ended, empty for others.
+    """
+
+    phase: str
+    time_s: float
+    request_id: str
+    policy: PolicyRef
+    action: str
+    status: int = 0
+    code: str = ""
+    principal: Principal | None = None
+    protocol: str = ""
+    model: str = ""
+    route: str = ""
+    findings: Sequence[Finding] = ()
+    coverage: Coverage = ()
+    usage: Usage | None = None
+    budgets: Sequence[LineState] = field(default=())
+    stream_end: str = ""
+
+
+def event_of(record: AuditRecord) -> dict[str, JSON]:
+    """The neutral event; encoders for SIEM schemas start from it."""
+    principal = record.principal
+    return {
+        "schema": "promptward.audit/v1",
+        "time": round(record.time_s, 3),
+        "phase": record.phase,
+        "request_id": record.request_id,
+        "policy": {
+            "name": record.policy.name,
+            "version": record.policy.version,
+            "sha256": record.policy.sha256,
+        },
+        "action": record.action,
+        "status": record.status,
+        "code": record.code,
+        "principal": {"id": principal.id, "method": principal.method} if principal else None,
+        "protocol": record.protocol,
+        "model": _name(record.model),
+        "route": _name(record.route),
+        "findings": [finding_json(f) for f in record.findings[:_MAX_LISTED]],
+        "finding_count": len(record.findings),
+        "coverage": coverage_summary(record.coverage),
+        "usage": _usage(record.usage),
+        "budgets": [_state(s) for s in record.budgets],
+        "stream_end": record.stream_end,
+    }
+
+
+def finding_json(finding: Finding) -> dict[str, JSON]:
+    """A finding as plain JSON."""
+    out: dict[str, JSON] = {
+        "check": finding.check,
+        "rule": finding.rule,
+        "category": finding.category,
+        "severity": finding.severity.value,
+        "score": finding.score,
+        "effect": finding.effect.value,
+        "taxonomy": list(finding.taxonomy),
+    }
+    if finding.span is not None:
+        out["pointer"] = finding.span.pointer
+        out["start"] = finding.span.start
+        out["end"] = finding.span.end
+    return out
+
+
+def coverage_summary(coverage: Coverage) -> dict[str, JSON]:
+    """Counts by state, and the parts nobody read."""
+    counts = {state.value: 0 for state in CoverageState}
+    unread: list[JSON] = []
+    for entry in coverage:
+        counts[entry.state.value] += 1
+        if entry.state is not CoverageState.INSPECTED and len(unread) < _MAX_LISTED:
+            unread.append(
+                {"pointer": entry.pointer, "state": entry.state.value, "reason": entry.reason}
+            )
+    return {**counts, "unread": unread}
+
+
+def _name(value: str) -> str:
+    return value if not value or _NAME.fullmatch(value) else "(not a name)"
+
+
+def _usage(usage: Usage | None) -> Mapping[str, JSON] | None:
+    if usage is None:
+        return None
+    return {
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+        "cached_input_tokens": usage.cached_input_tokens,
+        "reasoning_tokens": usage.reasoning_tokens,
+    }
+
+
+def _state(state: LineState) -> dict[str, JSON]:
+    return {
+        "budget": state.budget,
+        "unit": state.unit,
+        "limit": state.limit,
+        "spent": state.spent,
+        "reserved": state.reserved,
+    }

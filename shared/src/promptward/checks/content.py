@@ -1,0 +1,167 @@
+"""What a content check is: a reader of parts that may block, edit or flag.
+
+Invariants: a check sees every part and says of each whether it inspected it or why not; offsets
+in findings are in the text the check was given (as edited by the checks before it); a check in
+shadow mode reports what it would have done and changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+from promptward.findings import Effect, Finding, Severity, Span
+from promptward.llm import Part
+from promptward.protocols.base import Channel
+
+
+class Phase(StrEnum):
+    """Which side of the upstream a check works on."""
+
+    REQUEST = "request"
+    RESPONSE = "response"
+
+
+class Mode(StrEnum):
+    """Whether a rule acts, only reports, or does not run."""
+
+    ENFORCE = "enforce"
+    SHADOW = "shadow"
+    OFF = "off"
+
+
+class FailureMode(StrEnum):
+    """What happens when a check cannot run."""
+
+    CLOSED = "closed"
+    OPEN = "open"
+
+
+@dataclass(slots=True)
+class Conversation:
+    """State that one exchange's checks share, from its request to its response.
+
+    Attributes:
+        nonce: random hexadecimal digits that make this exchange's pseudonyms unforgeable.
+        vault: pseudonym -> original value; filled by the request, read by the response.
+        system_text: system and developer text, for system-prompt-leak detection.
+    """
+
+    nonce: str
+    vault: dict[str, str] = field(default_factory=dict)
+    system_text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Denial:
+    """Why an exchange is refused; the engine turns it into the caller's protocol."""
+
+    code: str
+    message: str
+    status: int = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What a check did with the parts it was given.
+
+    Attributes:
+        findings: everything it found, shadowed findings included.
+        edits: pointer -> new text.
+        skipped: pointer -> reason, for parts it did not read; every other part was inspected.
+        denial: set to refuse the exchange.
+    """
+
+    findings: tuple[Finding, ...] = ()
+    edits: Mapping[str, str] = field(default_factory=dict)
+    skipped: Mapping[str, str] = field(default_factory=dict)
+    denial: Denial | None = None
+
+
+class ChannelFilter(Protocol):
+    """An incremental check of one channel; obeys the stream law."""
+
+    def feed(self, text: str) -> str:
+        """Take more text, return what may be released.
+
+        Raises:
+            ChannelBlocked: nothing more of this exchange may pass.
+        """
+        ...
+
+    def close(self) -> str:
+        """The channel ended; return the rest (same errors as feed)."""
+        ...
+
+    @property
+    def findings(self) -> Sequence[Finding]:
+        """What was found so far."""
+        ...
+
+
+class ChannelBlocked(Exception):  # noqa: N818 - a signal to the guard, not a failure
+    """A channel filter refuses the rest of the stream."""
+
+    def __init__(self, denial: Denial) -> None:
+        super().__init__(denial.code)
+        self.denial = denial
+
+
+class ContentCheck(Protocol):
+    """A check of text."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def phases(self) -> frozenset[Phase]: ...
+
+    @property
+    def failure_mode(self) -> FailureMode: ...
+
+    @property
+    def needs_system_text(self) -> bool:
+        """Whether its response side reads `Conversation.system_text`."""
+        ...
+
+    def wanted(self, conversation: Conversation) -> bool:
+        """Whether this exchange's response has to be read for it."""
+        ...
+
+    async def inspect(
+        self, phase: Phase, parts: Sequence[Part], conversation: Conversation
+    ) -> Inspection:
+        """Read parts. Only the phases in `phases` are asked for.
+
+        Raises:
+            PortError: a port the check depends on failed.
+        """
+        ...
+
+    def open_channel(self, channel: Channel, conversation: Conversation) -> ChannelFilter | None:
+        """A filter for a stream channel, or None when the check does not read it."""
+        ...
+
+
+# OCSF severity by score; the bounds split 0..1 evenly above the usual flag threshold of 0.5
+_SEVERITY_BOUNDS = ((0.95, Severity.CRITICAL), (0.8, Severity.HIGH), (0.5, Severity.MEDIUM))
+
+
+def severity_of(score: float) -> Severity:
+    """Severity of a score in 0..1."""
+    return next((name for bound, name in _SEVERITY_BOUNDS if score >= bound), Severity.LOW)
+
+
+def make_finding(
+    check: str,
+    rule: str,
+    category: str,
+    score: float,
+    effect: Effect,
+    span: Span | None = None,
+    taxonomy: tuple[str, ...] = (),
+) -> Finding:
+    """A finding whose severity follows from its score."""
+    return Finding(check, rule, category, severity_of(score), score, effect, span, taxonomy)

@@ -1,0 +1,302 @@
+"""Personal data and secrets: found by recognizers, replaced by operators.
+
+Settings, then the check. What is pseudonymized in a request is given back in the reply by the
+`restore` check. OWASP LLM02, API3; MITRE ATLAS AML.T0057.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from promptward.checks.content import (
+    ChannelBlocked,
+    ChannelFilter,
+    Conversation,
+    Denial,
+    FailureMode,
+    Inspection,
+    Mode,
+    Phase,
+    make_finding,
+)
+from promptward.errors import PolicyError
+from promptward.exchange import Source
+from promptward.findings import Effect, Finding, Span
+from promptward.llm import Part
+from promptward.operators import Hash, Mask, Operator, Pseudonymize, Redact
+from promptward.protocols.base import Channel
+from promptward.recognizers import CATALOGUE, GROUPS, Match, Recognizer, RecognizerSet
+from promptward.recognizers import user_recognizer as compile_recognizer
+from promptward.settings import Kind, setting
+from promptward.stream.escaped import EscapedChannel
+from promptward.stream.redactor import TextRedactor
+
+Action = Literal["redact", "mask", "hash", "pseudonymize", "flag", "block"]
+_CATEGORY = "sensitive_data"
+_TAXONOMY = ("LLM02", "AML.T0057")
+_EDITING = frozenset({"redact", "mask", "hash", "pseudonymize"})
+_DENIAL = Denial("sensitive_data", "The text holds data that may not pass.")
+
+
+@dataclass(frozen=True, slots=True)
+class EntitySettings:
+    """What to do with one type of entity."""
+
+    type: str = setting("Entity, or a group: PII, SECRET.", min_length=1, max_length=64)
+    action: Action = setting("What happens to a match.", default="redact")
+    min_score: float = setting("Matches below are ignored.", ge=0, le=1, default=0.5)
+    keep_last: int = setting("Characters that mask leaves readable.", ge=0, le=8, default=4)
+
+    def problems(self) -> Iterable[tuple[str, str]]:
+        if not self.type:
+            yield "type", "must not be empty"
+
+
+@dataclass(frozen=True, slots=True)
+class RecognizerSettings:
+    """A recognizer of your own."""
+
+    id: str = setting("Name in findings.", kind=Kind.IDENTIFIER)
+    entity: str = setting("Entity it reports.", kind=Kind.IDENTIFIER)
+    pattern: str = setting(
+        "Regular expression in RE2 syntax with bounded repeats.", min_length=1, max_length=2048
+    )
+    validator: str | None = setting("Checksum to verify, for example luhn.", default=None)
+    context: tuple[str, ...] = setting(
+        "Words to the left that raise the score.", default=(), max_length=32
+    )
+    score: float = setting("Score of a match without context.", ge=0, le=1, default=0.6)
+
+
+_DEFAULT_ENTITIES = (EntitySettings("PII"), EntitySettings("SECRET"))  # type: ignore[call-arg]
+
+
+@dataclass(frozen=True, slots=True)
+class PiiSettings:
+    """Finds personal data and secrets, and redacts, masks, hashes or pseudonymizes them."""
+
+    id: str = setting("Name of the check in findings.", kind=Kind.IDENTIFIER)
+    type: Literal["pii"] = setting("Kind of check.")
+    mode: Mode = setting("enforce, shadow (report only) or off.", default=Mode.ENFORCE)
+    phase: tuple[Phase, ...] = setting(
+        "Phases.", default=(Phase.REQUEST, Phase.RESPONSE), min_length=1, max_length=2
+    )
+    sources: tuple[Source, ...] = setting(
+        "Sources of text to read; all by default.", default=tuple(Source), min_length=1
+    )
+    entities: tuple[EntitySettings, ...] = setting(
+        "Entities to look for; of two entries for one entity the first counts.",
+        default=_DEFAULT_ENTITIES,
+        min_length=1,
+        max_length=256,
+    )
+    recognizers: tuple[RecognizerSettings, ...] = setting(
+        "Recognizers of your own.", default=(), max_length=64
+    )
+    hash_key: str | None = setting(
+        "Key of the hash action, 16 characters or more.", kind=Kind.SECRET, default=None
+    )
+    restore: bool = setting("Give pseudonymized values back in the reply.", default=True)
+    failure_mode: FailureMode = setting(
+        "What to do when the check cannot run.", default=FailureMode.CLOSED
+    )
+
+    @property
+    def edits(self) -> bool:
+        """Whether any action changes text."""
+        return any(e.action in _EDITING for e in self.entities)
+
+    @property
+    def pseudonymizes(self) -> bool:
+        return any(e.action == "pseudonymize" for e in self.entities)
+
+    def problems(self) -> Iterable[tuple[str, str]]:
+        own = {r.entity for r in self.recognizers}
+        for index, entity in enumerate(self.entities):
+            if entity.type not in CATALOGUE and entity.type not in GROUPS and entity.type not in own:
+                known = ", ".join(sorted({*GROUPS, *CATALOGUE, *own}))
+                yield f"entities[{index}].type", f"expected one of {known}"
+            if entity.action == "hash" and len((self.hash_key or "").encode()) < 16:
+                yield "hash_key", "required by the hash action: 16 characters or more"
+
+
+class PiiCheck:
+    """See the module docstring."""
+
+    needs_system_text = False
+
+    def __init__(self, settings: PiiSettings, window_chars: int) -> None:
+        self.id = settings.id
+        self.phases = frozenset(settings.phase)
+        self.failure_mode = settings.failure_mode
+        self._shadow = settings.mode is Mode.SHADOW
+        self._sources = frozenset(settings.sources)
+        self._entities = dict(_by_entity(settings))
+        self._recognizers = RecognizerSet(
+            tuple(_recognizers(settings, self._entities)),
+            min_scores={name: e.min_score for name, e in self._entities.items()},
+        )
+        self._window_chars = window_chars
+        self._static = dict(_static_operators(settings, self._entities))
+        self._pseudonymized = frozenset(
+            name for name, e in self._entities.items() if e.action == "pseudonymize"
+        )
+
+    def wanted(self, conversation: Conversation) -> bool:
+        del conversation
+        return True
+
+    async def inspect(
+        self, phase: Phase, parts: Sequence[Part], conversation: Conversation
+    ) -> Inspection:
+        operators = self._operators(phase, conversation)
+        findings: list[Finding] = []
+        edits: dict[str, str] = {}
+        skipped: dict[str, str] = {}
+        denial = None
+        for part in parts:
+            if part.source not in self._sources:
+                skipped[part.pointer] = "source_not_selected"
+                continue
+            channel = self._filter(
+                Channel(part.pointer, part.source, part.json_escaped), operators, len(part.text)
+            )
+            try:
+                text = channel.feed(part.text) + channel.close()
+            except ChannelBlocked as blocked:
+                denial = blocked.denial
+            else:
+                if text != part.text:
+                    edits[part.pointer] = text
+            findings += channel.findings
+        return Inspection(tuple(findings), edits, skipped, denial)
+
+    def open_channel(self, channel: Channel, conversation: Conversation) -> ChannelFilter | None:
+        if channel.source not in self._sources:
+            return None
+        operators = self._operators(Phase.RESPONSE, conversation)
+        return self._filter(channel, operators, self._window_chars)
+
+    def _operators(self, phase: Phase, conversation: Conversation) -> Mapping[str, Operator]:
+        if self._shadow or not self._pseudonymized:
+            return self._static
+        # a pseudonym made in a response could never be given back: redact there
+        reversible: Operator = Redact()
+        if phase is Phase.REQUEST:
+            reversible = Pseudonymize(conversation.nonce, conversation.vault)
+        return self._static | dict.fromkeys(self._pseudonymized, reversible)
+
+    def _filter(
+        self, channel: Channel, operators: Mapping[str, Operator], bound_chars: int
+    ) -> PiiFilter:
+        return PiiFilter(self, channel, self._recognizers, operators, max(bound_chars, 1))
+
+    def find(self, text: str) -> list[Match]:
+        """The matches in one text."""
+        return self._recognizers.find(text)
+
+    def finding(self, match: Match, pointer: str) -> Finding:
+        """The finding for a match in the text at `pointer`."""
+        span = Span(pointer, match.start, match.end)
+        effect = self._effect(match.entity)
+        rule = f"{match.entity}/{match.recognizer}"
+        return make_finding(self.id, rule, _CATEGORY, match.score, effect, span, _TAXONOMY)
+
+    def _effect(self, entity: str) -> Effect:
+        action = self._entities[entity].action
+        if action == "flag":
+            return Effect.FLAG
+        if self._shadow:
+            return Effect.SHADOW
+        return Effect.BLOCK if action == "block" else Effect.REDACT
+
+
+class PiiFilter:
+    """Redacts one text, whole or in pieces."""
+
+    def __init__(
+        self,
+        check: PiiCheck,
+        channel: Channel,
+        recognizers: RecognizerSet,
+        operators: Mapping[str, Operator],
+        bound_chars: int,
+    ) -> None:
+        self._check = check
+        self._pointer = channel.pointer
+        self._redactor = TextRedactor(recognizers, operators, bound_chars=bound_chars)
+        self._text = EscapedChannel(self._redactor) if channel.json_escaped else self._redactor
+
+    def feed(self, text: str) -> str:
+        return self._text.feed(text)
+
+    def close(self) -> str:
+        return self._text.close()
+
+    @property
+    def findings(self) -> list[Finding]:
+        return [self._check.finding(m, self._pointer) for m in self._redactor.matches]
+
+
+class _Block:
+    """The operator of the block action: nothing more of the exchange may pass."""
+
+    def apply(self, entity: str, value: str) -> str:
+        del entity, value
+        raise ChannelBlocked(_DENIAL)
+
+
+def _by_entity(settings: PiiSettings) -> Iterator[tuple[str, EntitySettings]]:
+    """Entity -> its settings; groups spread out, the first entry of an entity counts."""
+    seen = set()
+    explicit = {e.type for e in settings.entities}
+    for item in settings.entities:
+        for name in GROUPS.get(item.type, (item.type,)):
+            # a group never overrides an entity that is named itself, wherever that stands
+            if name not in seen and (name == item.type or name not in explicit):
+                seen.add(name)
+                yield name, item
+
+
+def _recognizers(
+    settings: PiiSettings, entities: Mapping[str, EntitySettings]
+) -> Iterator[Recognizer]:
+    for name in sorted(entities):
+        yield from CATALOGUE.get(name, ())
+    problems = []
+    for index, own in enumerate(settings.recognizers):
+        if own.entity not in entities:
+            problems.append(f"recognizers[{index}].entity: not listed under entities")
+            continue
+        try:
+            yield compile_recognizer(
+                own.id,
+                own.entity,
+                own.pattern,
+                validator=own.validator,
+                context=own.context,
+                score=own.score,
+            )
+        except PolicyError as error:
+            problems += [f"recognizers[{index}].pattern: {p}" for p in error.problems]
+    if problems:
+        raise PolicyError(problems)
+
+
+def _static_operators(
+    settings: PiiSettings, entities: Mapping[str, EntitySettings]
+) -> Iterator[tuple[str, Operator]]:
+    if settings.mode is Mode.SHADOW:
+        return
+    for name, item in entities.items():
+        match item.action:
+            case "redact":
+                yield name, Redact()
+            case "mask":
+                yield name, Mask(item.keep_last)
+            case "hash":
+                yield name, Hash((settings.hash_key or "").encode())
+            case "block":
+                yield name, _Block()

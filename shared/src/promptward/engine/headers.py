@@ -1,0 +1,32 @@
+"""Header changes on the way up and down."""
+
+from __future__ import annotations
+
+from promptward.decision import HeaderPairs
+from promptward.exchange import Headers
+
+# hop-by-hop fields that would let two readers disagree about a body (RFC 9112 section 6.3)
+_BODY_FIELDS = ("content-encoding", "content-md5", "digest", "content-digest", "repr-digest")
+
+
+def request_removals(strip: tuple[str, ...], body_changed: bool) -> tuple[str, ...]:
+    """Names to drop before the upstream sees the request.
+
+    Args:
+        strip: credentials and inbound identity headers (exact, or a prefix ending in `*`).
+        body_changed: digests and encodings of the old body are dropped.
+    """
+    return tuple(dict.fromkeys((*strip, *(_BODY_FIELDS if body_changed else ()))))
+
+
+def response_removals(headers: Headers, body_changed: bool) -> tuple[str, ...]:
+    """Names to drop from a response whose body was changed."""
+    if not body_changed:
+        return ()
+    present = {n for n, _ in headers}
+    return tuple(n for n in (*_BODY_FIELDS, "etag") if n in present)
+
+
+def identity_encoding(inspects_response: bool) -> HeaderPairs:
+    """Ask for an unencoded answer when it must be read (RFC 9110 section 12.5.3)."""
+    return (("accept-encoding", "identity"),) if inspects_response else ()

@@ -1,0 +1,73 @@
+"""Settle a ticket's budgets when the exchange has ended, whichever way it did."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from promptward.checks.budgeting import release_request, settle_request
+from promptward.checks.token_budget import BudgetSettings
+from promptward.decision import Ticket
+from promptward.engine.ports import Ports
+from promptward.errors import PortError
+from promptward.llm import Usage
+from promptward.policy.compile import CompiledPolicy
+from promptward.ports import LineState, SettleRequest
+from promptward.tokens import TOKENS_PER_CHARACTER
+
+Charge = Callable[[BudgetSettings], Usage | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """What reached the client before a stream ended early.
+
+    Attributes:
+        output_chars: characters of model output.
+    """
+
+    output_chars: int
+
+
+def charge_usage(usage: Usage | None) -> Charge:
+    """The upstream finished: real usage, or what each budget says when there is none."""
+
+    def charge(budget: BudgetSettings) -> Usage | None:
+        if usage is None and budget.on_missing_usage == "release":
+            return Usage(0, 0)
+        return usage
+
+    return charge
+
+
+def charge_disconnect(usage: Usage | None, input_tokens: int, delivered: Delivered) -> Charge:
+    """The client left, or the upstream broke off: real usage if it came, else by policy."""
+    partial = Usage(input_tokens, round(delivered.output_chars * TOKENS_PER_CHARACTER))
+
+    def charge(budget: BudgetSettings) -> Usage | None:
+        if usage is not None or budget.on_disconnect == "charge_estimate":
+            return usage
+        return partial if budget.on_disconnect == "charge_delivered" else Usage(0, 0)
+
+    return charge
+
+
+async def settle(
+    policy: CompiledPolicy, ports: Ports, ticket: Ticket, charge: Charge | None
+) -> tuple[LineState, ...]:
+    """Settle the ticket; `charge` None releases everything.
+
+    A store that fails now keeps the reservation, which it charges when it expires: the failure
+    costs the caller at most the estimate and never gives anything away.
+    """
+    if not ticket.estimates or ports.ledger is None:
+        return ()
+    request: SettleRequest
+    if charge is None:
+        request = release_request(ticket)
+    else:
+        request = settle_request(policy.budgets, policy.prices, ticket, charge)
+    try:
+        return await ports.ledger.settle(request)
+    except PortError:
+        return ()

@@ -1,0 +1,176 @@
+"""Compile a decoded policy: everything that can be decided once is decided here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from promptward.auth.globs import GlobSet
+from promptward.checks.authorization import AuthorizationCheck
+from promptward.checks.budgeting import Budget, Partition
+from promptward.checks.content import ContentCheck, Mode, Phase
+from promptward.checks.identity import IdentityCheck
+from promptward.checks.pii import PiiSettings
+from promptward.checks.registry import CheckSettings, build_check
+from promptward.checks.restore import RestoreCheck
+from promptward.checks.token_budget import COUNTED, rate_limit_headers
+from promptward.decision import HeaderPairs, PolicyRef
+from promptward.errors import PolicyError
+from promptward.jsonstrict import JsonLimits
+from promptward.policy.model import Policy, PolicySpec
+from promptward.ports import LineState
+from promptward.pricing import PriceTable
+from promptward.protocols import PROTOCOLS, ChatProtocol, RequestLimits
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledPolicy:
+    """A policy ready to be enforced; immutable, shared by all requests.
+
+    Attributes:
+        ref: name, version and SHA-256 of the text.
+        model: the decoded policy.
+        identity: who is calling.
+        authorization: what they may do.
+        budgets: by id, those whose mode is not off.
+        tenant: partition that shards the ledger, or None.
+        prices: price table.
+        request_checks: content checks of requests, in order.
+        response_checks: content checks of responses, in order.
+        protocols: wire protocols that may be used.
+        routes: routes the policy applies to.
+        read_only_paths: see `Target`.
+        json_limits: bounds of JSON bodies.
+        request_limits: bounds of the LLM view.
+    """
+
+    ref: PolicyRef
+    model: Policy
+    identity: IdentityCheck
+    authorization: AuthorizationCheck
+    budgets: Mapping[str, Budget]
+    tenant: Partition | None
+    prices: PriceTable
+    request_checks: tuple[ContentCheck, ...]
+    response_checks: tuple[ContentCheck, ...]
+    protocols: tuple[ChatProtocol, ...]
+    routes: GlobSet
+    read_only_paths: GlobSet
+    json_limits: JsonLimits
+    request_limits: RequestLimits
+
+    @property
+    def spec(self) -> PolicySpec:
+        return self.model.spec
+
+    @property
+    def reads_responses(self) -> bool:
+        """Whether any response may have to be read, for its text or its usage."""
+        return bool(self.response_checks) or self.settles_from_usage
+
+    @property
+    def settles_from_usage(self) -> bool:
+        """Whether a budget is settled from what the upstream reports."""
+        return any(b.settings.unit not in COUNTED for b in self.budgets.values())
+
+    @property
+    def needs_system_text(self) -> bool:
+        """Whether a response check compares with the request's system text."""
+        return any(c.needs_system_text for c in self.response_checks)
+
+    def require_ports(
+        self, *, ledger: bool, verifier: bool, keys: bool, classifier: bool
+    ) -> None:
+        """Refuse to run without what the policy depends on.
+
+        Raises:
+            PolicyError: one line per missing port.
+        """
+        del classifier  # no check uses one yet
+        jwt = self.spec.identity.jwt
+        needs = {
+            "a budget ledger": (bool(self.budgets), ledger),
+            "a signature verifier": (bool(jwt), verifier),
+            "a key source": (any(i.jwks_uri for i in jwt), keys),
+        }
+        missing = [name for name, (needed, given) in needs.items() if needed and not given]
+        if missing:
+            raise PolicyError([f"(host): the policy needs {name}" for name in missing])
+
+    def rate_limit_headers(self, states: Iterable[LineState]) -> HeaderPairs:
+        """Rate-limit fields of enforced budgets after an operation."""
+        visible = [s for s in states if s.budget in self.budgets and not self.budgets[s.budget].soft]
+        windows = {s.budget: self.budgets[s.budget].window.duration_s for s in visible}
+        return tuple(rate_limit_headers(visible, windows))
+
+
+def compile_policy(model: Policy, sha256: str) -> CompiledPolicy:
+    """Compile `model`.
+
+    Args:
+        sha256: hexadecimal digest of the policy text.
+
+    Raises:
+        PolicyError: every part that cannot be compiled, at once.
+    """
+    spec = model.spec
+    checks = _build_checks(spec)
+    budgets = [Budget(b, spec.mode) for b in spec.budgets if _active(b.mode, spec.mode)]
+    limits = spec.limits
+    return CompiledPolicy(
+        ref=PolicyRef(model.metadata.name, model.metadata.version, sha256),
+        model=model,
+        identity=IdentityCheck(spec.identity),
+        authorization=AuthorizationCheck(spec.authorization),
+        budgets={b.settings.id: b for b in budgets},
+        tenant=Partition((spec.budget_tenant,)) if spec.budget_tenant else None,
+        prices=PriceTable(spec.prices),
+        request_checks=tuple(c for c in checks if Phase.REQUEST in c.phases),
+        response_checks=tuple(c for c in checks if Phase.RESPONSE in c.phases),
+        protocols=tuple(PROTOCOLS[name] for name in spec.target.protocols),
+        routes=GlobSet(spec.target.routes),
+        read_only_paths=GlobSet(spec.target.read_only_paths),
+        json_limits=JsonLimits(
+            max_bytes=limits.max_decompressed_bytes, max_depth=limits.max_json_depth
+        ),
+        request_limits=RequestLimits(limits.max_messages, limits.max_parts),
+    )
+
+
+def _active(mode: Mode, policy_mode: Mode) -> bool:
+    return Mode.OFF not in (mode, policy_mode)
+
+
+def _build_checks(spec: PolicySpec) -> list[ContentCheck]:
+    checks, problems = [], []
+    for index, settings in enumerate(spec.checks):
+        try:
+            check = build_check(_in_mode(settings, spec.mode), spec.streaming.window_bytes)
+        except PolicyError as error:
+            problems += [f"spec.checks[{index}].{p}" for p in error.problems]
+            continue
+        if check is not None:
+            checks.append(check)
+    if problems:
+        raise PolicyError(problems)
+    if any(_restores(c) for c in spec.checks):
+        checks.append(RestoreCheck())
+    return checks
+
+
+def _restores(settings: CheckSettings) -> bool:
+    return (
+        isinstance(settings, PiiSettings)
+        and settings.restore
+        and settings.pseudonymizes
+        and settings.mode is Mode.ENFORCE
+    )
+
+
+def _in_mode(settings: CheckSettings, policy_mode: Mode) -> CheckSettings:
+    # the policy's mode can only weaken a check's own
+    if policy_mode is Mode.OFF or settings.mode is Mode.OFF:
+        return replace(settings, mode=Mode.OFF)
+    if policy_mode is Mode.SHADOW:
+        return replace(settings, mode=Mode.SHADOW)
+    return settings

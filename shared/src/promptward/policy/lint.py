@@ -1,0 +1,143 @@
+"""What a policy asks of a gateway, and what that gateway cannot give.
+
+Adapters call `lint` when they load a policy and refuse to serve one that has findings, so that
+no rule is ever configured and silently not run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from promptward.capabilities import Capability, GatewayCapabilities
+from promptward.checks.content import Mode
+from promptward.checks.pii import PiiSettings
+from promptward.checks.registry import CheckSettings
+from promptward.policy.model import Policy, PolicySpec
+
+_USAGE_UNITS = frozenset(
+    {"total_tokens", "input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens", "cost_usd"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """One setting that needs one capability."""
+
+    path: str
+    capability: Capability
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class LintFinding:
+    """One thing the gateway cannot enforce."""
+
+    path: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.message}"
+
+
+def lint(policy: Policy, gateway: GatewayCapabilities) -> list[LintFinding]:
+    """Everything in `policy` that `gateway` cannot enforce; empty when it can enforce all."""
+    findings = []
+    for need in requirements(policy.spec):
+        if need.capability not in gateway.can:
+            note = gateway.notes.get(need.capability)
+            hint = f" ({note})" if note else ""
+            findings.append(
+                LintFinding(need.path, f"{gateway.name} cannot {need.why}{hint}")
+            )
+    largest = gateway.max_rewritten_body_bytes
+    if largest is not None and _rewrites(policy.spec):
+        limits = policy.spec.limits
+        for name in ("max_body_bytes", "max_decompressed_bytes"):
+            if getattr(limits, name) > largest:
+                findings.append(
+                    LintFinding(
+                        f"spec.limits.{name}",
+                        f"{gateway.name} cannot replace bodies over {largest} bytes; set it to"
+                        f" {largest} or less",
+                    )
+                )
+    return findings
+
+
+def requirements(spec: PolicySpec) -> Iterator[Requirement]:
+    """Each setting of the policy with the capability it needs."""
+    if spec.mode is Mode.OFF:
+        return
+    if spec.identity.gateway is not None:
+        yield Requirement(
+            "spec.identity.gateway", Capability.GATEWAY_IDENTITY, "pass on an identity it verified"
+        )
+    for index, issuer in enumerate(spec.identity.jwt):
+        if any(alg != "HS256" for alg in issuer.algorithms):
+            yield Requirement(
+                f"spec.identity.jwt[{index}].algorithms",
+                Capability.ASYMMETRIC_SIGNATURES,
+                "verify public-key signatures",
+            )
+    yield Requirement(
+        "spec.authorization", Capability.READ_REQUEST_BODY, "read the model out of the request body"
+    )
+    for index, rule in enumerate(spec.authorization.rules):
+        if rule.max_output_tokens is not None:
+            yield Requirement(
+                f"spec.authorization.rules[{index}].max_output_tokens",
+                Capability.CHANGE_REQUEST_BODY,
+                "write a cap into requests that name none",
+            )
+    yield from _of_budgets(spec)
+    for index, check in enumerate(spec.checks):
+        if check.mode is not Mode.OFF:
+            yield from _of_check(f"spec.checks[{index}]", check, spec)
+
+
+def _of_budgets(spec: PolicySpec) -> Iterator[Requirement]:
+    for index, budget in enumerate(spec.budgets):
+        if budget.mode is Mode.OFF:
+            continue
+        path = f"spec.budgets[{index}]"
+        if budget.unit in _USAGE_UNITS:
+            yield Requirement(
+                f"{path}.unit", Capability.OBSERVE_USAGE, "see the usage to settle this budget to"
+            )
+        if budget.unit == "concurrent_requests":
+            yield Requirement(
+                f"{path}.unit", Capability.OBSERVE_USAGE, "see when a request has ended"
+            )
+
+
+def _of_check(path: str, check: CheckSettings, spec: PolicySpec) -> Iterator[Requirement]:
+    if "request" in check.phase:
+        yield Requirement(f"{path}.phase", Capability.READ_REQUEST_BODY, "read request bodies")
+    rewrites = isinstance(check, PiiSettings) and check.edits
+    if rewrites and "request" in check.phase:
+        yield Requirement(
+            f"{path}.entities", Capability.CHANGE_REQUEST_BODY, "change a request body"
+        )
+    reads_response = "response" in check.phase or (isinstance(check, PiiSettings) and check.restore)
+    if not reads_response:
+        return
+    yield Requirement(f"{path}.phase", Capability.READ_RESPONSE_BODY, "read responses")
+    if rewrites:
+        yield Requirement(f"{path}.entities", Capability.CHANGE_RESPONSE_BODY, "change a response")
+    if spec.streaming.mode == "window":
+        yield Requirement(
+            "spec.streaming.mode",
+            Capability.STREAM_RESPONSE,
+            f"inspect event streams as they pass, which {path} needs",
+        )
+    if spec.streaming.mode == "buffer":
+        yield Requirement(
+            "spec.streaming.mode", Capability.BUFFER_RESPONSE, "hold back whole event streams"
+        )
+
+
+def _rewrites(spec: PolicySpec) -> bool:
+    return any(
+        isinstance(c, PiiSettings) and c.edits and c.mode is Mode.ENFORCE for c in spec.checks
+    )

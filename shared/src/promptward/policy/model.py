@@ -1,0 +1,180 @@
+"""The policy model: every setting an operator can write, declared once.
+
+Decoding, the JSON Schema, Kong's schema and the reference page are generated from these classes.
+Settings of a check live beside the check; this file puts them together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from promptward.checks.authorization import AuthorizationSettings
+from promptward.checks.content import Mode
+from promptward.checks.identity import IdentitySettings
+from promptward.checks.registry import CheckSettings
+from promptward.checks.token_budget import BudgetSettings
+from promptward.pricing import PriceSettings
+from promptward.protocols import PROTOCOLS
+from promptward.settings import Kind, setting
+
+API_VERSION = "promptward/v1"
+KIND = "AISecurityPolicy"
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """Which policy this is; in every decision and audit event."""
+
+    name: str = setting("Name of the policy.", kind=Kind.IDENTIFIER)
+    version: int = setting("Counts up with every change.", ge=0, le=2**53 - 1, default=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What the policy guards."""
+
+    protocols: tuple[str, ...] = setting(
+        "Wire protocols that may be used.", default=("openai.chat",), min_length=1, max_length=16
+    )
+    routes: tuple[str, ...] = setting(
+        "Route globs the policy applies to; requests of other routes are refused.",
+        default=("*",),
+        min_length=1,
+        max_length=64,
+    )
+    read_only_paths: tuple[str, ...] = setting(
+        "Path globs that GET and HEAD may reach without a body (authenticated, not inspected).",
+        default=(),
+        max_length=64,
+    )
+
+    def problems(self) -> Iterable[tuple[str, str]]:
+        for index, name in enumerate(self.protocols):
+            if name not in PROTOCOLS:
+                yield f"protocols[{index}]", f"expected one of {', '.join(sorted(PROTOCOLS))}"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Largest sizes accepted; anything over is refused before it is read."""
+
+    max_body_bytes: int = setting(
+        "Request or response body as received.", ge=1, le=64 << 20, default=1 << 20
+    )
+    max_decompressed_bytes: int = setting(
+        "Body after content-encoding is undone.", ge=1, le=64 << 20, default=4 << 20
+    )
+    max_json_depth: int = setting("Nesting of JSON.", ge=4, le=200, default=64)
+    max_messages: int = setting("Messages of a conversation.", ge=1, le=100_000, default=2048)
+    max_parts: int = setting("Texts in one body.", ge=1, le=200_000, default=16_384)
+    max_tools: int = setting("Tools offered in one request.", ge=0, le=10_000, default=256)
+    max_choices: int = setting("Answers asked for at once (n).", ge=1, le=128, default=8)
+    max_headers: int = setting("Header fields of a request.", ge=1, le=1000, default=128)
+
+
+@dataclass(frozen=True, slots=True)
+class Parsing:
+    """What happens to what cannot be read."""
+
+    unknown_protocol: Literal["block", "flag", "allow"] = setting(
+        "A path that is no known LLM protocol.", default="block"
+    )
+    on_uninspectable: Literal["block", "flag", "allow"] = setting(
+        "A part that no check can read, such as an image.", default="block"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Streaming:
+    """How event streams are answered."""
+
+    mode: Literal["window", "buffer", "passthrough"] = setting(
+        "window: inspect as it passes; buffer: inspect whole, then send; passthrough: do not"
+        " inspect event streams (reported in coverage).",
+        default="window",
+    )
+    window_bytes: int = setting(
+        "Most text held back per channel.", ge=256, le=1 << 20, default=16_384
+    )
+    max_event_bytes: int = setting("Largest single event.", ge=1024, le=8 << 20, default=1 << 20)
+
+
+@dataclass(frozen=True, slots=True)
+class Errors:
+    """How refusals are written."""
+
+    format: Literal["match_protocol"] = setting(
+        "In the caller's own protocol.", default="match_protocol"
+    )
+    reveal: Literal["category", "rule"] = setting(
+        "Whether a content refusal names the rule ids that fired.", default="category"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """How decisions are recorded. Prompt text is never recorded."""
+
+    format: Literal["json", "ocsf", "ecs"] = setting("Shape of events.", default="json")
+
+
+@dataclass(frozen=True, slots=True)
+class PolicySpec:
+    """The rules."""
+
+    mode: Mode = setting(
+        "enforce, shadow (report, let pass) or off; shadow and off still authenticate.",
+        default=Mode.ENFORCE,
+    )
+    target: Target = setting("What is guarded.", default_factory=Target)
+    limits: Limits = setting("Largest sizes.", default_factory=Limits)
+    parsing: Parsing = setting("Unreadable input.", default_factory=Parsing)
+    identity: IdentitySettings = setting("Who is calling.")
+    authorization: AuthorizationSettings = setting("What callers may do.")
+    budgets: tuple[BudgetSettings, ...] = setting(
+        "Limits on tokens, cost and requests.", default=(), max_length=32
+    )
+    budget_tenant: str = setting(
+        "Partition that decides where a sharded store keeps budgets: claim.PATH or principal;"
+        " empty keeps all in one place. Every budget must be partitioned by it.",
+        default="",
+        max_length=256,
+    )
+    prices: tuple[PriceSettings, ...] = setting(
+        "Prices that replace the built-in table, first match counts.", default=(), max_length=256
+    )
+    checks: tuple[CheckSettings, ...] = setting(
+        "Checks of content, in order.", default=(), max_length=64
+    )
+    streaming: Streaming = setting("Event streams.", default_factory=Streaming)
+    errors: Errors = setting("Refusals.", default_factory=Errors)
+    audit: Audit = setting("Records.", default_factory=Audit)
+
+    def problems(self) -> Iterable[tuple[str, str]]:
+        yield from _repeated("budgets", [b.id for b in self.budgets])
+        yield from _repeated("checks", [c.id for c in self.checks])
+        for index, budget in enumerate(self.budgets):
+            if self.budget_tenant and self.budget_tenant not in budget.partition_by:
+                yield (
+                    f"budgets[{index}].partition_by",
+                    f"must contain the budget_tenant {self.budget_tenant!r}, or two tenants"
+                    " would share a bucket that the store keeps apart",
+                )
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """A Promptward policy: one file for every gateway."""
+
+    apiVersion: Literal["promptward/v1"] = setting("Version of this format.")  # noqa: N815
+    kind: Literal["AISecurityPolicy"] = setting("Kind of document.")
+    metadata: Metadata = setting("Which policy this is.")
+    spec: PolicySpec = setting("The rules.")
+
+
+def _repeated(name: str, ids: list[str]) -> Iterable[tuple[str, str]]:
+    for index, value in enumerate(ids):
+        if value in ids[:index]:
+            yield f"{name}[{index}].id", f"{value!r} is used twice"
