@@ -5,10 +5,21 @@ Detecting is not transforming: an operator knows the entity and the value, never
 
 from __future__ import annotations
 
+from promptward.operators.edits import Edit, EditingChannel, render
 from promptward.operators.hashing import Hash
 from promptward.operators.mask import Mask
 from promptward.operators.operator import Operator
 from promptward.operators.pseudonymize import Pseudonymize, Restorer
 from promptward.operators.redact import Redact
 
-__all__ = ["Hash", "Mask", "Operator", "Pseudonymize", "Redact", "Restorer"]
+__all__ = [
+    "Edit",
+    "EditingChannel",
+    "Hash",
+    "Mask",
+    "Operator",
+    "Pseudonymize",
+    "Redact",
+    "Restorer",
+    "render",
+]

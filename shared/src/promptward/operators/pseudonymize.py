@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from promptward.errors import ExchangeError
+from promptward.operators.edits import Edit, render
 
 
 class Pseudonymize:
@@ -79,8 +80,8 @@ class Restorer:
         """Characters held back."""
         return len(self._pending)
 
-    def feed(self, text: str) -> str:
-        """Take more text; return what is certain."""
+    def advance(self, text: str) -> list[Edit]:
+        """Take more text; return edits of what is certain."""
         text = self._pending + text
         hold = text.rfind("<", max(0, len(text) - self._longest + 1))
         if hold >= 0 and text[hold:] in self._prefixes:
@@ -89,24 +90,30 @@ class Restorer:
             self._pending = ""
         return self._restore(text)
 
+    def settle(self, separator: str = "") -> list[Edit]:  # noqa: ARG002 - needs no context
+        """Everything so far is complete."""
+        rest, self._pending = self._pending, ""
+        return [Edit(rest)] if rest else []
+
+    def feed(self, text: str) -> str:
+        """Take more text; return what is certain."""
+        return render(self.advance(text))
+
     def close(self) -> str:
         """The text ended; return the rest. Idempotent."""
-        rest, self._pending = self._pending, ""
-        return rest
+        return render(self.settle())
 
-    def _restore(self, text: str) -> str:
-        if "<" not in text or not self._vault:
-            return text
-        out: list[str] = []
+    def _restore(self, text: str) -> list[Edit]:
+        edits: list[Edit] = []
         done = 0
-        at = text.find("<")
+        at = text.find("<") if self._vault else -1
         while at >= 0:
             end = text.find(">", at, at + self._longest) + 1
             original = self._vault.get(text[at:end]) if end else None
             if original is not None:
-                out += (text[done:at], original)
+                edits += (Edit(text[done:at]), Edit(text[at:end], original))
                 self.restored += 1
                 done = end
             at = text.find("<", max(at + 1, done))
-        out.append(text[done:])
-        return "".join(out)
+        edits.append(Edit(text[done:]))
+        return edits

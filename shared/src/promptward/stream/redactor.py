@@ -19,26 +19,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Protocol
 
 from promptward.errors import ExchangeError
+from promptward.operators.edits import Edit, render
 from promptward.operators.operator import Operator
 from promptward.recognizers.matcher import RecognizerSet, resolve
 from promptward.recognizers.model import CONTEXT_CHARS, Match
 
 _KEEP = CONTEXT_CHARS + 1  # one more for the boundary before the first word of the context
-
-
-class TextChannel(Protocol):
-    """What transforms one text channel: a redactor or a restorer."""
-
-    def feed(self, text: str) -> str:
-        """Take more text; return what is certain."""
-        ...
-
-    def close(self) -> str:
-        """The text ended; return the rest."""
-        ...
 
 
 def redact_text(
@@ -53,21 +41,28 @@ def redact_text(
         The new text and all matches, with offsets in the given text.
     """
     matches = recognizers.find(text)
-    return _replace(text, 0, len(text), matches, operators), matches
+    return render(_edits(text, (0, len(text)), matches, operators)), matches
 
 
-def _replace(
-    text: str, start: int, end: int, matches: list[Match], operators: Mapping[str, Operator]
-) -> str:
-    out: list[str] = []
+def _edits(
+    text: str,
+    span: tuple[int, int],
+    matches: list[Match],
+    operators: Mapping[str, Operator],
+    *,
+    base: int = 0,
+) -> list[Edit]:
+    """Edits of a span of `text`; the matches' offsets count from `base` before the text."""
+    start, end = span
+    edits: list[Edit] = []
     for match in matches:
+        value = text[match.start - base : match.end - base]
         operator = operators.get(match.entity)
-        if operator is not None:
-            value = text[match.start : match.end]
-            out += (text[start : match.start], operator.apply(match.entity, value))
-            start = match.end
-    out.append(text[start:end])
-    return "".join(out)
+        new = None if operator is None else operator.apply(match.entity, value)
+        edits += (Edit(text[start : match.start - base]), Edit(value, new, match))
+        start = match.end - base
+    edits.append(Edit(text[start:end]))
+    return edits
 
 
 class TextRedactor:
@@ -104,13 +99,21 @@ class TextRedactor:
         Raises:
             ExchangeError: `stream_window_exceeded` when more than the bound would be held back.
         """
+        return render(self.advance(text))
+
+    def close(self) -> str:
+        """The channel ended; return the rest. Idempotent."""
+        return render(self.settle())
+
+    def advance(self, text: str) -> list[Edit]:
+        """As `feed`, with what became of each stretch."""
         if not text:
-            return ""
+            return []
         self._buffer += text
         cut = self._recognizers.hold_from(self._buffer, self._start)
         if cut == self._start:
             self._check_bound()
-            return ""
+            return []
         candidates = self._recognizers.candidates(self._buffer, self._start)
         candidates = [match for match in candidates if match.start < cut]
         while spanning := [m.start for m in candidates if m.end > cut]:
@@ -118,22 +121,31 @@ class TextRedactor:
             candidates = [match for match in candidates if match.start < cut]
         return self._release(cut, candidates)
 
-    def close(self) -> str:
-        """The channel ended; return the rest. Idempotent."""
-        candidates = self._recognizers.candidates(self._buffer, self._start)
-        return self._release(len(self._buffer), candidates)
+    def settle(self, separator: str = "") -> list[Edit]:
+        """Nothing reaches from here across `separator`: release everything.
 
-    def _release(self, cut: int, candidates: list[Match]) -> str:
-        matches = resolve(candidates)
-        out = _replace(self._buffer, self._start, cut, matches, self._operators)
+        Args:
+            separator: follows in the channel, is not inspected, and is context for what comes
+                after it; the caller forwards it.
+        """
+        edits = self._release(
+            len(self._buffer), self._recognizers.candidates(self._buffer, self._start)
+        )
+        self._buffer += separator
+        self._start = len(self._buffer)
+        return edits
+
+    def _release(self, cut: int, candidates: list[Match]) -> list[Edit]:
         base = self._base
-        self.matches += [replace(m, start=m.start + base, end=m.end + base) for m in matches]
+        matches = [replace(m, start=m.start + base, end=m.end + base) for m in resolve(candidates)]
+        edits = _edits(self._buffer, (self._start, cut), matches, self._operators, base=base)
+        self.matches += matches
         drop = max(0, cut - _KEEP)
         self._buffer = self._buffer[drop:]
         self._base += drop
         self._start = cut - drop
         self._check_bound()
-        return out
+        return edits
 
     def _check_bound(self) -> None:
         if self.pending > self._bound:
