@@ -79,7 +79,10 @@ def setting(
     """
     spec = Spec(doc, kind, ge, le, min_length, max_length)
     return dataclasses.field(
-        default=default, default_factory=default_factory, metadata={_KEY: spec}
+        default=default,
+        default_factory=default_factory,
+        repr=kind is not Kind.SECRET,
+        metadata={_KEY: spec},
     )
 
 
