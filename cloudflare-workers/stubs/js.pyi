@@ -4,10 +4,10 @@ Sources: https://developers.cloudflare.com/workers/runtime-apis/ and the WHATWG 
 W3C Web Cryptography specifications.
 """
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable
 from typing import Protocol
 
-from pyodide.ffi import JsArray, JsBuffer, JsObject, JsProxy
+from pyodide.ffi import JsArray, JsBuffer, JsNull, JsObject, JsProxy
 
 class ReadResult(JsProxy):
     done: bool
@@ -57,6 +57,27 @@ class Response(JsProxy):
     def new(body: JsProxy | None, init: JsObject) -> Response: ...
     def arrayBuffer(self) -> Awaitable[JsBuffer]: ...
 
+class Fetcher(JsProxy):
+    def fetch(self, url: str, init: JsObject) -> Awaitable[Response]: ...
+
+class KvNamespace(JsProxy):
+    def get(self, key: str) -> Awaitable[str | JsNull]: ...
+    def put(self, key: str, value: str, options: JsObject) -> Awaitable[None]: ...
+
+class LedgerStub(JsProxy):
+    def reserve(self, text: str) -> Awaitable[str]: ...
+    def settle(self, text: str) -> Awaitable[str]: ...
+
+class LedgerNamespace(JsProxy):
+    def getByName(self, name: str) -> LedgerStub: ...
+
+class Env(JsProxy):
+    """Bindings and variables; one that is not configured is missing."""
+
+    POLICIES: KvNamespace
+    LEDGER: LedgerNamespace
+    ORIGIN: Fetcher
+
 class CryptoKey(JsProxy): ...
 
 class SubtleCrypto(Protocol):
@@ -73,7 +94,11 @@ class Crypto(Protocol):
 class Console(Protocol):
     def log(self, text: str) -> None: ...
 
+class SearchParams(JsProxy):
+    def get(self, name: str) -> str: ...
+
 class URL(JsProxy):
+    searchParams: SearchParams
     host: str
     pathname: str
     search: str

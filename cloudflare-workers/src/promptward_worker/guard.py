@@ -19,11 +19,13 @@ import js
 
 from promptward.decision import Allow, Deny, HeaderPairs
 from promptward.engine import EngineApi, ResponsePlan, StreamEnd
-from promptward.errors import PortError, PromptwardError
+from promptward.errors import PromptwardError
 from promptward.exchange import JSON, Exchange, Headers
 from promptward_worker import codec, javascript, origin
 from promptward_worker.settings import WorkerSettings
 from promptward_worker.streaming import GuardedStream
+
+_UPSTREAM_ERROR = "upstream_error"
 
 
 def failure_event(event: str, error: BaseException) -> dict[str, JSON]:
@@ -51,7 +53,7 @@ class Guard:
     engine: EngineApi
     settings: WorkerSettings
     context: js.ExecutionContext
-    service: origin.ServiceBinding | None
+    service: js.Fetcher | None
     max_response_bytes: int
 
     async def answer(self, exchange: Exchange, url: str) -> js.Response:
@@ -72,31 +74,24 @@ class Guard:
         try:
             response = await self._send(exchange, allow, url)
         except Exception as error:  # noqa: BLE001 - every failure is a refusal
-            return await self._unanswered(exchange, allow, "upstream_failed", error)
+            return await self._unanswered(exchange, allow, error)
         try:
             return await self._respond(allow, response)
         except Exception as error:  # noqa: BLE001 - every failure withholds the response
-            return await self._unanswered(exchange, allow, "response_failed", error)
+            return await self._unanswered(exchange, allow, error)
 
     async def _send(self, exchange: Exchange, allow: Allow, url: str) -> js.Response:
         headers = codec.upstream_headers(exchange.headers, allow.mutations)
         headers = codec.client_headers(headers, origin.credential(self.settings))
         body = exchange.body.data if allow.mutations.body is None else allow.mutations.body
         target = origin.upstream_url(self.settings, url, exchange.path)
-        return await origin.send(
-            self.settings, self.service, target, exchange.method, headers, body
-        )
+        outgoing = origin.Outgoing(exchange.method, headers, body)
+        return await origin.send(self.settings, self.service, target, outgoing)
 
-    async def _unanswered(
-        self, exchange: Exchange, allow: Allow, reason: str, error: Exception
-    ) -> js.Response:
-        javascript.log(failure_event(reason, error))
-        headers: HeaderPairs = ()
-        try:
-            headers = await self.engine.on_no_response(allow.ticket, reason)
-        except PortError as unsettled:
-            javascript.log(failure_event("settle_failed", unsettled))
-        return refusal(self.engine.fail_closed(exchange, reason), headers)
+    async def _unanswered(self, exchange: Exchange, allow: Allow, error: Exception) -> js.Response:
+        javascript.log(failure_event(_UPSTREAM_ERROR, error))
+        headers = await self.engine.on_no_response(allow.ticket, _UPSTREAM_ERROR)
+        return refusal(self.engine.fail_closed(exchange, _UPSTREAM_ERROR), headers)
 
     async def _respond(self, allow: Allow, response: js.Response) -> js.Response:
         status, ticket = response.status, allow.ticket

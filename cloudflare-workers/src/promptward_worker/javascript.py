@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Iterable
 from typing import TypeVar
 
 import js
-from pyodide.ffi import JsException, JsProxy, to_js
+from pyodide.ffi import JsException, JsObject, to_js
 
 from promptward.errors import PortError
 from promptward.exchange import JSON, Body
@@ -39,9 +39,7 @@ def header_pairs(headers: js.Headers) -> list[tuple[str, str]]:
     return [(name, value) for name, value in listed]
 
 
-async def read_body(
-    message: js.Request | js.Response, pairs: Pairs, max_bytes: int
-) -> Body:
+async def read_body(message: js.Request | js.Response, pairs: Pairs, max_bytes: int) -> Body:
     """The body, at most `max_bytes` of it; more makes it incomplete.
 
     With a declared length and no encoding the body is read in one step, which costs far less
@@ -82,7 +80,9 @@ def response(status: int, headers: Pairs, body: bytes | js.ReadableStream | None
     return js.Response.new(None if status in _NULL_BODY else content, init)
 
 
-def request_init(method: str, headers: Pairs, body: bytes | None) -> tuple[JsProxy, JsProxy]:
+def request_init(
+    method: str, headers: Pairs, body: bytes | None
+) -> tuple[JsObject, js.AbortController]:
     """Options for `fetch` (redirects are never followed) and the controller that aborts it."""
     init = js.JSON.parse(
         json.dumps({"method": method, "headers": list(headers), "redirect": "manual"})
@@ -118,7 +118,7 @@ async def fetch_bytes(url: str, timeout_s: float, max_bytes: int) -> bytes:
 
     async def get() -> bytes:
         init, _ = request_init("GET", [("accept", "application/json")], None)
-        answer = await js.fetch(url, init)  # type: ignore[arg-type]
+        answer = await js.fetch(url, init)
         if answer.status != 200:
             raise PortError("keys", f"status {answer.status}")
         if answer.body is None:

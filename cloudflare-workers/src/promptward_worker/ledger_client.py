@@ -13,29 +13,16 @@ never claims.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from hashlib import sha256
-from typing import Protocol
+
+import js
 
 from promptward.ledger.keys import digest
 from promptward.ports import LineState, ReserveOutcome, ReserveRequest, SettleRequest
 from promptward_worker import ledger_wire
 from promptward_worker.javascript import within
-
-
-class LedgerStub(Protocol):
-    """A Durable Object's methods (`ledger_object.BudgetLedgerObject`)."""
-
-    def reserve(self, text: str) -> Awaitable[str]: ...
-
-    def settle(self, text: str) -> Awaitable[str]: ...
-
-
-class LedgerNamespace(Protocol):
-    """The Durable Object namespace binding."""
-
-    def getByName(self, name: str) -> LedgerStub: ...  # noqa: N802 - Cloudflare's name
 
 
 def shard_of(request_id: str, shards: int) -> int:
@@ -58,7 +45,7 @@ class DurableObjectLedger:
     """
 
     def __init__(
-        self, namespace: LedgerNamespace, timeout_s: float, shards: Mapping[str, int]
+        self, namespace: js.LedgerNamespace, timeout_s: float, shards: Mapping[str, int]
     ) -> None:
         self._namespace = namespace
         self._timeout_s = timeout_s
@@ -84,6 +71,6 @@ class DurableObjectLedger:
         answer = await within("ledger", self._timeout_s, stub.settle(text))
         return ledger_wire.states(answer)
 
-    def _stub(self, tenant: str, shard: int) -> LedgerStub:
+    def _stub(self, tenant: str, shard: int) -> js.LedgerStub:
         name = digest(tenant) if shard == 0 else f"{digest(tenant)}.{shard}"
         return self._namespace.getByName(name)

@@ -57,9 +57,7 @@ class BudgetLedgerObject(DurableObject):
         """A SettleRequest; answers the line states."""
         request = ledger_wire.settle_request(text)
         return self._transact(
-            lambda shelf, now_us: ledger_wire.states_text(
-                self._book.settle(shelf, request, now_us)
-            )
+            lambda shelf, now_us: ledger_wire.states_text(self._book.settle(shelf, request, now_us))
         )
 
     async def usage(self, text: str) -> str:

@@ -27,12 +27,12 @@ from promptward.ports import EntryState, Window
 Value = str | int | float | None
 
 SCHEMA = (
-    "CREATE TABLE IF NOT EXISTS bucket (key TEXT PRIMARY KEY, identity TEXT NOT NULL,"
-    " state TEXT NOT NULL, forget_us INTEGER NOT NULL) WITHOUT ROWID",
+    """CREATE TABLE IF NOT EXISTS bucket (key TEXT PRIMARY KEY, identity TEXT NOT NULL,
+    state TEXT NOT NULL, forget_us INTEGER NOT NULL) WITHOUT ROWID""",
     "CREATE INDEX IF NOT EXISTS bucket_forget ON bucket (forget_us)",
-    "CREATE TABLE IF NOT EXISTS reservation (tenant TEXT NOT NULL, request_id TEXT NOT NULL,"
-    " state TEXT NOT NULL, due_us INTEGER NOT NULL, holds TEXT NOT NULL,"
-    " PRIMARY KEY (tenant, request_id)) WITHOUT ROWID",
+    """CREATE TABLE IF NOT EXISTS reservation (tenant TEXT NOT NULL, request_id TEXT NOT NULL,
+    state TEXT NOT NULL, due_us INTEGER NOT NULL, holds TEXT NOT NULL,
+    PRIMARY KEY (tenant, request_id)) WITHOUT ROWID""",
     "CREATE INDEX IF NOT EXISTS reservation_due ON reservation (due_us)",
 )
 _RESERVATION = "tenant, request_id, state, due_us, holds"
@@ -126,21 +126,19 @@ class SqlShelf:
 
     def drop_buckets(self, now_us: int, at_most: int) -> None:
         self._sql(
-            "DELETE FROM bucket WHERE key IN"
-            " (SELECT key FROM bucket WHERE forget_us <= ? LIMIT ?)",
+            "DELETE FROM bucket WHERE key IN (SELECT key FROM bucket WHERE forget_us <= ? LIMIT ?)",
             now_us,
             at_most,
         )
 
     def buckets(self, budget: str | None, containing: str, at_most: int) -> list[Bucket]:
         """Buckets of `budget` (all when None) whose partition text holds `containing`."""
-        rows = self._sql("SELECT key, identity, state FROM bucket ORDER BY key")
+        rows = self._sql("SELECT key, identity, state FROM bucket")
         found: Iterable[Bucket] = (_bucket(row) for row in rows)
         matching = [
-            b
-            for b in found
-            if (budget is None or b.budget == budget) and containing in b.partition
+            b for b in found if (budget is None or b.budget == budget) and containing in b.partition
         ]
+        matching.sort(key=lambda b: (b.budget, b.partition, b.key))
         return matching[:at_most]
 
     def reservations(self, at_most: int) -> list[Reservation]:

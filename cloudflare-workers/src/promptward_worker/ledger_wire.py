@@ -46,9 +46,7 @@ _ENTRY = tuple(f.name for f in fields(LedgerEntry))
 
 
 def reserve_text(request: ReserveRequest) -> str:
-    lines: list[JSON] = [
-        [*_row(line, _LINE), _row(line.window, _WINDOW)] for line in request.lines
-    ]
+    lines: list[JSON] = [[*_row(line, _LINE), _row(line.window, _WINDOW)] for line in request.lines]
     return dump([request.request_id, request.tenant, request.ttl_s, lines])
 
 
@@ -152,7 +150,15 @@ def _usage(value: JSON) -> UsageRow:
     bucket, tenant, budget, partition, unit = (_text(v) for v in row[:5])
     limit, spent, reserved = (_integer(v) for v in row[5:8])
     return UsageRow(
-        bucket, tenant, budget, partition, unit, _window(row[9]), limit, spent, reserved,
+        bucket,
+        tenant,
+        budget,
+        partition,
+        unit,
+        _window(row[9]),
+        limit,
+        spent,
+        reserved,
         _number(row[8]),
     )
 
@@ -162,8 +168,13 @@ def _entry(value: JSON) -> LedgerEntry:
     if state not in {"open", "expired", "settled"}:
         raise TypeError("unknown state")
     return LedgerEntry(
-        _text(request_id), _text(tenant), _text(budget), _text(partition), _text(unit),
-        _integer(amount), state,  # type: ignore[arg-type]
+        _text(request_id),
+        _text(tenant),
+        _text(budget),
+        _text(partition),
+        _text(unit),
+        _integer(amount),
+        state,  # type: ignore[arg-type]
     )
 
 

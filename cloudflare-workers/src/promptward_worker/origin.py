@@ -8,20 +8,23 @@ followed with its credentials.
 from __future__ import annotations
 
 import asyncio
-from typing import Protocol
+from dataclasses import dataclass
 
 import js
-from pyodide.ffi import JsException, JsProxy
+from pyodide.ffi import JsException
 
 from promptward.errors import PortError
 from promptward_worker import javascript
 from promptward_worker.settings import BOUND_ORIGIN, ROUTE_ORIGIN, WorkerSettings
 
 
-class ServiceBinding(Protocol):
-    """A service binding as JavaScript sees it."""
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """The request as it goes to the origin."""
 
-    def fetch(self, url: str, init: JsProxy) -> object: ...
+    method: str
+    headers: list[tuple[str, str]]
+    body: bytes | None
 
 
 def upstream_url(settings: WorkerSettings, request_url: str, path: str) -> str:
@@ -42,18 +45,20 @@ def credential(settings: WorkerSettings) -> tuple[tuple[str, str], ...]:
 
 async def send(
     settings: WorkerSettings,
-    binding: ServiceBinding | None,
+    binding: js.Fetcher | None,
     url: str,
-    method: str,
-    headers: list[tuple[str, str]],
-    body: bytes | None,
+    outgoing: Outgoing,
 ) -> js.Response:
     """Forward the request and wait for the response's headers.
+
+    Args:
+        binding: the service binding ORIGIN, if there is one.
+        url: see `upstream_url`.
 
     Raises:
         PortError: no answer in `upstream_timeout_s`, or the origin cannot be reached.
     """
-    init, controller = javascript.request_init(method, headers, body)
+    init, controller = javascript.request_init(outgoing.method, outgoing.headers, outgoing.body)
     if settings.upstream == BOUND_ORIGIN:
         if binding is None:
             raise PortError("upstream", "UPSTREAM is `binding` but there is no service ORIGIN")

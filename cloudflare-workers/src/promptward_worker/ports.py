@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
-from typing import Protocol
 
-from promptward.errors import PortError
+import js
+
 from promptward.exchange import JSON
 from promptward_worker import javascript
 
@@ -30,30 +30,16 @@ class LogAudit:
         javascript.log({"event": "audit", **event})
 
 
-class KvBinding(Protocol):
-    """The KV namespace as the Workers SDK hands it out."""
-
-    async def get(self, key: str) -> str | None: ...
-
-    async def put(self, key: str, value: str, *, expirationTtl: int = ...) -> None: ...  # noqa: N803
-
-
 class WorkersKv:
     """KeyValue over a KV namespace binding."""
 
-    def __init__(self, binding: KvBinding) -> None:
+    def __init__(self, binding: js.KvNamespace) -> None:
         self._binding = binding
 
     async def get(self, key: str) -> str | None:
         value = await javascript.within("kv", _KV_TIMEOUT_S, self._binding.get(key))
-        if value is not None and not isinstance(value, str):
-            raise PortError("kv", "expected text")
-        return value
+        return value if isinstance(value, str) else None
 
     async def put(self, key: str, value: str, ttl_s: int = 0) -> None:
-        work = (
-            self._binding.put(key, value, expirationTtl=ttl_s)
-            if ttl_s
-            else self._binding.put(key, value)
-        )
-        await javascript.within("kv", _KV_TIMEOUT_S, work)
+        options = js.JSON.parse(f'{{"expirationTtl":{ttl_s}}}' if ttl_s else "{}")
+        await javascript.within("kv", _KV_TIMEOUT_S, self._binding.put(key, value, options))

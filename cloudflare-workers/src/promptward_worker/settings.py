@@ -121,9 +121,7 @@ def decode(variable: Callable[[str], str | None]) -> WorkerSettings:
     settings = WorkerSettings(
         upstream=read.upstream(),
         upstream_api_key=read.text("UPSTREAM_API_KEY", ""),
-        upstream_api_key_header=read.text(
-            "UPSTREAM_API_KEY_HEADER", "authorization", _HEADER_NAME
-        ),
+        upstream_api_key_header=read.text("UPSTREAM_API_KEY_HEADER", "authorization", _HEADER_NAME),
         upstream_timeout_s=read.seconds("UPSTREAM_TIMEOUT_S", 300.0, 1.0, 3600.0),
         policy_key=read.text("POLICY_KEY", "policy", _KV_KEY),
         policy_refresh_s=read.seconds("POLICY_REFRESH_S", 30.0, 1.0, 3600.0),

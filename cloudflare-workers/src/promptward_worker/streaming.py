@@ -11,7 +11,7 @@ client's stream breaks too, and what was held back is never sent).
 from __future__ import annotations
 
 import js
-from pyodide.ffi import JsException, create_proxy, to_js
+from pyodide.ffi import JsBuffer, JsException, create_proxy, to_js
 
 from promptward.engine import StreamEnd, StreamGuard
 
@@ -52,7 +52,7 @@ class GuardedStream:
             return StreamEnd.BLOCKED
         return StreamEnd.CLIENT_GONE if self._client_gone else otherwise
 
-    def _transform(self, chunk: js.JsBuffer, controller: js.TransformController) -> None:
+    def _transform(self, chunk: JsBuffer, controller: js.TransformController) -> None:
         released = self.guard.feed(chunk.to_bytes())
         if released:
             controller.enqueue(to_js(released))

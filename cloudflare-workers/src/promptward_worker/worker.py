@@ -13,13 +13,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import js
-from workers import WorkerEntrypoint
+from workers import WorkerEntrypoint, import_from_javascript
 
 from promptward.auth.jwt_claims import AuthPorts
-from promptward.engine import Engine, Ports
+from promptward.engine import Engine
+from promptward.engine.ports import ABSENT, Ports
 from promptward.errors import PolicyError, PortError
 from promptward.exchange import Exchange, GatewayIdentity
 from promptward.policy import CompiledPolicy, lint, load_policy
+from promptward.ports import BudgetLedger
 from promptward_worker import bundled, codec, javascript, settings
 from promptward_worker.access import AccessVerifier
 from promptward_worker.capabilities import CLOUDFLARE
@@ -31,8 +33,8 @@ from promptward_worker.ports import LogAudit, SystemEntropy, WorkersKv
 from promptward_worker.settings import WorkerSettings
 from promptward_worker.signatures import WebCryptoVerifier
 
-if TYPE_CHECKING:  # names of our stubs; the SDK has no class Env
-    from workers import Env, Request
+if TYPE_CHECKING:
+    from workers import Request
 
 _CLOCK = javascript.WallClock()
 
@@ -64,7 +66,7 @@ class Default(WorkerEntrypoint):
     async def fetch(self, request: Request) -> js.Response:
         """Guard one request; never raises and never lets an undecided request through."""
         try:
-            return await _Handling(self.env, self.ctx).guarded(request.js_object)
+            return await _Handling(self.ctx).guarded(request.js_object)
         except Unavailable as reason:
             return _unavailable(reason.code)
         except Exception as error:  # noqa: BLE001 - fail closed
@@ -75,11 +77,12 @@ class Default(WorkerEntrypoint):
 class _Handling:
     """The ports of one request."""
 
-    def __init__(self, env: Env, context: js.ExecutionContext) -> None:
-        self._env = env
+    def __init__(self, context: js.ExecutionContext) -> None:
+        # the bindings themselves: the SDK's wrappers convert every argument and result
+        self._env = import_from_javascript("cloudflare:workers").env
         self._context = context
         self._settings = self._decoded_settings()
-        store = getattr(env, "POLICIES", None)
+        store = getattr(self._env, "POLICIES", None)
         self._store = None if store is None else WorkersKv(store)
 
     async def guarded(self, request: js.Request) -> js.Response:
@@ -140,10 +143,10 @@ class _Handling:
                 raise Unavailable("worker_misconfigured") from error
         return _ISOLATE.settings
 
-    def _ledger(self) -> DurableObjectLedger | None:
+    def _ledger(self) -> BudgetLedger:
         namespace = getattr(self._env, "LEDGER", None)
         if namespace is None:
-            return None
+            return ABSENT
         return DurableObjectLedger(
             namespace, self._settings.ledger_timeout_s, self._settings.ledger_shards
         )
@@ -183,9 +186,7 @@ class _Handling:
         token = headers.get(codec.ACCESS_HEADER)
         if token is None or not self._settings.access_team_domain:
             return None
-        verifier = AccessVerifier(
-            self._settings.access_team_domain, self._settings.access_audience
-        )
+        verifier = AccessVerifier(self._settings.access_team_domain, self._settings.access_audience)
         try:
             return await verifier.identity(
                 token, _CLOCK.now_s(), AuthPorts(_ISOLATE.verifier, keys)

@@ -1,43 +1,44 @@
 """The part of workers-runtime-sdk that promptward_worker uses."""
 
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable
 
 import js
-
-class KvNamespace:
-    def get(self, key: str) -> Awaitable[str | None]: ...
-    def put(self, key: str, value: str, *, expirationTtl: int = ...) -> Awaitable[None]: ...
-
-class LedgerStub:
-    def reserve(self, text: str) -> Awaitable[str]: ...
-    def settle(self, text: str) -> Awaitable[str]: ...
-
-class LedgerNamespace:
-    def getByName(self, name: str) -> LedgerStub: ...
-
-class Fetcher:
-    _binding: js.JsProxy
-
-class Env:
-    POLICIES: KvNamespace
-    LEDGER: LedgerNamespace
-    ORIGIN: Fetcher
-    def __getattr__(self, name: str) -> str: ...
+from pyodide.ffi import JsProxy
 
 class SqlCursor:
-    def raw(self) -> Iterator[list[str | int | float | None]]: ...
+    def raw(self) -> JsProxy: ...
 
 class SqlStorage:
     def exec(self, statement: str, *values: str | int | float | None) -> SqlCursor: ...
 
 class Storage:
     sql: SqlStorage
+    def transactionSync(self, callback: JsProxy) -> None: ...
+
+class JsObjectContext:
+    storage: Storage
 
 class ObjectContext:
-    storage: Storage
+    _ctx: JsObjectContext
 
 class Request:
     js_object: js.Request
+    url: str
+    def text(self) -> Awaitable[str]: ...
+
+class Response:
+    def __init__(self, body: str) -> None: ...
+
+class LedgerStub:
+    """The test Worker's object (promptward_workerd.testing.ports_entry)."""
+
+    def call(self, method: str, now_us: str, text: str) -> Awaitable[str]: ...
+
+class LedgerNamespace:
+    def getByName(self, name: str) -> LedgerStub: ...
+
+class Env:
+    LEDGER: LedgerNamespace
 
 class WorkerEntrypoint:
     env: Env
@@ -48,3 +49,8 @@ class DurableObject:
     env: Env
     ctx: ObjectContext
     def __init__(self, ctx: ObjectContext, env: Env) -> None: ...
+
+class WorkersModule:
+    env: js.Env
+
+def import_from_javascript(name: str) -> WorkersModule: ...

@@ -1,39 +1,78 @@
-"""A real workerd for the tests: installed from lock files, started once per session."""
+"""A real workerd for the tests: installed from lock files, one process per kind and session."""
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Protocol
 
 import pytest
+
 from promptward_workerd import config, toolchain, vendor
 from promptward_workerd.process import Workerd
+
+PORTS_ENTRY = toolchain.PROJECT / "dev/promptward_workerd/testing/ports_entry.py"
+
+
+class StartWorker(Protocol):
+    """Starts a workerd that lives until the end of the session."""
+
+    def __call__(
+        self,
+        *,
+        entry: Path | None = None,
+        policy: Path | None = None,
+        variables: Mapping[str, str] | None = None,
+        kv: Mapping[str, str] | None = None,
+        has_kv: bool = True,
+        origin: str | None = None,
+    ) -> Workerd: ...
 
 
 @pytest.fixture(scope="session")
 def tools() -> toolchain.Toolchain:
+    """Installed tools; without npm the tests are skipped, in CI they fail."""
     try:
         return toolchain.ensure()
     except toolchain.ToolchainError as error:
-        if os.environ.get("CI") == "true":
-            raise
+        if os.environ.get("CI", "").lower() == "true":
+            pytest.fail(str(error))
         pytest.skip(str(error))
 
 
 @pytest.fixture(scope="session")
-def worker_root(tools: toolchain.Toolchain, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("worker")
-    files = vendor.collect(toolchain.PROJECT / "src", tools.site)
-    vendor.write(files, root)
-    return root
+def start_worker(
+    tools: toolchain.Toolchain, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[StartWorker]:
+    """See StartWorker."""
+    with contextlib.ExitStack() as running:
+
+        def start(
+            *,
+            entry: Path | None = None,
+            policy: Path | None = None,
+            variables: Mapping[str, str] | None = None,
+            kv: Mapping[str, str] | None = None,
+            has_kv: bool = True,
+            origin: str | None = None,
+        ) -> Workerd:
+            root = tmp_path_factory.mktemp("worker")
+            files = vendor.collect(toolchain.PROJECT / "src", tools.site, policy, entry)
+            vendor.write(files, root)
+            settings = config.WorkerConfig(
+                root, tuple(f.name for f in files), root / "state", variables or {}, has_kv, origin
+            )
+            file = config.write(settings)
+            for key, value in (kv or {}).items():
+                (settings.kv_dir / key).write_text(value, "utf-8")
+            return running.enter_context(Workerd(tools, file, root / "workerd.log"))
+
+        yield start
 
 
 @pytest.fixture(scope="session")
-def workerd(
-    tools: toolchain.Toolchain, worker_root: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Workerd]:
-    names = tuple(f.name for f in vendor.collect(toolchain.PROJECT / "src", tools.site))
-    settings = config.WorkerConfig(worker_root, names, tmp_path_factory.mktemp("state"))
-    with Workerd(tools, config.write(settings), worker_root / "workerd.log") as process:
-        yield process
+def ports_worker(start_worker: StartWorker) -> Workerd:
+    """A Worker that opens its ports to the test."""
+    return start_worker(entry=PORTS_ENTRY)

@@ -1,7 +1,8 @@
-"""The Durable Object ledger as a host would see it, through a real workerd, on a test's clock."""
+"""The Worker's ports as a test sees them: over HTTP, through a real workerd (`ports_entry`)."""
 
 from __future__ import annotations
 
+import base64
 import http.client
 import json
 from urllib.parse import quote
@@ -10,6 +11,7 @@ from promptward.errors import PortError
 from promptward.exchange import JSON
 from promptward.ports import (
     Clock,
+    Jwk,
     LedgerEntry,
     LineState,
     ReserveOutcome,
@@ -20,24 +22,58 @@ from promptward.ports import (
 from promptward_worker import ledger_wire
 from promptward_workerd.process import Workerd
 
+_TIMEOUT_S = 30.0
 
-class WorkerdLedger:
-    """BudgetLedger and LedgerAdmin over HTTP to the test's Worker (workers/ledger_entry.py)."""
+
+class _Connection:
+    def __init__(self, workerd: Workerd) -> None:
+        self._connection = http.client.HTTPConnection(
+            workerd.host, workerd.port, timeout=_TIMEOUT_S
+        )
+
+    def post(self, port: str, path: str, text: str) -> str:
+        self._connection.request("POST", path, text.encode())
+        answer = self._connection.getresponse()
+        body = answer.read().decode()
+        if answer.status != 200:
+            raise PortError(port, f"status {answer.status}")
+        return body
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+class RemoteVerifier:
+    """SignatureVerifier: the Worker's WebCrypto."""
+
+    def __init__(self, workerd: Workerd) -> None:
+        self._connection = _Connection(workerd)
+
+    async def verify(self, alg: str, key: Jwk, signing_input: bytes, signature: bytes) -> bool:
+        question: list[JSON] = [
+            alg,
+            dict(key),
+            base64.b64encode(signing_input).decode(),
+            base64.b64encode(signature).decode(),
+        ]
+        return bool(json.loads(self._connection.post("verifier", "/verify", json.dumps(question))))
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+class RemoteLedger:
+    """BudgetLedger and LedgerAdmin: the Durable Object `name`, on the test's clock."""
 
     def __init__(self, workerd: Workerd, name: str, clock: Clock) -> None:
-        self._connection = http.client.HTTPConnection(workerd.host, workerd.port, timeout=30)
+        self._connection = _Connection(workerd)
         self._name = name
         self._clock = clock
 
     def _call(self, method: str, text: str) -> str:
         now_us = int(self._clock.now_s() * 1_000_000)
-        path = f"/{quote(self._name)}/{method}?now_us={now_us}"
-        self._connection.request("POST", path, text.encode())
-        answer = self._connection.getresponse()
-        body = answer.read().decode()
-        if answer.status != 200:
-            raise PortError("ledger", f"status {answer.status}")
-        return body
+        path = f"/ledger/{quote(self._name)}/{method}?now_us={now_us}"
+        return self._connection.post("ledger", path, text)
 
     def _known(self, method: str, arguments: list[JSON]) -> bool:
         return bool(json.loads(self._call(method, ledger_wire.dump(arguments)))[0])

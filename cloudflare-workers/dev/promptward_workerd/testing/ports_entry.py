@@ -1,0 +1,51 @@
+"""Entry module of a test Worker that opens the ports to a test outside. Never deployed.
+
+POST /ledger/<object>/<method>?now_us=N   a ledger method's text, on the test's clock
+POST /verify                              [alg, jwk, signing input, signature] as base64
+POST /modules                             names of the modules that are imported
+"""
+
+import base64
+import json
+import sys
+
+import js
+from workers import Request, Response, WorkerEntrypoint
+
+from promptward_worker.ledger_object import BudgetLedgerObject as RealLedgerObject
+from promptward_worker.signatures import WebCryptoVerifier
+
+_VERIFIER = WebCryptoVerifier()
+
+
+class BudgetLedgerObject(RealLedgerObject):
+    """The real object with the test's clock."""
+
+    def now_us(self) -> int:
+        return self._stepped_us
+
+    async def call(self, method: str, now_us: str, text: str) -> str:
+        """Run `method` at the time `now_us`."""
+        self._stepped_us = int(now_us)
+        answer: str = await getattr(self, method)(text)
+        return answer
+
+
+class Default(WorkerEntrypoint):
+    """The questions."""
+
+    async def fetch(self, request: Request) -> Response:
+        """Answer one question; see the module's docstring."""
+        url = js.URL.new(request.url)
+        _, port, *rest = url.pathname.split("/")
+        text = await request.text()
+        if port == "ledger":
+            stub = self.env.LEDGER.getByName(rest[0])
+            return Response(await stub.call(rest[1], url.searchParams.get("now_us"), text))
+        if port == "verify":
+            alg, key, signing_input, signature = json.loads(text)
+            valid = await _VERIFIER.verify(
+                alg, key, base64.b64decode(signing_input), base64.b64decode(signature)
+            )
+            return Response(json.dumps(valid))
+        return Response(json.dumps(sorted(sys.modules)))
