@@ -1,0 +1,70 @@
+"""A worker process: threads that take jobs from their lanes and run them.
+
+Invariants: one thread per lane, one job at a time; a job that raises answers its error and the
+thread goes on; when the front is gone (end of file on any lane) the process ends.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import struct
+import threading
+from collections.abc import Callable
+
+from promptward_kong.jobs import Job, frame
+
+_log = logging.getLogger(__name__)
+
+_LENGTH = struct.Struct("!I")
+
+Handler = Callable[[Job], object]
+
+
+def serve_lanes(sockets: list[socket.socket], handler: Handler) -> None:
+    """Run `handler` for every job on every lane; returns when the front is gone."""
+    threads = [
+        threading.Thread(target=_serve, args=(sock, handler), daemon=True) for sock in sockets[1:]
+    ]
+    for thread in threads:
+        thread.start()
+    _serve(sockets[0], handler)
+
+
+def _serve(sock: socket.socket, handler: Handler) -> None:
+    sock.setblocking(True)
+    try:
+        while True:
+            head = _read(sock, _LENGTH.size)
+            data = _read(sock, _LENGTH.unpack(head)[0])
+            sock.sendall(_answer(data, handler))
+    except (EOFError, OSError):
+        os._exit(0)  # the front is gone; other threads may be inside a port and cannot be joined
+
+
+def _answer(data: bytes, handler: Handler) -> bytes:
+    """The frame that answers a job. Nothing a job raises gets past this line."""
+    try:
+        return frame([True, handler(Job.decode(data))])
+    except BaseException as error:
+        _log.exception("a job failed")
+        # The class only: the text of a foreign exception may quote the prompt.
+        return frame([False, type(error).__name__])
+
+
+def _read(sock: socket.socket, size: int) -> bytes:
+    """Exactly `size` bytes.
+
+    Raises:
+        EOFError: the peer closed.
+    """
+    buffer = bytearray(size)
+    view = memoryview(buffer)
+    got = 0
+    while got < size:
+        count = sock.recv_into(view[got:])
+        if count == 0:
+            raise EOFError
+        got += count
+    return bytes(buffer)
