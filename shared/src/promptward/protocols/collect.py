@@ -1,8 +1,11 @@
 """Collecting the texts of a body: typed reads of known fields, a full walk of unknown ones.
 
 Invariants: every string ends up as a part unless it is structure; object keys count as text unless
-they look like an identifier. Errors name the JSON pointer, what was expected and what came, and
-never quote a value. Recursion is as deep as the document, which `jsonstrict` bounds.
+they look like an identifier. Pointers end up in findings and audit events, so they never hold such
+a key: the token `*3` stands for the fourth member of an object, and `…/*3#` for the text of its
+key (no identifier holds `*` or `#`; `edits` resolves both). Errors name the JSON pointer, what was
+expected and what came, and never quote a value. Recursion is as deep as the document, which
+`jsonstrict` bounds.
 """
 
 from __future__ import annotations
@@ -12,7 +15,6 @@ from typing import NoReturn
 
 from promptward.errors import ExchangeError
 from promptward.exchange import JSON, Source
-from promptward.jsonstrict import escape_token
 from promptward.llm import OpaquePart, Part
 
 # A word that is structure where a fixed set of words is expected, and a key nobody needs to read:
@@ -58,12 +60,14 @@ class PartCollector:
         status: HTTP status of the errors raised; 400 for a client's body, 502 for an upstream's.
     """
 
-    __slots__ = ("_max_parts", "opaque", "parts", "status")
+    __slots__ = ("_max_parts", "_positions", "opaque", "parts", "status")
 
     def __init__(self, max_parts: int, status: int = 400) -> None:
         self.parts: list[Part] = []
         self.opaque: list[OpaquePart] = []
         self._max_parts = max_parts
+        # id of an object -> key -> position; the document keeps the objects alive meanwhile
+        self._positions: dict[int, dict[str, int]] = {}
         self.status = status
 
     def add(self, pointer: str, source: Source, text: str, json_escaped: bool = False) -> None:
@@ -99,21 +103,23 @@ class PartCollector:
         self, pointer: str, source: Source, key: str, value: JSON, owner: dict[str, JSON]
     ) -> None:
         """Add the texts of one member of the object `owner`, which stands at `pointer`."""
-        inner = f"{pointer}/{escape_token(key)}"
-        if not IDENTIFIER.fullmatch(key):
-            self._key(inner, source, key, owner)
+        if IDENTIFIER.fullmatch(key):
+            inner = f"{pointer}/{key}"
+        else:
+            inner = f"{pointer}/*{self._position(owner, key)}"
+            self.add(inner + "#", source, key)
         if isinstance(value, str):
             if not (key in _KIND_KEYS and IDENTIFIER.fullmatch(value)):
                 self.add(inner, source, value)
         elif type(value) in _CAN_HOLD_TEXT:
             self.walk(inner, source, value)
 
-    def _key(self, pointer: str, source: Source, key: str, owner: dict[str, JSON]) -> None:
-        if key + "#" in owner:
-            raise ExchangeError(
-                "ambiguous_key", "the body holds two keys that differ by a final '#' only"
-            )
-        self.add(f"{pointer}#", source, key)
+    def _position(self, owner: dict[str, JSON], key: str) -> int:
+        positions = self._positions.get(id(owner))
+        if positions is None:
+            positions = {name: position for position, name in enumerate(owner)}
+            self._positions[id(owner)] = positions
+        return positions[key]
 
     def word(self, pointer: str, source: Source, value: JSON) -> None:
         """A field that names one of a fixed set; anything but a bare word there is text."""

@@ -1,7 +1,7 @@
 """Writing edited texts back into a document: values, and the object keys that count as text.
 
-A key's own text is addressed as its member's pointer followed by `#` (the notation of Relative
-JSON Pointers); `collect` refuses documents in which that could name a member as well.
+Pointers are those of `collect`: RFC 6901, plus `*N` for the member at position N of an object and a
+final `#` for the text of a key. Neither can be mistaken for a name: only identifiers are spelt out.
 """
 
 from __future__ import annotations
@@ -23,21 +23,38 @@ def apply_edits(document: dict[str, JSON], edits: Mapping[str, str]) -> dict[str
         ExchangeError: `ambiguous_key`: two keys of one object would become the same.
         KeyError: a pointer names no part.
     """
-    keys = {p: t for p, t in edits.items() if p.endswith("#") and not _exists(document, p)}
-    changed = set_pointers(document, {p: t for p, t in edits.items() if p not in keys})
+    values: dict[str, JSON] = {}
+    keys: dict[str, str] = {}
+    for pointer, text in edits.items():
+        if pointer.endswith("#"):
+            keys[_resolved(document, pointer[:-1])] = text
+        else:
+            values[_resolved(document, pointer)] = text
+    changed = set_pointers(document, values)
     if keys:
-        changed = _renamed(changed, "", {p[:-1]: t for p, t in keys.items()})
+        changed = _renamed(changed, "", keys)
     if not isinstance(changed, dict):
         raise KeyError("")
     return dict(changed) if changed is document else changed
 
 
-def _exists(document: JSON, pointer: str) -> bool:
-    try:
-        set_pointers(document, {pointer: None})
-    except KeyError:
-        return False
-    return True
+def _resolved(document: JSON, pointer: str) -> str:
+    """`pointer` with every `*N` replaced by the key at that position."""
+    if "/*" not in pointer:
+        return pointer
+    tokens: list[str] = []
+    value = document
+    for token in pointer.split("/")[1:]:
+        if isinstance(value, dict):
+            key = list(value)[int(token[1:])] if token.startswith("*") else token
+            value = value[key]
+            tokens.append(escape_token(key))
+        elif isinstance(value, list):
+            value = value[int(token)]
+            tokens.append(token)
+        else:
+            raise KeyError(pointer)
+    return "".join(f"/{token}" for token in tokens)
 
 
 def _renamed(value: JSON, pointer: str, names: Mapping[str, str]) -> JSON:

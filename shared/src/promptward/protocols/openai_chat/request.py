@@ -86,7 +86,7 @@ class _Fields:
             if not (token.isascii() and token.isdigit()):
                 raise ExchangeError("invalid_value", f"/{key}: keys must be token numbers")
             if type(weight) not in (int, float):
-                wrong_type(f"/{key}/{token}", "a number", weight)
+                wrong_type(f"/{key}", "an object of numbers", weight)
 
     def prediction(self, key: str, value: JSON) -> None:
         if value is None:
