@@ -49,7 +49,10 @@ def as_ocsf(event: Event) -> dict[str, JSON]:
         "disposition_id": 2 if denied else 1,
         "disposition": "Blocked" if denied else "Allowed",
         "actor": {"user": {"uid": _principal(event)}},
-        "api": {"operation": event["protocol"] or "unknown", "request": {"uid": event["request_id"]}},
+        "api": {
+            "operation": event["protocol"] or "unknown",
+            "request": {"uid": event["request_id"]},
+        },
         "unmapped": dict(event),
     }
 

@@ -8,7 +8,7 @@ is ours, the operator's, or a number.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from promptward.decision import PolicyRef, Principal
@@ -117,7 +117,7 @@ def _name(value: str) -> str:
     return value if not value or _NAME.fullmatch(value) else "(not a name)"
 
 
-def _usage(usage: Usage | None) -> Mapping[str, JSON] | None:
+def _usage(usage: Usage | None) -> JSON:
     if usage is None:
         return None
     return {

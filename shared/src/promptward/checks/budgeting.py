@@ -140,9 +140,7 @@ def plan_reservation(
     return Reservation(tuple(lines), tenant_text, ttl_s, unpriced)
 
 
-def amount_of(
-    settings: BudgetSettings, usage: Usage, model: str, prices: PriceTable
-) -> int | None:
+def amount_of(settings: BudgetSettings, usage: Usage, model: str, prices: PriceTable) -> int | None:
     """What `usage` costs in the budget's unit; None when the model has no price."""
     match settings.unit:
         case "cost_usd":

@@ -15,6 +15,7 @@ from typing import Protocol
 from promptward.findings import Effect, Finding, Severity, Span
 from promptward.llm import Part
 from promptward.protocols.base import Channel
+from promptward.stream.channels import ChannelFilter
 
 
 class Phase(StrEnum):
@@ -78,35 +79,6 @@ class Inspection:
     edits: Mapping[str, str] = field(default_factory=dict)
     skipped: Mapping[str, str] = field(default_factory=dict)
     denial: Denial | None = None
-
-
-class ChannelFilter(Protocol):
-    """An incremental check of one channel; obeys the stream law."""
-
-    def feed(self, text: str) -> str:
-        """Take more text, return what may be released.
-
-        Raises:
-            ChannelBlocked: nothing more of this exchange may pass.
-        """
-        ...
-
-    def close(self) -> str:
-        """The channel ended; return the rest (same errors as feed)."""
-        ...
-
-    @property
-    def findings(self) -> Sequence[Finding]:
-        """What was found so far."""
-        ...
-
-
-class ChannelBlocked(Exception):  # noqa: N818 - a signal to the guard, not a failure
-    """A channel filter refuses the rest of the stream."""
-
-    def __init__(self, denial: Denial) -> None:
-        super().__init__(denial.code)
-        self.denial = denial
 
 
 class ContentCheck(Protocol):

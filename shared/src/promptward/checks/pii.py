@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 from promptward.checks.content import (
-    ChannelBlocked,
-    ChannelFilter,
     Conversation,
     Denial,
     FailureMode,
@@ -30,7 +28,8 @@ from promptward.protocols.base import Channel
 from promptward.recognizers import CATALOGUE, GROUPS, Match, Recognizer, RecognizerSet
 from promptward.recognizers import user_recognizer as compile_recognizer
 from promptward.settings import Kind, setting
-from promptward.stream.escaped import EscapedChannel
+from promptward.stream.channels import ChannelBlocked, ChannelFilter
+from promptward.stream.json_escaped import JsonEscapedChannel
 from promptward.stream.redactor import TextRedactor
 
 Action = Literal["redact", "mask", "hash", "pseudonymize", "flag", "block"]
@@ -49,10 +48,6 @@ class EntitySettings:
     min_score: float = setting("Matches below are ignored.", ge=0, le=1, default=0.5)
     keep_last: int = setting("Characters that mask leaves readable.", ge=0, le=8, default=4)
 
-    def problems(self) -> Iterable[tuple[str, str]]:
-        if not self.type:
-            yield "type", "must not be empty"
-
 
 @dataclass(frozen=True, slots=True)
 class RecognizerSettings:
@@ -70,7 +65,7 @@ class RecognizerSettings:
     score: float = setting("Score of a match without context.", ge=0, le=1, default=0.6)
 
 
-_DEFAULT_ENTITIES = (EntitySettings("PII"), EntitySettings("SECRET"))  # type: ignore[call-arg]
+_DEFAULT_ENTITIES = (EntitySettings("PII"), EntitySettings("SECRET"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +110,11 @@ class PiiSettings:
     def problems(self) -> Iterable[tuple[str, str]]:
         own = {r.entity for r in self.recognizers}
         for index, entity in enumerate(self.entities):
-            if entity.type not in CATALOGUE and entity.type not in GROUPS and entity.type not in own:
+            if (
+                entity.type not in CATALOGUE
+                and entity.type not in GROUPS
+                and entity.type not in own
+            ):
                 known = ", ".join(sorted({*GROUPS, *CATALOGUE, *own}))
                 yield f"entities[{index}].type", f"expected one of {known}"
             if entity.action == "hash" and len((self.hash_key or "").encode()) < 16:
@@ -155,7 +154,7 @@ class PiiCheck:
         findings: list[Finding] = []
         edits: dict[str, str] = {}
         skipped: dict[str, str] = {}
-        denial = None
+        denial: Denial | None = None
         for part in parts:
             if part.source not in self._sources:
                 skipped[part.pointer] = "source_not_selected"
@@ -165,8 +164,8 @@ class PiiCheck:
             )
             try:
                 text = channel.feed(part.text) + channel.close()
-            except ChannelBlocked as blocked:
-                denial = blocked.denial
+            except ChannelBlocked:
+                denial = _DENIAL
             else:
                 if text != part.text:
                     edits[part.pointer] = text
@@ -226,8 +225,8 @@ class PiiFilter:
     ) -> None:
         self._check = check
         self._pointer = channel.pointer
-        self._redactor = TextRedactor(recognizers, operators, bound_chars=bound_chars)
-        self._text = EscapedChannel(self._redactor) if channel.json_escaped else self._redactor
+        redactor = TextRedactor(recognizers, operators, bound_chars=bound_chars)
+        self._text = JsonEscapedChannel(redactor) if channel.json_escaped else redactor
 
     def feed(self, text: str) -> str:
         return self._text.feed(text)
@@ -237,7 +236,7 @@ class PiiFilter:
 
     @property
     def findings(self) -> list[Finding]:
-        return [self._check.finding(m, self._pointer) for m in self._redactor.matches]
+        return [self._check.finding(m, self._pointer) for m in self._text.matches]
 
 
 class _Block:

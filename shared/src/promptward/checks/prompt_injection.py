@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 from promptward.checks.content import (
-    ChannelFilter,
     Conversation,
     Denial,
     FailureMode,
@@ -26,6 +25,7 @@ from promptward.injection import DEFAULT_THRESHOLDS, InjectionDetector, Injectio
 from promptward.llm import Part
 from promptward.protocols.base import Channel
 from promptward.settings import Kind, setting
+from promptward.stream.channels import ChannelFilter
 
 _CATEGORY = "prompt_injection"
 _TAXONOMY = ("LLM01", "AML.T0051")

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from promptward.checks.content import (
-    ChannelFilter,
     Conversation,
     FailureMode,
     Inspection,
@@ -19,13 +18,14 @@ from promptward.findings import Finding
 from promptward.llm import Part
 from promptward.operators import Restorer
 from promptward.protocols.base import Channel
-from promptward.stream.escaped import EscapedChannel
+from promptward.stream.channels import ChannelFilter
+from promptward.stream.json_escaped import JsonEscapedChannel
 
 
 class RestoreCheck:
     """See the module docstring."""
 
-    id = "restore"
+    id = ""  # it judges nothing, so it never counts as having inspected a part
     phases = frozenset({Phase.RESPONSE})
     failure_mode = FailureMode.CLOSED
     needs_system_text = False
@@ -44,7 +44,7 @@ class RestoreCheck:
             restored = text.feed(part.text) + text.close()
             if restored != part.text:
                 edits[part.pointer] = restored
-        return Inspection(edits=edits)
+        return Inspection(edits=edits, skipped={p.pointer: "no_check" for p in parts})
 
     def open_channel(self, channel: Channel, conversation: Conversation) -> ChannelFilter | None:
         return _Restore(conversation, channel.json_escaped)
@@ -57,7 +57,7 @@ class _Restore:
 
     def __init__(self, conversation: Conversation, json_escaped: bool) -> None:
         restorer = Restorer(conversation.vault)
-        self._text = EscapedChannel(restorer) if json_escaped else restorer
+        self._text = JsonEscapedChannel(restorer) if json_escaped else restorer
 
     def feed(self, text: str) -> str:
         return self._text.feed(text)

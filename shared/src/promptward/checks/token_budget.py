@@ -82,13 +82,13 @@ class BudgetSettings:
     """A limit on tokens, cost or requests per window and partition."""
 
     id: str = setting("Name of the budget in answers and audit.", kind=Kind.IDENTIFIER)
+    limit: float = setting("How much fits in a window; USD for cost.", ge=0, le=1e15)
     partition_by: tuple[str, ...] = setting(
         "What each bucket belongs to: claim.PATH, principal, model or route; empty for one bucket.",
         default=("principal",),
         max_length=8,
     )
     unit: Unit = setting("What is counted.", default="total_tokens")
-    limit: float = setting("How much fits in a window; USD for cost.", ge=0, le=1e15)
     window: WindowSettings = setting("When it refills.", default_factory=WindowSettings)
     models: tuple[str, ...] = setting("Model globs it applies to.", default=("*",), min_length=1)
     routes: tuple[str, ...] = setting("Route globs it applies to.", default=("*",), min_length=1)
@@ -139,9 +139,9 @@ class BudgetSettings:
         return Window(self.window.type, self.window.duration, self.window.timezone)
 
 
-def rate_limit_headers(states: Iterable[LineState], windows: Mapping[str, int]) -> list[
-    tuple[str, str]
-]:
+def rate_limit_headers(
+    states: Iterable[LineState], windows: Mapping[str, int]
+) -> list[tuple[str, str]]:
     """RateLimit fields (draft-ietf-httpapi-ratelimit-headers-10) and OpenAI's x-ratelimit-*.
 
     Args:

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from promptward.cli.hosting import build_engine
+from promptward.cli.hosting import engine_for
 from promptward.cli.reading import UnreadableError, read_policy, read_text
 from promptward.cli.rendering import decision_json, response_json
 from promptward.decision import Allow
@@ -46,7 +46,7 @@ def run(options: argparse.Namespace) -> int:
     try:
         policy = read_policy(options.policy)
         request, response = _read_exchange(options.file)
-        engine, ledger = build_engine(policy, options.ledger)
+        engine, close = engine_for(policy, options.ledger)
     except UnreadableError as error:
         print(f"promptward: {error}", file=sys.stderr)
         return 2
@@ -64,7 +64,7 @@ def run(options: argparse.Namespace) -> int:
                 report["response"] = response_json(answer, response)
                 refused = report["response"]["action"] == "deny"
     finally:
-        ledger.close()
+        close()
     print(json.dumps(report, indent=2, ensure_ascii=False))
     return 1 if refused else 0
 

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Callable, Mapping
 
 from promptward.cli.reading import UnreadableError
-from promptward.engine import Engine, Ports
+from promptward.engine import Engine
 from promptward.errors import PolicyError, PortError
 from promptward.exchange import JSON
 from promptward.policy import CompiledPolicy
+from promptward.sync import run_sync
 
 _LEDGER_TIMEOUT_S = 2.0
-
-
-class Closable(Protocol):
-    """Something to close at the end."""
-
-    def close(self) -> None: ...
 
 
 class _NoAudit:
@@ -27,32 +21,20 @@ class _NoAudit:
         del event
 
 
-def build_engine(policy: CompiledPolicy, ledger_url: str) -> tuple[Engine, Closable]:
-    """An engine for `policy` and the ledger to close afterwards.
+def engine_for(policy: CompiledPolicy, ledger_url: str) -> tuple[Engine, Callable[[], None]]:
+    """An engine for `policy`, and what to call when it is not needed any more.
 
     Raises:
         UnreadableError: the port extras are not installed, or the ledger cannot be opened.
     """
     try:
-        from promptward_ports.clock import SystemClock
-        from promptward_ports.entropy import SystemEntropy
-        from promptward_ports.jwks import JwksKeySource
+        from promptward_ports.hosting import build_engine
         from promptward_ports.ledgers import open_ledger
-        from promptward_ports.signatures import CryptographyVerifier
     except ImportError as error:
-        raise UnreadableError(
-            f"{error.name} is missing: pip install 'promptward[ports]'"
-        ) from None
+        raise UnreadableError(f"{error.name} is missing: pip install 'promptward[ports]'") from None
     try:
         ledger = open_ledger(ledger_url, timeout_s=_LEDGER_TIMEOUT_S)
-        ports = Ports(
-            clock=SystemClock(),
-            entropy=SystemEntropy(),
-            audit=_NoAudit(),
-            ledger=ledger,
-            verifier=CryptographyVerifier(),
-            keys=JwksKeySource(policy.spec.identity.jwks_caches()),
-        )
-        return Engine(policy, ports), ledger
+        engine = build_engine(policy, ledger, _NoAudit())
     except (PolicyError, PortError, ValueError) as error:
         raise UnreadableError(str(error)) from None
+    return engine, lambda: run_sync(ledger.close())

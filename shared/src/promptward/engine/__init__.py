@@ -10,9 +10,13 @@ from promptward.engine.api import (
     StreamEnd,
     StreamGuard,
 )
+from promptward.engine.core import Engine
+from promptward.engine.ports import Ports
 
 __all__ = [
+    "Engine",
     "EngineApi",
+    "Ports",
     "ResponseAllow",
     "ResponseDecision",
     "ResponsePlan",

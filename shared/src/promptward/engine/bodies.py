@@ -58,9 +58,7 @@ def require_json(headers: Headers) -> None:
     value = headers.get("content-type") or ""
     media_type, _, parameters = value.partition(";")
     if media_type.strip().lower() != "application/json":
-        raise ExchangeError(
-            "unsupported_media_type", "content-type must be application/json", 415
-        )
+        raise ExchangeError("unsupported_media_type", "content-type must be application/json", 415)
     charset = parameters.strip().lower().removeprefix("charset=").strip('"')
     if charset not in ("", "utf-8", "utf8"):
         raise ExchangeError("unsupported_charset", "charset must be UTF-8", 415)

@@ -19,7 +19,7 @@ from promptward.engine.api import (
     StreamEnd,
     StreamGuard,
 )
-from promptward.engine.ports import Ports
+from promptward.engine.ports import ABSENT, Ports
 from promptward.engine.request import RequestRun, run_request
 from promptward.engine.response import ResponseRun, is_event_stream, plan, run_response
 from promptward.engine.settlement import (
@@ -50,9 +50,9 @@ class Engine:
             PolicyError: the policy needs a port that the host did not give.
         """
         policy.require_ports(
-            ledger=ports.ledger is not None,
-            verifier=ports.verifier is not None,
-            keys=ports.keys is not None,
+            ledger=ports.ledger is not ABSENT,
+            verifier=ports.verifier is not ABSENT,
+            keys=ports.keys is not ABSENT,
             classifier=ports.classifier is not None,
         )
         self.policy = policy

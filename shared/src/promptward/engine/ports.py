@@ -2,17 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from promptward.errors import PortError
 from promptward.ports import (
     AuditSink,
     BudgetLedger,
     Classifier,
     Clock,
     Entropy,
+    Jwk,
     KeySource,
+    LineState,
+    ReserveOutcome,
+    ReserveRequest,
+    SettleRequest,
     SignatureVerifier,
 )
+
+
+class _Absent:
+    """Stands for a port that the host does not have. A policy that needs it is refused when the
+    engine is built; reached all the same, it fails closed."""
+
+    async def reserve(self, request: ReserveRequest) -> ReserveOutcome:
+        del request
+        raise PortError("ledger", "not configured")
+
+    async def settle(self, request: SettleRequest) -> tuple[LineState, ...]:
+        del request
+        raise PortError("ledger", "not configured")
+
+    async def verify(self, alg: str, key: Jwk, signing_input: bytes, signature: bytes) -> bool:
+        del alg, key, signing_input, signature
+        raise PortError("verifier", "not configured")
+
+    async def keys(self, jwks_uri: str, kid: str | None) -> Sequence[Jwk]:
+        del jwks_uri, kid
+        raise PortError("keys", "not configured")
+
+
+ABSENT = _Absent()
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,9 +53,9 @@ class Ports:
     Attributes:
         clock: wall clock.
         entropy: random bytes, for request ids and pseudonyms.
-        ledger: budgets; None only when the policy has none.
-        verifier: JWS signatures; None only when the policy has no JWT issuer.
-        keys: JWKS; None only when no issuer has a `jwks_uri`.
+        ledger: budgets; absent only when the policy has none.
+        verifier: JWS signatures; absent only when the policy has no JWT issuer.
+        keys: JWKS; absent only when no issuer has a `jwks_uri`.
         audit: where events go.
         classifier: external detector, when a check names one.
     """
@@ -32,7 +63,7 @@ class Ports:
     clock: Clock
     entropy: Entropy
     audit: AuditSink
-    ledger: BudgetLedger | None = None
-    verifier: SignatureVerifier | None = None
-    keys: KeySource | None = None
+    ledger: BudgetLedger = ABSENT
+    verifier: SignatureVerifier = ABSENT
+    keys: KeySource = ABSENT
     classifier: Classifier | None = None

@@ -12,7 +12,6 @@ from promptward.auth.failure import AuthFailure
 from promptward.checks.budgeting import Reservation, count_text_tokens, plan_reservation
 from promptward.checks.content import Conversation, Phase, make_finding
 from promptward.checks.identity import Authenticated
-from promptward.checks.token_budget import rate_limit_headers
 from promptward.decision import Allow, HeaderPairs, Mutations, Principal, Ticket
 from promptward.engine.answers import Refusal
 from promptward.engine.bodies import decoded_body, require_json
@@ -76,7 +75,7 @@ async def run_request(policy: CompiledPolicy, ports: Ports, run: RequestRun) -> 
     data, decoded = decoded_body(exchange.headers, exchange.body, spec.limits, 415)
     require_json(exchange.headers)
     document = parse_object(data, policy.json_limits)
-    request = run.protocol.parse_request(document, exchange.path, policy.request_limits)
+    request = run.protocol.parse_request(document, policy.request_limits, exchange.path)
     run.request = request
     _bound(policy, request)
     cap = _authorize(policy, run, request)
@@ -167,16 +166,18 @@ def _uninspected(policy: CompiledPolicy, run: RequestRun, caller: Authenticated)
             make_finding("parsing", "unknown_protocol", "uninspectable", 0.5, Effect.FLAG)
         )
     outcome = policy.authorization.authorize(
-        run.principal, model="", route=run.exchange.route, tools=(), max_output_tokens=None,
+        run.principal,
+        model="",
+        route=run.exchange.route,
+        tools=(),
+        max_output_tokens=None,
         choices=1,
     )
     if not outcome.allowed and not read_only:
         raise Refusal(403, outcome.code, "authorization", outcome.message)
     run.coverage = (CoverageEntry("request", "", CoverageState.SKIPPED, reason),)
     mutations = Mutations(remove_headers=request_removals(caller.remove_headers, False))
-    return Allow(
-        mutations, _bare_ticket(policy, run), tuple(run.findings), run.coverage
-    )
+    return Allow(mutations, _bare_ticket(policy, run), tuple(run.findings), run.coverage)
 
 
 def _authorize(policy: CompiledPolicy, run: RequestRun, request: LlmRequest) -> int | None:
@@ -204,15 +205,22 @@ async def _reserve(
 ) -> None:
     assert run.principal is not None
     reservation = plan_reservation(
-        tuple(policy.budgets.values()), policy.prices, policy.tenant, run.principal, request,
-        run.exchange.route, max_output,
+        tuple(policy.budgets.values()),
+        policy.prices,
+        policy.tenant,
+        run.principal,
+        request,
+        run.exchange.route,
+        max_output,
     )
     if reservation is None:
         return
     if reservation.unpriced:
         raise Refusal(
-            403, "model_without_price", "budget", "the model has no price, so its cost cannot be"
-            " held against a budget",
+            403,
+            "model_without_price",
+            "budget",
+            "the model has no price, so its cost cannot be held against a budget",
         )
     outcome = await _ask_ledger(policy, ports, run, reservation)
     if outcome is None:
@@ -232,8 +240,6 @@ async def _ask_ledger(
         run.request_id, reservation.tenant, reservation.lines, reservation.ttl_s
     )
     try:
-        if ports.ledger is None:
-            raise PortError("ledger", "the host has no ledger")
         return await ports.ledger.reserve(request)
     except PortError:
         closed = any(policy.budgets[line.budget].fails_closed for line in reservation.lines)
@@ -267,9 +273,7 @@ def _report_soft_limits(policy: CompiledPolicy, run: RequestRun) -> None:
         used = state.spent + state.reserved
         if used > state.limit:  # only soft lines are granted over their limit
             effect = Effect.SHADOW if budget.shadow else Effect.FLAG
-            run.findings.append(
-                make_finding(state.budget, "limit_exceeded", "budget", 1.0, effect)
-            )
+            run.findings.append(make_finding(state.budget, "limit_exceeded", "budget", 1.0, effect))
         elif budget.settings.soft_limit is not None and (
             used >= state.limit * budget.settings.soft_limit
         ):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from promptward.checks.content import ChannelBlocked, ContentCheck, Conversation, Phase
+from promptward.checks.content import ContentCheck, Conversation, Phase
 from promptward.decision import Mutations, Ticket
 from promptward.engine.answers import Refusal
 from promptward.engine.api import ResponsePlan
@@ -17,8 +17,7 @@ from promptward.findings import Coverage, CoverageEntry, CoverageState, Finding
 from promptward.jsonstrict import JsonLimits, parse_object
 from promptward.llm import LlmResponse, OpaquePart, Part, Usage
 from promptward.policy.compile import CompiledPolicy
-from promptward.protocols import PROTOCOLS, Channel, ChatProtocol
-from promptward.stream.guard import EventGuard
+from promptward.protocols import PROTOCOLS, ChatProtocol
 
 _BAD_GATEWAY = 502
 
@@ -123,9 +122,7 @@ def _parse(
     return LlmResponse((), (OpaquePart("", Source.ASSISTANT, "unknown_media_type"),), None, {})
 
 
-def _rewrite(
-    protocol: ChatProtocol, parsed: LlmResponse, edits: dict[str, str]
-) -> bytes | None:
+def _rewrite(protocol: ChatProtocol, parsed: LlmResponse, edits: dict[str, str]) -> bytes | None:
     if "" in edits:
         return edits[""].encode()
     return protocol.rewrite_response(parsed, edits)

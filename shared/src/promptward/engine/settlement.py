@@ -13,7 +13,9 @@ from promptward.errors import PortError
 from promptward.llm import Usage
 from promptward.policy.compile import CompiledPolicy
 from promptward.ports import LineState, SettleRequest
-from promptward.tokens import TOKENS_PER_CHARACTER
+
+# OpenAI: "a token is about 4 characters of English"; only for what a client that left has got
+_CHARS_PER_TOKEN = 4
 
 Charge = Callable[[BudgetSettings], Usage | None]
 
@@ -42,7 +44,7 @@ def charge_usage(usage: Usage | None) -> Charge:
 
 def charge_disconnect(usage: Usage | None, input_tokens: int, delivered: Delivered) -> Charge:
     """The client left, or the upstream broke off: real usage if it came, else by policy."""
-    partial = Usage(input_tokens, round(delivered.output_chars * TOKENS_PER_CHARACTER))
+    partial = Usage(input_tokens, -(-delivered.output_chars // _CHARS_PER_TOKEN))
 
     def charge(budget: BudgetSettings) -> Usage | None:
         if usage is not None or budget.on_disconnect == "charge_estimate":
@@ -60,7 +62,7 @@ async def settle(
     A store that fails now keeps the reservation, which it charges when it expires: the failure
     costs the caller at most the estimate and never gives anything away.
     """
-    if not ticket.estimates or ports.ledger is None:
+    if not ticket.estimates:
         return ()
     request: SettleRequest
     if charge is None:

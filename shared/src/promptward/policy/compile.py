@@ -78,9 +78,7 @@ class CompiledPolicy:
         """Whether a response check compares with the request's system text."""
         return any(c.needs_system_text for c in self.response_checks)
 
-    def require_ports(
-        self, *, ledger: bool, verifier: bool, keys: bool, classifier: bool
-    ) -> None:
+    def require_ports(self, *, ledger: bool, verifier: bool, keys: bool, classifier: bool) -> None:
         """Refuse to run without what the policy depends on.
 
         Raises:
@@ -99,7 +97,9 @@ class CompiledPolicy:
 
     def rate_limit_headers(self, states: Iterable[LineState]) -> HeaderPairs:
         """Rate-limit fields of enforced budgets after an operation."""
-        visible = [s for s in states if s.budget in self.budgets and not self.budgets[s.budget].soft]
+        visible = [
+            s for s in states if s.budget in self.budgets and not self.budgets[s.budget].soft
+        ]
         windows = {s.budget: self.budgets[s.budget].window.duration_s for s in visible}
         return tuple(rate_limit_headers(visible, windows))
 

@@ -181,7 +181,8 @@ class _State:
                 return self.fail(path, "expected an HTTP header name")
         if spec.kind is Kind.IDENTIFIER and not _IDENTIFIER.fullmatch(data):
             return self.fail(
-                path, "expected a letter or digit, then letters, digits, '.', '_' or '-' (64 at most)"
+                path,
+                "expected a letter or digit, then letters, digits, '.', '_' or '-' (64 at most)",
             )
         if spec.kind is Kind.URL and not re.match(r"https?://[^\s/]+", data):
             return self.fail(path, "expected an absolute http(s) URL")

@@ -13,11 +13,8 @@ from promptward.capabilities import Capability, GatewayCapabilities
 from promptward.checks.content import Mode
 from promptward.checks.pii import PiiSettings
 from promptward.checks.registry import CheckSettings
+from promptward.checks.token_budget import COUNTED
 from promptward.policy.model import Policy, PolicySpec
-
-_USAGE_UNITS = frozenset(
-    {"total_tokens", "input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens", "cost_usd"}
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,21 +44,18 @@ def lint(policy: Policy, gateway: GatewayCapabilities) -> list[LintFinding]:
         if need.capability not in gateway.can:
             note = gateway.notes.get(need.capability)
             hint = f" ({note})" if note else ""
-            findings.append(
-                LintFinding(need.path, f"{gateway.name} cannot {need.why}{hint}")
-            )
+            findings.append(LintFinding(need.path, f"{gateway.name} cannot {need.why}{hint}"))
     largest = gateway.max_rewritten_body_bytes
     if largest is not None and _rewrites(policy.spec):
         limits = policy.spec.limits
-        for name in ("max_body_bytes", "max_decompressed_bytes"):
-            if getattr(limits, name) > largest:
-                findings.append(
-                    LintFinding(
-                        f"spec.limits.{name}",
-                        f"{gateway.name} cannot replace bodies over {largest} bytes; set it to"
-                        f" {largest} or less",
-                    )
-                )
+        message = (
+            f"{gateway.name} cannot replace bodies over {largest} bytes; set it to that or less"
+        )
+        findings += [
+            LintFinding(f"spec.limits.{name}", message)
+            for name in ("max_body_bytes", "max_decompressed_bytes")
+            if getattr(limits, name) > largest
+        ]
     return findings
 
 
@@ -101,7 +95,7 @@ def _of_budgets(spec: PolicySpec) -> Iterator[Requirement]:
         if budget.mode is Mode.OFF:
             continue
         path = f"spec.budgets[{index}]"
-        if budget.unit in _USAGE_UNITS:
+        if budget.unit not in COUNTED:
             yield Requirement(
                 f"{path}.unit", Capability.OBSERVE_USAGE, "see the usage to settle this budget to"
             )

@@ -124,6 +124,8 @@ class Audit:
 class PolicySpec:
     """The rules."""
 
+    identity: IdentitySettings = setting("Who is calling.")
+    authorization: AuthorizationSettings = setting("What callers may do.")
     mode: Mode = setting(
         "enforce, shadow (report, let pass) or off; shadow and off still authenticate.",
         default=Mode.ENFORCE,
@@ -131,8 +133,6 @@ class PolicySpec:
     target: Target = setting("What is guarded.", default_factory=Target)
     limits: Limits = setting("Largest sizes.", default_factory=Limits)
     parsing: Parsing = setting("Unreadable input.", default_factory=Parsing)
-    identity: IdentitySettings = setting("Who is calling.")
-    authorization: AuthorizationSettings = setting("What callers may do.")
     budgets: tuple[BudgetSettings, ...] = setting(
         "Limits on tokens, cost and requests.", default=(), max_length=32
     )
@@ -157,11 +157,9 @@ class PolicySpec:
         yield from _repeated("checks", [c.id for c in self.checks])
         for index, budget in enumerate(self.budgets):
             if self.budget_tenant and self.budget_tenant not in budget.partition_by:
-                yield (
-                    f"budgets[{index}].partition_by",
-                    f"must contain the budget_tenant {self.budget_tenant!r}, or two tenants"
-                    " would share a bucket that the store keeps apart",
-                )
+                why = "or two tenants would share a bucket that the store keeps apart"
+                message = f"must contain the budget_tenant {self.budget_tenant!r}, {why}"
+                yield f"budgets[{index}].partition_by", message
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,7 +64,8 @@ class ChannelFilter(Protocol):
         ...
 
 
-# Opens the filters of a channel: (check id, filter) pairs in order; empty: nobody reads it.
+# Opens the filters of a channel: (check id, filter) pairs in order; empty: nobody reads it. A filter
+# without an id changes text and judges nothing (restoring pseudonyms): it is no inspection.
 OpenFilters = Callable[[Channel], Sequence[tuple[str, ChannelFilter]]]
 
 
@@ -75,7 +76,7 @@ class FilterChain:
 
     def __init__(self, filters: Sequence[tuple[str, ChannelFilter]]) -> None:
         self._filters = [f for _, f in filters]
-        self.checks = tuple(sorted({check for check, _ in filters}))
+        self.checks = tuple(sorted({check for check, _ in filters if check}))
         self.closed = False
 
     def feed(self, text: str) -> str:

@@ -1,0 +1,41 @@
+"""An engine on this host's ports: what the command line, Envoy's service and Kong's plugin share."""
+
+from __future__ import annotations
+
+from promptward.engine import Engine, Ports
+from promptward.policy import CompiledPolicy
+from promptward.ports import AuditSink, BudgetLedger, KeySource
+from promptward_ports.clock import SystemClock
+from promptward_ports.entropy import SystemEntropy
+from promptward_ports.jwks import JwksKeySource
+from promptward_ports.signatures import CryptographyVerifier
+
+
+def build_engine(
+    policy: CompiledPolicy,
+    ledger: BudgetLedger,
+    audit: AuditSink,
+    keys: KeySource | None = None,
+) -> Engine:
+    """An engine for `policy`.
+
+    Args:
+        ledger: where budgets are kept.
+        audit: where events go.
+        keys: JWKS cache; a blocking one of its own when left out (right under `run_sync`; an
+            event loop wants `AsyncJwksKeySource`).
+
+    Raises:
+        PolicyError: the policy needs what this host does not have.
+    """
+    return Engine(
+        policy,
+        Ports(
+            clock=SystemClock(),
+            entropy=SystemEntropy(),
+            audit=audit,
+            ledger=ledger,
+            verifier=CryptographyVerifier(),
+            keys=keys or JwksKeySource(policy.spec.identity.jwks_caches()),
+        ),
+    )
