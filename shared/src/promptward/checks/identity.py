@@ -200,9 +200,13 @@ class IdentityCheck:
             if self.settings.allow_anonymous:
                 return self._known(Principal("", "anonymous", {}), ())
             return _MISSING
-        if len(set(presented.values())) > 1:
+        credentials = {_credential(name, raw) for name, raw in presented.items()}
+        if len(credentials) > 1:
             return _AMBIGUOUS
-        header, credential = next(iter(presented.items()))
+        (credential,) = credentials
+        if credential is None:
+            return _MALFORMED if len(presented) == 1 else _AMBIGUOUS
+        header = next(iter(presented))
         outcome = await self._decide(header, credential, now_s, AuthPorts(verifier, keys))
         if isinstance(outcome, AuthFailure):
             return outcome
@@ -238,14 +242,9 @@ class IdentityCheck:
         return self._known(Principal(subject, "gateway", identity.claims), verified)
 
     async def _decide(
-        self, header: str, raw: str, now_s: float, ports: AuthPorts
+        self, header: str, credential: str, now_s: float, ports: AuthPorts
     ) -> Principal | AuthFailure:
         methods = self._by_header[header]
-        pattern = _BEARER if header in _SCHEME_HEADERS else _BARE
-        match = pattern.fullmatch(raw.strip(" \t"))
-        if match is None:
-            return _MALFORMED
-        credential = match[match.lastindex or 0]
         if methods.api_keys is None or (methods.tokens is not None and _is_token(credential)):
             assert methods.tokens is not None
             return await methods.tokens.authenticate(credential, now_s, ports)
@@ -256,6 +255,13 @@ class IdentityCheck:
         if not self.settings.forward_credentials:
             stripped = (*used, *stripped)
         return Authenticated(principal, used, stripped)
+
+
+def _credential(header: str, raw: str) -> str | None:
+    """The credential in a header's value, without its scheme; None when it is malformed."""
+    pattern = _BEARER if header in _SCHEME_HEADERS else _BARE
+    match = pattern.fullmatch(raw.strip(" \t"))
+    return None if match is None else match[match.lastindex or 0]
 
 
 def _is_token(credential: str) -> bool:
