@@ -8,8 +8,8 @@ characters is found.
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 
+from promptward.recognizers.cue_words import cue_pattern, has_letters, last_cue
 from promptward.recognizers.model import CONTEXT_CHARS, Recognizer
 from promptward.recognizers.partial import prefix_source
 from promptward.recognizers.syntax import (
@@ -85,33 +85,13 @@ class CompiledRecognizer:
             if verdict is False:
                 return 0.0
             if verdict is not True:
-                score = float(verdict)
+                score = min(score, float(verdict))
         if self.context is None and self.denial is None:
             return score
         window = window.lower()
-        helps = _last(self.context, window)
-        if _last(self.denial, window) > helps:
+        if not has_letters(window):
+            return score
+        helps = last_cue(self.context, window)
+        if last_cue(self.denial, window) > helps:
             return 0.0
         return max(score, spec.context_score) if helps >= 0 else score
-
-
-@lru_cache(maxsize=1024)
-def cue_pattern(words: tuple[str, ...]) -> re.Pattern[str] | None:
-    """One pattern for a tuple of cue words; Latin words begin at a word's start."""
-    if not words:
-        return None
-    latin = sorted((w for w in words if w[0].isascii()), key=len, reverse=True)
-    other = sorted((w for w in words if not w[0].isascii()), key=len, reverse=True)
-    parts = [rf"(?<![a-z])(?:{'|'.join(map(re.escape, latin))})"] if latin else []
-    parts += [re.escape(word) for word in other]
-    return re.compile("|".join(parts))
-
-
-def _last(cues: re.Pattern[str] | None, window: str) -> int:
-    """Where the last cue in `window` ends, or -1."""
-    if cues is None:
-        return -1
-    end = -1
-    for found in cues.finditer(window):
-        end = found.end()
-    return end

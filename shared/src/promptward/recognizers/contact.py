@@ -36,7 +36,7 @@ EMAIL_ADDRESS = (
         entity="EMAIL_ADDRESS",
         pattern=_EMAIL,
         score=0.95,
-        anchor=Literals(("@",), lead=64),
+        anchor=Literals(("@",), lead=64, lead_class=f"[{_LETTER}0-9._%+'-]"),
         validate=_is_mailbox,
         not_before=f"[{_LETTER}0-9_]",
         not_after=f"[{_LETTER}0-9_]|-[{_LETTER}0-9]",

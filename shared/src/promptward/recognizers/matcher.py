@@ -18,18 +18,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 from promptward.recognizers.compiled import CompiledRecognizer
+from promptward.recognizers.digits import DigitScanner
+from promptward.recognizers.literals import LiteralScanner
 from promptward.recognizers.model import (
     DEFAULT_MIN_SCORE,
     Digits,
     Literals,
     Match,
     Recognizer,
-)
-from promptward.recognizers.windows import (
-    Window,
-    digit_runs,
-    digit_windows,
-    literal_windows,
 )
 
 # A recognizer that can match more than this is looked for backwards by `re`, not by position.
@@ -59,12 +55,14 @@ class RecognizerSet:
         }
         self.entities = frozenset(item.entity for item in self._compiled)
         self.max_reach = max((item.reach for item in self._compiled), default=0)
-        self._by_digits = tuple(c for c in self._compiled if isinstance(c.spec.anchor, Digits))
-        self._by_literal = tuple(c for c in self._compiled if isinstance(c.spec.anchor, Literals))
+        scored = [(item, self._minimum[item.id]) for item in self._compiled]
+        self._digits = DigitScanner([s for s in scored if isinstance(s[0].spec.anchor, Digits)])
+        self._literals = LiteralScanner(
+            [s for s in scored if isinstance(s[0].spec.anchor, Literals)]
+        )
         self._anywhere = tuple(
             c for c in self._compiled if not isinstance(c.spec.anchor, Digits | Literals)
         )
-        self._least_digits = min((_digits(c).least for c in self._by_digits), default=0)
         self._long = tuple(c for c in self._compiled if c.reach > _LONG)
         self._starters = _starters([c for c in self._compiled if c.reach <= _LONG])
 
@@ -76,66 +74,30 @@ class RecognizerSet:
         """The same as `find` without any anchor: the slow reference."""
         found: list[Match] = []
         for item in self._compiled:
-            self._scan(item, text, 0, [(0, len(text))], found)
+            self._scan(item, text, 0, found)
         return resolve(found)
 
     def candidates(self, text: str, start: int) -> list[Match]:
         """Accepted matches that begin at `start` or later, overlapping, in no order."""
         found: list[Match] = []
-        for item in self._by_literal:
-            anchor = item.spec.anchor
-            assert isinstance(anchor, Literals)
-            windows = literal_windows(anchor, text, item.reach)
-            if windows:
-                self._scan(item, text, start, windows, found)
-        if self._by_digits:
-            self._scan_digits(text, start, found)
+        self._literals.scan(text, start, found)
+        self._digits.scan(text, start, found)
         for item in self._anywhere:
-            self._scan(item, text, start, [(0, len(text))], found)
+            self._scan(item, text, start, found)
         return found
 
-    def _scan_digits(self, text: str, start: int, found: list[Match]) -> None:
-        runs = digit_runs(text)
-        if not runs:
-            return
-        most = max(run.digits for run in runs)
-        if most < self._least_digits:
-            return
-        for item in self._by_digits:
-            anchor = _digits(item)
-            if anchor.least <= most:
-                windows = digit_windows(anchor, runs, item.reach)
-                if windows:
-                    self._scan(item, text, start, windows, found)
-
-    def _scan(
-        self,
-        item: CompiledRecognizer,
-        text: str,
-        start: int,
-        windows: list[Window],
-        found: list[Match],
-    ) -> None:
-        """Append the accepted matches of one recognizer inside `windows`."""
-        search, minimum, past = item.exact.search, self._minimum[item.id], item.reach
-        past -= item.max_length
+    def _scan(self, item: CompiledRecognizer, text: str, start: int, found: list[Match]) -> None:
+        """Append the accepted matches of one recognizer, tried everywhere."""
+        search, minimum = item.exact.search, self._minimum[item.id]
         at = start
-        for low, high in windows:
-            at = max(at, low)
-            inside = high < len(text)
-            while (hit := search(text, at, high)) is not None:
-                begin, end = hit.span()
-                # The window's end is not the text's: what touches it was seen incompletely and,
-                # by the windows' invariant, is not a match.
-                if inside and end + past > high:
-                    at = begin + 1
-                    continue
-                score = item.score(text, begin, end)
-                if score >= minimum and score > 0.0:
-                    found.append(Match(item.entity, begin, end, score, item.id))
-                    at = end
-                else:
-                    at = begin + 1
+        while (hit := search(text, at)) is not None:
+            begin, end = hit.span()
+            score = item.score(text, begin, end)
+            if score >= minimum and score > 0.0:
+                found.append(Match(item.entity, begin, end, score, item.id))
+                at = end
+            else:
+                at = begin + 1
 
     def hold_from(self, text: str, start: int) -> int:
         """The first place at or after `start` where a match may begin that needs more text.
@@ -155,12 +117,6 @@ class RecognizerSet:
                 if item.partial.match(text, at) is not None:
                     return at
         return hold
-
-
-def _digits(item: CompiledRecognizer) -> Digits:
-    anchor = item.spec.anchor
-    assert isinstance(anchor, Digits)
-    return anchor
 
 
 def _starters(

@@ -42,19 +42,23 @@ class Literals:
     """Every match contains one of these strings, or has it shortly before.
 
     Attributes:
-        values: case-sensitive.
+        values: case-sensitive, unless `fold`; then lower-case.
         lead: the most characters a match can have before the literal.
+        lead_class: class those characters are of (RE2 syntax); empty for any.
         trail: when the literal stands before the match: the most characters from the literal's
             beginning to the match's, at most `CONTEXT_CHARS`.
         before: the character before the literal must be one of these (empty: any, or none).
         after: the character after the literal must be one of these (empty: any, or none).
+        fold: compare without regard to (ASCII) case.
     """
 
     values: tuple[str, ...]
     lead: int = 0
     trail: int = 0
+    lead_class: str = ""
     before: str = ""
     after: str = ""
+    fold: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +66,14 @@ class Digits:
     """Every match contains a run of at least `least` ASCII digits with short separators.
 
     A run is digits with at most three of ` .-/()` and U+00A0 between two of them; the shared scan
-    finds runs once for all recognizers.
+    (`digits`) finds runs once for all recognizers. The match begins with a letter, digit, `_`,
+    `+` or `(`, and neither neighbour of it may be a letter or digit.
 
     Attributes:
-        least: digits in the run, at least 4.
+        least: digits in the run, counted from the match's beginning, at least 4.
         most: the most digits of a whole match; a longer unbroken run is passed over.
-        lead: the most characters a match can have before its first digit run.
-        dots: full stops the run must have (3 for IPv4), to pass over other numbers cheaply.
+        lead: the most characters a match can have before the run.
+        dots: full stops within 16 characters (3 for IPv4), to pass over other numbers cheaply.
     """
 
     least: int
@@ -97,8 +102,8 @@ class Recognizer:
         pattern: RE2 syntax with bounded repeats (see `syntax`).
         score: score of a match the validator accepts, without context.
         anchor: what every match contains; the gate that keeps clean text cheap.
-        validate: sees the matched text; False rejects it, True keeps `score`, a number becomes
-            the score.
+        validate: sees the matched text; False rejects it, True keeps `score`, a number lowers
+            the score to it.
         context: lower-case words or phrases that, to the left, raise the score to
             `context_score`. A Latin word must begin a word; it may be a stem.
         context_score: see `context`.

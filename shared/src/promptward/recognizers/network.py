@@ -48,7 +48,9 @@ IP_ADDRESS = (
             rf"(?:{_OCTET}\.{_OCTET}\.{_OCTET}\.{_OCTET}|[0-9A-Fa-f]{{1,4}}|:)"
         ),
         score=0.8,
-        anchor=Literals((":",), lead=5, before=_HEX + ":", after=_HEX + ":"),
+        anchor=Literals(
+            (":",), lead=5, lead_class="[0-9A-Fa-f:]", before=_HEX + ":", after=_HEX + ":"
+        ),
         validate=_is_ipv6,
         not_before="[0-9A-Za-z_:.]",
         not_after="[0-9A-Za-z_]|:[0-9A-Za-z:]",
@@ -61,7 +63,7 @@ MAC_ADDRESS = (
         entity="MAC_ADDRESS",
         pattern="(?:[0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}",  # IEEE 802 canonical form
         score=0.7,
-        anchor=Literals((":", "-"), lead=2, before=_HEX, after=_HEX),
+        anchor=Literals((":", "-"), lead=2, lead_class="[0-9A-Fa-f]", before=_HEX, after=_HEX),
         validate=_is_mac,
         not_before="[0-9A-Za-z_:-]",
         not_after="[0-9A-Za-z_]|[:-][0-9A-Za-z]",

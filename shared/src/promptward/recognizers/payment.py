@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from promptward.recognizers.checksums import all_same, alnum_of, digits_of, luhn, mod97
 from promptward.recognizers.cues import REFERENCES
 from promptward.recognizers.model import Digits, Recognizer
@@ -125,6 +127,7 @@ _IBAN_LENGTHS = {
     32: "LC",
     33: "RU",
 }
+_FIVE_DIGITS = re.compile("[0-9](?:[ -]?[0-9]){4}")
 _IBAN = "|".join(
     f"(?:{countries})[0-9]{{2}}(?:[ -]?[A-Z0-9]){{{length - 4}}}"
     for length, countries in _IBAN_LENGTHS.items()
@@ -133,6 +136,9 @@ _IBAN = "|".join(
 
 def _iban(value: str) -> bool:
     """ISO 13616: the first four characters move to the end, MOD 97-10."""
+    # The anchor: no country's account numbers have fewer than five digits in a row.
+    if _FIVE_DIGITS.search(value, 2, 22) is None:
+        return False
     compact = alnum_of(value)
     return mod97(compact[4:] + compact[:4])
 
@@ -143,7 +149,7 @@ IBAN_CODE = (
         entity="IBAN_CODE",
         pattern=f"(?i){_IBAN}",
         score=1.0,
-        anchor=Digits(least=5, lead=34 + 17),
+        anchor=Digits(least=5, lead=18),
         validate=_iban,
     ),
 )

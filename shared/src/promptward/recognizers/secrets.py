@@ -116,7 +116,7 @@ CONNECTION_STRING = Recognizer(
         "(?:\\?[0-9A-Za-z._~%/&=+-]{0,200})?"
     ),
     score=1.0,
-    anchor=Literals(("://",), lead=21),
+    anchor=Literals(("://",), lead=21, lead_class="[A-Za-z0-9+.-]"),
     not_after="",
 )
 
@@ -126,12 +126,7 @@ GENERIC_SECRET = Recognizer(
     pattern="[0-9A-Za-z+/=_.~!@$%^&*-]{12,200}",
     score=0.7,
     anchor=Literals(
-        (
-            "key", "Key", "KEY", "secret", "Secret", "SECRET", "token", "Token", "TOKEN",
-            "passw", "Passw", "PASSW", "pwd", "Pwd", "PWD", "redential", "REDENTIAL",
-            "Bearer ", "bearer ",
-        ),
-        trail=40,
+        ("key", "secret", "token", "passw", "pwd", "credential", "bearer "), trail=40, fold=True
     ),
     validate=_is_generic_secret,
     preceded_by=(
