@@ -26,8 +26,6 @@ BODY_MODE_NONE: int = ProcessingMode.NONE
 BODY_MODE_BUFFERED: int = ProcessingMode.BUFFERED
 BODY_MODE_FULL_DUPLEX: int = ProcessingMode.FULL_DUPLEX_STREAMED
 
-# Answers are asked for as they are: a compressed one could not be inspected as it streams.
-_IDENTITY: HeaderPairs = (("accept-encoding", "identity"),)
 # ImmediateResponse computes its own; a body that is replaced gets its own below.
 _FRAMING = frozenset({"content-length", "transfer-encoding"})
 
@@ -104,7 +102,7 @@ def allow_request(decision: Allow, headers: Headers, *, has_body: bool) -> Messa
     message = ProcessingResponse()
     common = (message.request_body if has_body else message.request_headers).response
     changes = Mutations(
-        set_headers=decision.mutations.set_headers + _IDENTITY,
+        set_headers=decision.mutations.set_headers,
         remove_headers=decision.mutations.remove_headers,
         body=decision.mutations.body if has_body else None,
     )

@@ -1,8 +1,10 @@
-"""Inflate compressed responses under a cap.
+"""Inflate compressed event streams under a cap.
 
-Upstreams are asked for identity (`accept-encoding: identity`), so this is for those that compress
-anyway: gzip and deflate are inflated, whole or as they stream; anything else cannot be read and is
-refused. Source: RFC 9110 section 8.4.1 (codings), RFC 1952 (gzip), RFC 1950 (zlib).
+The core asks upstreams for identity, so this is for those that compress anyway. Whole bodies are
+the core's to decode; a stream must be inflated chunk by chunk before it reaches the guard: gzip
+and deflate are, anything else cannot be read and is refused.
+
+Source: RFC 9110 section 8.4.1 (codings), RFC 1952 (gzip), RFC 1950 (zlib).
 """
 
 from __future__ import annotations
@@ -64,11 +66,3 @@ class Inflater:
         if last and not self._stream.eof:
             raise UnsupportedCodingError("corrupt_content_encoding")
         return out
-
-    def whole(self, data: bytes) -> bytes:
-        """Inflate a body that is all there.
-
-        Raises:
-            UnsupportedCodingError: see `feed`.
-        """
-        return self.feed(data, last=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
 from promptward.engine import EngineApi
@@ -11,11 +12,24 @@ class UnknownPolicyError(Exception):
     """A route names a policy that is not loaded; the request must fail closed."""
 
 
-class EngineSource(Protocol):
-    """The engines in force. A reload swaps them; who holds one keeps it."""
+@dataclass(frozen=True, slots=True)
+class PolicyInForce:
+    """An engine, and how Envoy must be set up for it.
 
-    def engine_for(self, policy: str) -> EngineApi:
-        """The engine of `policy`; the default one for an empty name.
+    Attributes:
+        engine: decides.
+        ext_authz_alone: whether ext_authz without ext_proc can enforce all of the policy.
+    """
+
+    engine: EngineApi
+    ext_authz_alone: bool
+
+
+class EngineSource(Protocol):
+    """The policies in force. A reload swaps them; who holds one keeps it."""
+
+    def policy(self, name: str) -> PolicyInForce:
+        """The policy called `name`; the default one for an empty name.
 
         Raises:
             UnknownPolicyError: no policy of that name is loaded.
@@ -26,11 +40,11 @@ class EngineSource(Protocol):
 class FixedEngine:
     """One engine under the default name; for embedding and tests."""
 
-    def __init__(self, engine: EngineApi) -> None:
-        self._engine = engine
+    def __init__(self, engine: EngineApi, *, ext_authz_alone: bool = True) -> None:
+        self._policy = PolicyInForce(engine, ext_authz_alone)
 
-    def engine_for(self, policy: str) -> EngineApi:
-        """The one engine, for the empty name only."""
-        if policy:
-            raise UnknownPolicyError(policy)
-        return self._engine
+    def policy(self, name: str) -> PolicyInForce:
+        """The one policy, for the empty name only."""
+        if name:
+            raise UnknownPolicyError(name)
+        return self._policy

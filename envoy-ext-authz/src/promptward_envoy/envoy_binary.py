@@ -22,7 +22,9 @@ class EnvoyNotFoundError(Exception):
 
 
 def find_envoy(environ: Mapping[str, str], start: Path) -> Path | None:
-    """Look in PROMPTWARD_ENVOY, in `.envoy/` of `start` or a parent, in the cache, on PATH.
+    """Look in PROMPTWARD_ENVOY, in `.envoy/` of `start` and its parents, in the cache, on PATH.
+
+    `make install` puts each version into a directory of its own, `.envoy/VERSION/`.
 
     Raises:
         EnvoyNotFoundError: PROMPTWARD_ENVOY is set but is not an executable file.
@@ -32,7 +34,9 @@ def find_envoy(environ: Mapping[str, str], start: Path) -> Path | None:
         if _is_executable(Path(named)):
             return Path(named)
         raise EnvoyNotFoundError(f"PROMPTWARD_ENVOY={named} is not an executable file")
-    directories = [d / ".envoy" for d in (start, *start.parents)]
+    version = ENVOY_REQUIREMENT.partition("==")[2]
+    beside = [d / ".envoy" for d in (start, *start.parents)]
+    directories = [p for d in beside for p in (d / version, d)]
     for directory in (*directories, cache_directory(environ)):
         if _is_executable(directory / _IN_WHEEL):
             return directory / _IN_WHEEL

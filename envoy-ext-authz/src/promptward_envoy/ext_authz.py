@@ -64,15 +64,19 @@ class Authorizer:
         extensions = codec.context_extensions(request)
         exchange = codec.exchange_from_check(request, extensions.get(ROUTE_EXTENSION, ""))
         try:
-            engine = self._engines.engine_for(extensions.get(POLICY_EXTENSION, ""))
+            policy = self._engines.policy(extensions.get(POLICY_EXTENSION, ""))
         except UnknownPolicyError:
-            return self._failed(self._engines.engine_for(""), exchange, "unknown_policy")
+            return self._failed(self._engines.policy("").engine, exchange, "unknown_policy")
+        engine, is_last = policy.engine, extensions.get(THEN_EXTENSION) != "ext_proc"
         if not admitted:
             return self._failed(engine, exchange, "overloaded")
+        if is_last and not policy.ext_authz_alone:
+            return self._failed(engine, exchange, "needs_ext_proc")
         try:
             async with asyncio.timeout(self._deadline_s):
                 decision = await engine.on_request(exchange)
-                decision = await self._conclude(engine, exchange, decision, extensions)
+                if is_last and isinstance(decision, Allow):
+                    decision = await self._settle(engine, exchange, decision)
         except TimeoutError:
             return self._failed(engine, exchange, "deadline_exceeded")
         except Exception as error:  # noqa: BLE001 - whatever it is, the request must not pass
@@ -83,26 +87,14 @@ class Authorizer:
             return codec.response_from_deny(decision)
         return codec.response_from_allow(decision, exchange.headers)
 
-    async def _conclude(
-        self,
-        engine: EngineApi,
-        exchange: Exchange,
-        decision: Decision,
-        extensions: codec.Extensions,
-    ) -> Decision:
-        """Without ext_proc behind us: refuse what needs a new body, settle the rest."""
-        if isinstance(decision, Deny) or extensions.get(THEN_EXTENSION) == "ext_proc":
-            return decision
-        if _body_must_change(decision):
-            await engine.on_no_response(decision.ticket, "needs_ext_proc")
+    async def _settle(self, engine: EngineApi, exchange: Exchange, allow: Allow) -> Decision:
+        """Nobody will see the response: settle now. A body that must change cannot pass."""
+        if allow.mutations.body is not None:
+            await engine.on_no_response(allow.ticket, "needs_ext_proc")
             return engine.fail_closed(exchange, "needs_ext_proc")
-        await engine.on_unseen_response(decision.ticket, 0)
-        return decision
+        await engine.on_unseen_response(allow.ticket, 0)
+        return allow
 
     def _failed(self, engine: EngineApi, exchange: Exchange, reason: str) -> Message:
         self._metrics.failures.labels(FILTER, reason).inc()
         return codec.response_from_deny(engine.fail_closed(exchange, reason))
-
-
-def _body_must_change(decision: Allow) -> bool:
-    return decision.mutations.body is not None

@@ -59,15 +59,13 @@ class Processor:
         admitted = self._admission.enter()
         try:
             settings = dict(context.invocation_metadata() or ())
-            policy = str(settings.get(POLICY_METADATA, ""))
-            known = True
+            refusal = "" if admitted else "overloaded"
             try:
-                engine = self._engines.engine_for(policy)
+                policy = self._engines.policy(str(settings.get(POLICY_METADATA, "")))
             except UnknownPolicyError:
-                engine, known = self._engines.engine_for(""), False
+                policy, refusal = self._engines.policy(""), "unknown_policy"
             route = str(settings.get(ROUTE_METADATA, ""))
-            session = ExchangeSession(engine, route, self._max_inflated_bytes, self._metrics)
-            refusal = "" if admitted and known else "unknown_policy" if admitted else "overloaded"
+            session = ExchangeSession(policy.engine, route, self._max_inflated_bytes, self._metrics)
             problem = await self._run(session, messages, context, refusal)
         finally:
             self._admission.leave()

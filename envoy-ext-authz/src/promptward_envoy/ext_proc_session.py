@@ -163,22 +163,22 @@ class ExchangeSession:
         self._status, self._headers = codec.response_head(message)
         ended = bool(message.response_headers.end_of_stream)
         if from_upstream is False:
-            pairs = await self._engine.on_no_response(self._ticket, "no_upstream_answer")
+            pairs = await self._engine.on_no_response(self._ticket, "upstream_error")
             self.state = State.DONE
             changes = Mutations(set_headers=self._answer_headers + tuple(pairs))
             return codec.response_headers(changes, self._headers, codec.BODY_MODE_NONE)
         plan = self._engine.plan_response(self._ticket, self._status, self._headers)
         if plan is ResponsePlan.PASS:
             return await self._pass_unseen(self._ticket)
-        try:
-            self._inflater = Inflater.for_headers(self._headers, self._max_inflated_bytes)
-        except UnsupportedCodingError as error:
-            return await self._refuse(self._ticket, str(error))
         if ended:
             return await self._without_body(self._ticket)
         if plan is ResponsePlan.BUFFER:
             self.state = State.WHOLE
             return codec.response_headers(Mutations(), self._headers, None)
+        try:
+            self._inflater = Inflater.for_headers(self._headers, self._max_inflated_bytes)
+        except UnsupportedCodingError as error:
+            return await self._refuse(self._ticket, str(error))
         return self._open_stream(self._ticket)
 
     async def _pass_unseen(self, ticket: Ticket) -> Message:
@@ -218,27 +218,13 @@ class ExchangeSession:
 
     async def _on_whole_body(self, data: bytes) -> Message:
         assert self._ticket is not None
-        removed: tuple[str, ...] = ()
-        if self._inflater is not None:
-            try:
-                data = self._inflater.whole(data)
-            except UnsupportedCodingError as error:
-                return await self._refuse(self._ticket, str(error))
-            removed = ("content-encoding",)
-        headers = Headers((n, v) for n, v in self._headers if n not in removed)
-        decision = await self._engine.on_response(
-            self._ticket, Response(self._status, headers, Body(data))
-        )
+        response = Response(self._status, self._headers, Body(data))
+        decision = await self._engine.on_response(self._ticket, response)
         self.state = State.DONE
         if isinstance(decision, Deny):
             return codec.immediate(decision, self._answer_headers)
         changes = self._with_answer_headers(decision.mutations)
-        body = changes.body
-        if body is None and self._inflater is not None:
-            body = data
-        return codec.response_body(
-            Mutations(changes.set_headers, changes.remove_headers + removed, body), self._headers
-        )
+        return codec.response_body(changes, self._headers)
 
     async def _on_chunk(
         self, data: bytes, *, ended: bool, trailers: bool = False

@@ -32,6 +32,7 @@ class Metrics:
     def __init__(self) -> None:
         registry = CollectorRegistry()
         self._registry = registry
+        self._policies_shown: set[tuple[str, str, str]] = set()
         self.decisions = Counter(
             "promptward_decisions",
             "Request decisions.",
@@ -85,10 +86,16 @@ class Metrics:
             self.findings.labels(finding.check, finding.effect.value).inc()
 
     def show_policies(self, refs: Iterable[PolicyRef]) -> None:
-        """Replace the `policy_info` series by these policies."""
-        self.policy.clear()
-        for ref in refs:
-            self.policy.labels(ref.name, str(ref.version), ref.sha256).set(1)
+        """Show these policies as 1 and those before them as 0.
+
+        A series cannot be taken back from the files that workers share, so it is not removed.
+        """
+        shown = {(ref.name, str(ref.version), ref.sha256) for ref in refs}
+        for labels in self._policies_shown - shown:
+            self.policy.labels(*labels).set(0)
+        for labels in shown:
+            self.policy.labels(*labels).set(1)
+        self._policies_shown = shown
 
     def render(self) -> bytes:
         """Text exposition of this process, or of all workers when several share a directory."""

@@ -100,7 +100,11 @@ class ScriptedEngine:
             return self._deny(403)
         changed = exchange.body.data.replace(SECRET, REDACTED)
         body = changed if "redact" in words else None
-        mutations = Mutations((("x-verdict", "allowed"),), ("x-user-*", "authorization"), body)
+        mutations = Mutations(
+            (("x-verdict", "allowed"), ("accept-encoding", "identity")),
+            ("x-user-*", "authorization"),
+            body,
+        )
         ticket = Ticket(
             request_id,
             Principal("p", "api_key", {}),

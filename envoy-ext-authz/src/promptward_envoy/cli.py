@@ -1,0 +1,279 @@
+"""The `promptward-envoy` command: `serve` and `quickstart`.
+
+Every option of `serve` can also be given as an environment variable, PROMPTWARD_ and its name in
+capitals (`--max-in-flight` is PROMPTWARD_MAX_IN_FLIGHT); the command line wins. Secrets are only
+taken from the environment or a file, never from the command line, which everyone can read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import logging
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import uvloop
+
+from promptward.errors import PolicyError, PortError
+from promptward.exchange import JSON
+from promptward_envoy.envoy_binary import EnvoyNotFoundError
+from promptward_envoy.envoy_process import EnvoyFailedError
+from promptward_envoy.quickstart import add_quickstart_parser
+from promptward_envoy.server import ServerSettings
+from promptward_envoy.service import Service, ServiceSettings
+from promptward_envoy.workers import Supervisor, worker_command, worker_environment
+from promptward_ports.ledgers import open_ledger
+
+T = TypeVar("T")
+
+_DEFAULT_LISTEN = "127.0.0.1:9910"
+_DEFAULT_ADMIN = "127.0.0.1:9900"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; the exit code."""
+    options = _parser().parse_args(argv)
+    level = str(getattr(options, "log_level", "info")).upper()
+    line = "%(asctime)s %(levelname)s %(name)s %(message)s"
+    logging.basicConfig(level=level, format=line, stream=sys.stderr)
+    try:
+        return int(options.run(options))
+    except PolicyError as error:
+        for problem in error.problems:
+            sys.stderr.write(f"promptward-envoy: {problem}\n")
+        return 2
+    except (PortError, OSError, ValueError, RuntimeError) as error:
+        sys.stderr.write(f"promptward-envoy: {error}\n")
+        return 1
+    except (EnvoyNotFoundError, EnvoyFailedError) as error:
+        sys.stderr.write(f"promptward-envoy: {error}\n")
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="promptward-envoy", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    serve = commands.add_parser("serve", help="serve ext_authz and ext_proc to an Envoy")
+    serve.set_defaults(run=_serve)
+    for add in (_add_what, _add_where, _add_bounds):
+        add(serve)
+    add_quickstart_parser(commands)
+    return parser
+
+
+def _env(name: str, default: T, parse: Callable[[str], T]) -> T:
+    """The value of PROMPTWARD_`name`, or `default`."""
+    value = os.environ.get(f"PROMPTWARD_{name}")
+    return default if value is None else parse(value)
+
+
+def _add_what(serve: argparse.ArgumentParser) -> None:
+    serve.add_argument(
+        "--policy",
+        action="append",
+        type=Path,
+        metavar="FILE",
+        help="policy file; may be repeated, routes choose by name and the first is the default",
+    )
+    serve.add_argument(
+        "--ledger",
+        metavar="URL",
+        default=_env("LEDGER", "", str),
+        help="budget ledger: sqlite:///PATH, redis://…, memory:// (default: sqlite in the state"
+        " directory of the user)",
+    )
+    serve.add_argument("--ledger-timeout", type=float, default=_env("LEDGER_TIMEOUT", 1.0, float))
+    serve.add_argument(
+        "--audit",
+        default=_env("AUDIT", "stdout", str),
+        help="where audit events go: stdout, none or a file (default: stdout)",
+    )
+    serve.add_argument(
+        "--watch",
+        type=float,
+        metavar="SECONDS",
+        default=_env("WATCH", 2.0, float),
+        help="look for changed policy files this often; 0 never (default: 2)",
+    )
+
+
+def _add_where(serve: argparse.ArgumentParser) -> None:
+    serve.add_argument(
+        "--listen",
+        default=_env("LISTEN", _DEFAULT_LISTEN, str),
+        metavar="ADDRESS",
+        help=f"host:port or unix:/path (default: {_DEFAULT_LISTEN}); worker n > 0 listens on"
+        " port + n, or on /path.n",
+    )
+    serve.add_argument(
+        "--workers",
+        type=int,
+        default=_env("WORKERS", 1, int),
+        help="processes, each on its own address (default: 1)",
+    )
+    serve.add_argument(
+        "--admin",
+        default=_env("ADMIN", _DEFAULT_ADMIN, str),
+        metavar="HOST:PORT",
+        help=f"admin port, or `off` (default: {_DEFAULT_ADMIN}; elsewhere than on loopback it"
+        " needs a token)",
+    )
+    serve.add_argument(
+        "--admin-token-file",
+        type=Path,
+        default=_env("ADMIN_TOKEN_FILE", None, Path),
+        help="file with the admin port's bearer token (or PROMPTWARD_ADMIN_TOKEN)",
+    )
+    serve.add_argument("--status-file", type=Path, help=argparse.SUPPRESS)
+    serve.add_argument("--log-level", default=_env("LOG_LEVEL", "info", str))
+
+
+def _add_bounds(serve: argparse.ArgumentParser) -> None:
+    serve.add_argument(
+        "--max-in-flight",
+        type=int,
+        default=_env("MAX_IN_FLIGHT", 1000, int),
+        help="exchanges at once in each process; more get 503 (default: 1000)",
+    )
+    serve.add_argument(
+        "--max-message-bytes",
+        type=int,
+        default=_env("MAX_MESSAGE_BYTES", 16 << 20, int),
+        help="largest message of Envoy; more than its buffer limit (default: 16 MiB)",
+    )
+    serve.add_argument(
+        "--deadline",
+        type=float,
+        default=_env("DEADLINE", 5.0, float),
+        metavar="SECONDS",
+        help="most time for one answer; less than Envoy's message_timeout (default: 5)",
+    )
+    serve.add_argument(
+        "--drain",
+        type=float,
+        default=_env("DRAIN", 1.5, float),
+        metavar="SECONDS",
+        help="between NOT_SERVING and refusing calls; more than two health intervals"
+        " (default: 1.5)",
+    )
+    serve.add_argument(
+        "--grace",
+        type=float,
+        default=_env("GRACE", 30.0, float),
+        metavar="SECONDS",
+        help="time that open streams get to finish (default: 30)",
+    )
+
+
+def _serve(options: argparse.Namespace) -> int:
+    named = os.environ.get("PROMPTWARD_POLICY", "")
+    policies = options.policy or [Path(p) for p in named.split(os.pathsep) if p]
+    if not policies:
+        raise PolicyError("no policy: give --policy FILE or set PROMPTWARD_POLICY")
+    options.policy = policies
+    options.ledger = options.ledger or _default_ledger()
+    if options.workers > 1:
+        return _serve_workers(options)
+    service = Service(_settings(options), sys.stdout)
+    return _run(service.run(_announce))
+
+
+def _run(work: Coroutine[object, object, int | None]) -> int:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(work) or 0
+
+
+def _serve_workers(options: argparse.Namespace) -> int:
+    if options.ledger.startswith("memory:"):
+        raise PolicyError("ledger: memory:// is not shared between workers; use sqlite:///PATH")
+    with tempfile.TemporaryDirectory(prefix="promptward-") as directory:
+        worker_environment(Path(directory))
+        commands = [_worker_arguments(options, n) for n in range(options.workers)]
+        supervisor = Supervisor(
+            [worker_command(arguments) for arguments in commands],
+            Path(directory),
+            open_ledger(options.ledger, timeout_s=options.ledger_timeout),
+            parse_admin(options.admin),
+            _token(options),
+            options.drain + options.grace + 5,
+        )
+        return _run(supervisor.run(_announce))
+
+
+def _worker_arguments(options: argparse.Namespace, number: int) -> list[str]:
+    arguments = ["--listen", worker_address(options.listen, number), "--admin", "off"]
+    for policy in options.policy:
+        arguments += ["--policy", str(policy)]
+    names = ("ledger", "ledger_timeout", "audit", "watch", "log_level", "max_in_flight")
+    for name in (*names, "max_message_bytes", "deadline", "drain", "grace"):
+        arguments += [f"--{name.replace('_', '-')}", str(getattr(options, name))]
+    return [*arguments, "--workers", "1"]
+
+
+def worker_address(address: str, number: int) -> str:
+    """The address of worker `number`: the next port, or a numbered socket."""
+    if number == 0:
+        return address
+    if address.startswith("unix:"):
+        return f"{address}.{number}"
+    host, _colon, port = address.rpartition(":")
+    return f"{host}:{int(port) + number}"
+
+
+def _settings(options: argparse.Namespace) -> ServiceSettings:
+    return ServiceSettings(
+        policies=options.policy,
+        server=ServerSettings(
+            address=options.listen,
+            max_message_bytes=options.max_message_bytes,
+            max_in_flight=options.max_in_flight,
+            deadline_s=options.deadline,
+            drain_s=options.drain,
+            grace_s=options.grace,
+        ),
+        ledger=options.ledger,
+        ledger_timeout_s=options.ledger_timeout,
+        audit=options.audit,
+        admin=parse_admin(options.admin),
+        admin_token=_token(options),
+        watch_s=options.watch,
+        status_file=options.status_file,
+    )
+
+
+def parse_admin(address: str) -> tuple[str, int] | None:
+    """Host and port of `host:port`; None for `off`.
+
+    Raises:
+        ValueError: neither.
+    """
+    if address == "off":
+        return None
+    host, colon, port = address.rpartition(":")
+    if not colon or not port.isdigit():
+        raise ValueError(f"admin: expected host:port or off, not {address!r}")
+    return host.strip("[]"), int(port)
+
+
+def _token(options: argparse.Namespace) -> str:
+    if options.admin_token_file is not None:
+        return str(options.admin_token_file.read_text(encoding="utf-8").strip())
+    return os.environ.get("PROMPTWARD_ADMIN_TOKEN", "")
+
+
+def _default_ledger() -> str:
+    state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    directory = Path(state) / "promptward"
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return f"sqlite://{directory}/ledger.db"
+
+
+def _announce(status: Mapping[str, JSON]) -> None:
+    shown = {k: v for k, v in status.items() if k != "workers"}
+    logging.getLogger("promptward.envoy").info("serving %s", json.dumps(shown))
