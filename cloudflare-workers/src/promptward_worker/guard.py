@@ -13,29 +13,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine
 from dataclasses import dataclass
-from pathlib import PurePath
 
 import js
 
 from promptward.decision import Allow, Deny, HeaderPairs
 from promptward.engine import EngineApi, ResponsePlan, StreamEnd
-from promptward.errors import PromptwardError
-from promptward.exchange import JSON, Exchange, Headers
+from promptward.exchange import Exchange, Headers
 from promptward_worker import codec, javascript, origin
+from promptward_worker.failures import failure_event
 from promptward_worker.settings import WorkerSettings
 from promptward_worker.streaming import GuardedStream
 
 _UPSTREAM_ERROR = "upstream_error"
-
-
-def failure_event(event: str, error: BaseException) -> dict[str, JSON]:
-    """A log line for `error`: type and place, never its text, which may quote a prompt."""
-    trace, place = error.__traceback__, ""
-    while trace is not None:
-        place = f"{PurePath(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"
-        trace = trace.tb_next
-    details = str(error) if isinstance(error, PromptwardError) else ""
-    return {"event": event, "error": type(error).__name__, "at": place, "details": details}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,7 @@
 """BudgetLedger over Durable Objects: one object per tenant, more for a hot one.
 
 One object runs one request at a time and its writes are one transaction, so all budgets of a
-request are reserved together or not at all. An object sustains on the order of hundreds of
-requests a second; the budgets of a tenant with more are spread over N objects: the request id
-picks the object, and each object holds an N-th of every limit. That never admits more than the
-limit, but may refuse while another object still has room, and cannot grant one request more than
-an N-th; so it is chosen per tenant (`LEDGER_SHARDS`), for tenants whose budgets are large.
+request are reserved together or not at all. What spreading over several objects costs: `sharding`.
 
 Invariants: the same request id always goes to the same object; names of objects are digests,
 never claims.
@@ -15,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from hashlib import sha256
 
 import js
 
@@ -23,16 +18,7 @@ from promptward.ledger.keys import digest
 from promptward.ports import LineState, ReserveOutcome, ReserveRequest, SettleRequest
 from promptward_worker import ledger_wire
 from promptward_worker.javascript import within
-
-
-def shard_of(request_id: str, shards: int) -> int:
-    """Which of `shards` objects keeps the request."""
-    return int.from_bytes(sha256(request_id.encode("utf-8", "surrogatepass")).digest()[:4]) % shards
-
-
-def share(limit: int, shard: int, shards: int) -> int:
-    """The part of `limit` that `shard` holds; the parts add up to it."""
-    return limit // shards + (1 if shard < limit % shards else 0)
+from promptward_worker.sharding import shard_of, share
 
 
 class DurableObjectLedger:

@@ -101,7 +101,7 @@ class _Reader:
         except ValueError:
             shards = None
         if isinstance(shards, dict) and all(
-            isinstance(n, int) and 1 <= n <= MAX_SHARDS for n in shards.values()
+            type(n) is int and 1 <= n <= MAX_SHARDS for n in shards.values()
         ):
             return shards
         self.problems.append(f'LEDGER_SHARDS: expected {{"tenant": 1..{MAX_SHARDS}}}')

@@ -25,7 +25,8 @@ from promptward.ports import BudgetLedger
 from promptward_worker import bundled, codec, javascript, settings
 from promptward_worker.access import AccessVerifier
 from promptward_worker.capabilities import CLOUDFLARE
-from promptward_worker.guard import Guard, failure_event
+from promptward_worker.failures import failure_event
+from promptward_worker.guard import Guard
 from promptward_worker.key_cache import MAX_DOCUMENT_BYTES, CacheTimes, KeyCache, KeyMemory
 from promptward_worker.ledger_client import DurableObjectLedger
 from promptward_worker.policies import PolicyStore, Source
