@@ -188,7 +188,7 @@ class EventStreamGuard:
             )
         if frame.data is None:
             return [frame.raw] if others is frame.others else []
-        event = self._codec.read(frame.name.decode("utf-8"), frame.data)
+        event = self._codec.read(frame.name.decode() if frame.name else "", frame.data)
         return self._pass_event(frame, others, event)
 
     def _inspect_framing(self, frame: Frame) -> tuple[bytes, ...]:
@@ -213,13 +213,15 @@ class EventStreamGuard:
     def _pass_event(
         self, frame: Frame, others: tuple[bytes, ...], event: StreamEvent
     ) -> list[bytes]:
-        self._note(event)
+        if event.usage is not None or event.opaque:
+            self._note(event)
         changed = event.changed or others is not frame.others
         released: dict[str, tuple[Place, str]] = {}
         for delta in event.deltas:
             changed |= self._filter(event.document, delta, released)
         before: list[bytes] = []
-        for channel, rest in self._completed(event):
+        completed = (event.closes or event.end or event.error) and self._completed(event)
+        for channel, rest in completed or ():
             if channel.pointer in released:
                 place, text = released[channel.pointer]
                 _put(event.document, place, text + rest)

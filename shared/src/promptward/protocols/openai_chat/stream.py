@@ -54,6 +54,7 @@ class _Choice:
     """What one choice has opened and not yet closed."""
 
     index: int
+    texts: dict[str, Channel] = field(default_factory=dict)  # by member of the delta
     open: dict[str, Channel] = field(default_factory=dict)  # by pointer, in order of appearance
     tool_call: int | None = None
     finished: bool = False
@@ -86,18 +87,20 @@ class ChatStreamCodec:
             return StreamEvent({}, end=True)
         event = StreamEvent(_parsed(data))
         document = event.document
+        previous = self._last
         for key, value in document.items():
             if key == "choices":
                 self._read_choices(event, value)
             elif key in _QUIET:
-                quiet(event, (key,), value)
+                if previous.get(key) != value:  # the envelope repeats itself
+                    quiet(event, (key,), value)
             elif key != "usage":
                 whole_member(event, (), key, value)
         if document.get("error") is not None or name == "error":
             self._over = event.error = True
         elif "choices" not in document:
             raise unexpected("expected choices, an error or [DONE]")
-        if "usage" in document:
+        if document.get("usage") is not None or (self._drop_usage and "usage" in document):
             self._read_usage(event, document)
         return event
 
@@ -120,25 +123,31 @@ class ChatStreamCodec:
         for position, choice in enumerate(value):
             if not isinstance(choice, dict):
                 raise unexpected(f"/choices/{position}: expected an object")
-            index = _index(choice, position, f"/choices/{position}")
+            index = _index(choice, position)
             state = self._choices.get(index)
             if state is None:
                 state = self._choices[index] = _Choice(index)
-            place = ("choices", position)
             for key, member in choice.items():
                 if key == "delta":
                     self._read_delta(event, state, position, member)
-                elif key in _QUIET_IN_CHOICE:
-                    quiet(event, (*place, key), member)
-                elif key not in ("logprobs", "index"):
-                    whole_member(event, place, key, member)
-            if choice.get("logprobs") is not None:
-                content = self._channel(state, ("content",), False)
-                event.echoes = [*event.echoes, ((*place, "logprobs"), content)]
+                elif member is not None and key != "index":
+                    self._read_choice_field(event, state, position, key, member)
             if choice.get("finish_reason") is not None:
                 state.finished = True
                 event.closes = [*event.closes, *state.open.values()]
                 state.open.clear()
+
+    def _read_choice_field(
+        self, event: StreamEvent, state: _Choice, position: int, key: str, value: JSON
+    ) -> None:
+        place = ("choices", position)
+        if key == "logprobs":
+            content = self._channel(state, ("content",), False)
+            event.echoes = [*event.echoes, ((*place, key), content)]
+        elif key in _QUIET_IN_CHOICE:
+            quiet(event, (*place, key), value)
+        else:
+            whole_member(event, place, key, value)
 
     def _read_delta(self, event: StreamEvent, state: _Choice, position: int, delta: JSON) -> None:
         if delta is None:
@@ -149,21 +158,28 @@ class ChatStreamCodec:
         for key, value in delta.items():
             if isinstance(value, str):
                 if key != "role":
-                    channel = self._channel(state, (key,), False)
+                    channel = state.texts.get(key) or self._channel(state, (key,), False)
                     event.deltas.append(Delta(channel, value, (*place, key)))
                 else:
                     quiet(event, (*place, key), value)
-            elif key == "tool_calls" and value is not None:
-                self._read_tool_calls(event, state, (*place, key), value)
-            elif key in _MUST_BE_TEXT and value is not None:
-                raise unexpected(f"{pointer_of((*place, key))}: expected a string")
-            elif key == "content" and not (value is None or isinstance(value, list)):
-                raise unexpected(f"{pointer_of((*place, key))}: expected a string or an array")
-            elif isinstance(value, (dict, list)):
-                if key == "audio":
-                    at = f"/choices/{state.index}/message/audio"
-                    event.opaque = [*event.opaque, OpaquePart(at, Source.ASSISTANT, "audio")]
-                self._read_nested(event, state, (*place, key), (key,), value)
+            elif value is not None:
+                self._read_member(event, state, (*place, key), key, value)
+
+    def _read_member(
+        self, event: StreamEvent, state: _Choice, place: Place, key: str, value: JSON
+    ) -> None:
+        """A member of a delta that is no string."""
+        if key == "tool_calls":
+            self._read_tool_calls(event, state, place, value)
+        elif key in _MUST_BE_TEXT:
+            raise unexpected(f"{pointer_of(place)}: expected a string")
+        elif key == "content" and not isinstance(value, list):
+            raise unexpected(f"{pointer_of(place)}: expected a string or an array")
+        elif isinstance(value, (dict, list)):
+            if key == "audio":
+                at = f"/choices/{state.index}/message/audio"
+                event.opaque = [*event.opaque, OpaquePart(at, Source.ASSISTANT, "audio")]
+            self._read_nested(event, state, place, (key,), value)
 
     def _read_tool_calls(
         self, event: StreamEvent, state: _Choice, place: Place, value: JSON
@@ -173,7 +189,7 @@ class ChatStreamCodec:
         for position, call in enumerate(value):
             if not isinstance(call, dict):
                 raise unexpected(f"{pointer_of(place)}/{position}: expected an object")
-            number = _index(call, position, f"{pointer_of(place)}/{position}")
+            number = _index(call, position)
             if number != state.tool_call:
                 self._next_tool_call(event, state, number)
             self._read_nested(event, state, (*place, position), ("tool_calls", number), call)
@@ -228,6 +244,8 @@ class ChatStreamCodec:
             channel = self._channels[state.index, path] = Channel(pointer, source, arguments)
             self._routes[pointer] = _Route(state.index, path, _tags(path, *origin))
             state.open[pointer] = channel
+            if len(path) == 1:
+                state.texts[str(path[0])] = channel
         return channel
 
     def remainder(self, channel: Channel, text: str) -> bytes:
@@ -248,11 +266,11 @@ def _parsed(data: bytes) -> dict[str, JSON]:
         raise unexpected(f"an event that is not strict JSON ({error.code})") from None
 
 
-def _index(holder: dict[str, JSON], position: int, pointer: str) -> int:
+def _index(holder: dict[str, JSON], position: int) -> int:
     """An item's `index`; some vendors leave it out where there is only one."""
     index = holder.get("index", position)
     if type(index) is not int or not 0 <= index < _MAX_INDEX:
-        raise unexpected(f"{pointer}/index: expected 0 to {_MAX_INDEX - 1}")
+        raise unexpected(f"an index: expected 0 to {_MAX_INDEX - 1}")
     return index
 
 
