@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Iterable
 from typing import TypeVar
 
 import js
-from pyodide.ffi import JsException, JsObject, to_js
+from pyodide.ffi import JsException, to_js
 
 from promptward.errors import PortError
 from promptward.exchange import JSON, Body
@@ -82,7 +82,7 @@ def response(status: int, headers: Pairs, body: bytes | js.ReadableStream | None
 
 def request_init(
     method: str, headers: Pairs, body: bytes | None
-) -> tuple[JsObject, js.AbortController]:
+) -> tuple[js.Options, js.AbortController]:
     """Options for `fetch` (redirects are never followed) and the controller that aborts it."""
     init = js.JSON.parse(
         json.dumps({"method": method, "headers": list(headers), "redirect": "manual"})
