@@ -64,8 +64,8 @@ class ChannelFilter(Protocol):
         ...
 
 
-# Opens the filters of a channel: (check id, filter) pairs in order; empty: nobody reads it. A filter
-# without an id changes text and judges nothing (restoring pseudonyms): it is no inspection.
+# Opens the filters of a channel: (check id, filter) pairs in order; empty: nobody reads it. A
+# filter without an id changes text and judges nothing (restoring pseudonyms): it is no inspection.
 OpenFilters = Callable[[Channel], Sequence[tuple[str, ChannelFilter]]]
 
 

@@ -99,7 +99,7 @@ class ChatStreamCodec:
         if document.get("error") is not None or name == "error":
             self._over = event.error = True
         elif "choices" not in document:
-            raise unexpected("expected choices, an error or [DONE]")
+            raise unexpected("expected choices, an error or the end")
         if document.get("usage") is not None or (self._drop_usage and "usage" in document):
             self._read_usage(event, document)
         return event
