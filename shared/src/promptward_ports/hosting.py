@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+import traceback
+
 from promptward.engine import Engine, Ports
 from promptward.policy import CompiledPolicy
 from promptward.ports import AuditSink, BudgetLedger, KeySource
@@ -9,6 +12,17 @@ from promptward_ports.clock import SystemClock
 from promptward_ports.entropy import SystemEntropy
 from promptward_ports.jwks import JwksKeySource
 from promptward_ports.signatures import CryptographyVerifier
+
+
+_LOG = logging.getLogger("promptward")
+
+
+def log_bug(error: Exception) -> None:
+    """Log where an exception came from: its type and frames, not its text or any source line's
+    values, which may quote a prompt."""
+    frames = traceback.extract_tb(error.__traceback__)
+    places = " < ".join(f"{f.filename}:{f.lineno} {f.name}" for f in reversed(frames[-8:]))
+    _LOG.error("internal error, request refused: %s at %s", type(error).__name__, places)
 
 
 def build_engine(
@@ -36,6 +50,7 @@ def build_engine(
             audit=audit,
             ledger=ledger,
             verifier=CryptographyVerifier(),
+            report_bug=log_bug,
             keys=keys or JwksKeySource(policy.spec.identity.jwks_caches()),
         ),
     )

@@ -77,7 +77,8 @@ class Engine:
             decision = await self._refuse(run, Refusal.of(error))
         except PortError as error:
             decision = await self._refuse(run, _unavailable(f"{error.port}_unavailable"))
-        except Exception:  # noqa: BLE001 - a bug of ours must deny, not pass
+        except Exception as error:  # noqa: BLE001 - a bug of ours must deny, not pass
+            self._ports.report_bug(error)
             decision = await self._refuse(run, _unavailable("internal_error"))
         self._audit_request(run, decision)
         return decision
@@ -129,7 +130,8 @@ class Engine:
             refusal = caught
         except ExchangeError as error:
             refusal = replace(Refusal.of(error), status=502)
-        except Exception:  # noqa: BLE001 - as in on_request
+        except Exception as error:  # noqa: BLE001 - as in on_request
+            self._ports.report_bug(error)
             refusal = _unavailable("internal_error")
         charge = charge_usage(run.usage) if response.status < 400 else None
         states = await settle(self.policy, self._ports, ticket, charge)
@@ -169,6 +171,8 @@ class Engine:
         if guard.settled:
             return ()
         guard.settled = True
+        if end is StreamEnd.COMPLETE and not guard.finished:
+            end = StreamEnd.UPSTREAM_CUT  # the connection ended, the protocol did not
         charge: Charge | None = charge_usage(guard.usage)
         if end is not StreamEnd.COMPLETE:
             delivered = Delivered(guard.output_chars)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from promptward.errors import PortError
@@ -46,6 +46,11 @@ class _Absent:
 ABSENT = _Absent()
 
 
+def _forget(error: Exception) -> None:
+    """For hosts without a log."""
+    del error
+
+
 @dataclass(frozen=True, slots=True)
 class Ports:
     """Everything an engine needs from its host.
@@ -58,6 +63,8 @@ class Ports:
         keys: JWKS; absent only when no issuer has a `jwks_uri`.
         audit: where events go.
         classifier: external detector, when a check names one.
+        report_bug: told of every exception that became a denial (or an unsettled budget); a host
+            should log its type and its frames, but not its text, which may quote a prompt.
     """
 
     clock: Clock
@@ -67,3 +74,4 @@ class Ports:
     verifier: SignatureVerifier = ABSENT
     keys: KeySource = ABSENT
     classifier: Classifier | None = None
+    report_bug: Callable[[Exception], None] = _forget
