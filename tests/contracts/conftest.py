@@ -2,36 +2,89 @@
 
 from __future__ import annotations
 
+import asyncio
+import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 
 import pytest
 
 from promptward.testing.ledgers import RETENTION_S, LedgerDriver
+from promptward.testing.redis_server import RedisServer
 from promptward.testing.stepped_clock import SteppedClock
 from promptward_ports.ledgers.memory import MemoryLedger
+from promptward_ports.ledgers.redis_connect import (
+    connect_blocking,
+    connect_suspending,
+    parse_redis_url,
+)
+from promptward_ports.ledgers.redis_ledger import RedisLedger
 from promptward_ports.ledgers.sqlite import SqliteLedger
 
-
-def _memory(clock: SteppedClock) -> LedgerDriver:
-    return LedgerDriver(
-        "memory", lambda: MemoryLedger(clock, retention_s=RETENTION_S), clock, False
-    )
+STORES = ("memory", "sqlite", "redis", "redis-asyncio")
+TIMEOUT_S = 5
+_prefixes = (f"pw{number}" for number in count())
 
 
-def _sqlite(clock: SteppedClock, path: Path) -> LedgerDriver:
-    return LedgerDriver(
-        "sqlite",
-        lambda: SqliteLedger(path, timeout_s=5, clock=clock, retention_s=RETENTION_S),
-        clock,
-        True,
-    )
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    """One Redis for all contract tests; every test has a key prefix of its own."""
+    with tempfile.TemporaryDirectory(prefix="pw") as directory:
+        server = RedisServer(Path(directory))
+        server.start()
+        yield server
+        server.stop()
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@contextmanager
+def _redis(clock: SteppedClock, url: str) -> Iterator[LedgerDriver]:
+    target, prefix = parse_redis_url(url), next(_prefixes)
+
+    def open_ledger() -> RedisLedger:
+        transport = connect_blocking(target, TIMEOUT_S)
+        return RedisLedger(transport, prefix=prefix, retention_s=RETENTION_S, clock=clock)
+
+    driver = LedgerDriver("redis", open_ledger, clock, True)
+    yield driver
+    driver.run(driver.ledger.close())
+
+
+@contextmanager
+def _redis_asyncio(clock: SteppedClock, url: str) -> Iterator[LedgerDriver]:
+    target, prefix = parse_redis_url(url), next(_prefixes)
+
+    def open_ledger() -> RedisLedger:
+        transport = connect_suspending(target, TIMEOUT_S)
+        return RedisLedger(transport, prefix=prefix, retention_s=RETENTION_S, clock=clock)
+
+    with asyncio.Runner() as runner:
+        driver = LedgerDriver("redis-asyncio", open_ledger, clock, True, runner.run)
+        yield driver
+        driver.run(driver.ledger.close())
+
+
+@pytest.fixture(params=STORES)
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[LedgerDriver]:
     """Every store in turn."""
     clock = SteppedClock()
-    opened = _memory(clock) if request.param == "memory" else _sqlite(clock, tmp_path / "l.db")
-    yield opened
-    opened.run(opened.ledger.close())
+    if request.param.startswith("redis"):
+        open_store = _redis if request.param == "redis" else _redis_asyncio
+        with open_store(clock, request.getfixturevalue("redis_server").url) as driver:
+            yield driver
+        return
+    if request.param == "memory":
+        driver = LedgerDriver(
+            "memory", lambda: MemoryLedger(clock, retention_s=RETENTION_S), clock, False
+        )
+    else:
+        path = tmp_path / "ledger.db"
+        driver = LedgerDriver(
+            "sqlite",
+            lambda: SqliteLedger(path, timeout_s=TIMEOUT_S, clock=clock, retention_s=RETENTION_S),
+            clock,
+            True,
+        )
+    yield driver
+    driver.run(driver.ledger.close())
