@@ -7,6 +7,7 @@ Settings, then the check. What is pseudonymized in a request is given back in th
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -212,6 +213,14 @@ class PiiCheck:
         return Effect.BLOCK if action == "block" else Effect.REDACT
 
 
+class _EntityBlocked(ChannelBlocked):
+    """An entity whose action is block was found."""
+
+    def __init__(self, entity: str) -> None:
+        super().__init__(_DENIAL)
+        self.entity = entity
+
+
 class PiiFilter:
     """Redacts one text, whole or in pieces."""
 
@@ -227,24 +236,41 @@ class PiiFilter:
         self._pointer = channel.pointer
         redactor = TextRedactor(recognizers, operators, bound_chars=bound_chars)
         self._text = JsonEscapedChannel(redactor) if channel.json_escaped else redactor
+        self._blocked: list[Finding] = []
 
     def feed(self, text: str) -> str:
-        return self._text.feed(text)
+        with self._noting_a_block():
+            return self._text.feed(text)
 
     def close(self) -> str:
-        return self._text.close()
+        with self._noting_a_block():
+            return self._text.close()
 
     @property
     def findings(self) -> list[Finding]:
-        return [self._check.finding(m, self._pointer) for m in self._text.matches]
+        matches = self._text.matches
+        return [self._check.finding(m, self._pointer) for m in matches] + self._blocked
+
+    @contextmanager
+    def _noting_a_block(self) -> Iterator[None]:
+        try:
+            yield
+        except _EntityBlocked as blocked:
+            # the place is not known: the match that blocks is never written, so never located
+            self._blocked.append(
+                make_finding(
+                    self._check.id, blocked.entity, _CATEGORY, 1.0, Effect.BLOCK, None, _TAXONOMY
+                )
+            )
+            raise
 
 
 class _Block:
     """The operator of the block action: nothing more of the exchange may pass."""
 
     def apply(self, entity: str, value: str) -> str:
-        del entity, value
-        raise ChannelBlocked(_DENIAL)
+        del value
+        raise _EntityBlocked(entity)
 
 
 def _by_entity(settings: PiiSettings) -> Iterator[tuple[str, EntitySettings]]:
