@@ -51,13 +51,13 @@ class Request(JsProxy):
     method: str
     url: str
     headers: Headers
-    body: ReadableStream | None
+    body: ReadableStream | JsNull
     def arrayBuffer(self) -> Awaitable[JsBuffer]: ...
 
 class Response(JsProxy):
     status: int
     headers: Headers
-    body: ReadableStream | None
+    body: ReadableStream | JsNull
     @staticmethod
     def new(body: JsProxy | None, init: Options) -> Response: ...
     def arrayBuffer(self) -> Awaitable[JsBuffer]: ...

@@ -93,15 +93,16 @@ class Guard:
         if plan is ResponsePlan.PASS:
             shown = codec.client_headers(readable, allow.response_headers)
             self._later(self.engine.on_unseen_response(ticket, status))
-            return javascript.response(status, shown, response.body)
+            return javascript.response(status, shown, javascript.body_stream(response))
         mutations = self.engine.response_headers(ticket, headers)
         shown = codec.apply(codec.client_headers(readable, allow.response_headers), mutations)
         guard = self.engine.open_stream(ticket, status, headers)
-        if response.body is None:
+        source = javascript.body_stream(response)
+        if source is None:
             await self.engine.close_stream(ticket, guard, StreamEnd.COMPLETE)
             return javascript.response(status, shown, None)
         stream = GuardedStream(guard)
-        self._later(self._pump(allow, stream, response.body))
+        self._later(self._pump(allow, stream, source))
         return javascript.response(status, shown, stream.readable)
 
     async def _buffered(

@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Iterable
 from typing import TypeVar
 
 import js
-from pyodide.ffi import JsException, to_js
+from pyodide.ffi import JsException, JsProxy, to_js
 
 from promptward.errors import PortError
 from promptward.exchange import JSON, Body
@@ -45,7 +45,8 @@ async def read_body(message: js.Request | js.Response, pairs: Pairs, max_bytes: 
     With a declared length and no encoding the body is read in one step, which costs far less
     than a loop over chunks; HTTP framing keeps the sender to the declared length.
     """
-    if message.body is None:
+    stream = body_stream(message)
+    if stream is None:
         return Body()
     fields = dict(pairs)
     declared = fields.get("content-length", "")
@@ -54,7 +55,13 @@ async def read_body(message: js.Request | js.Response, pairs: Pairs, max_bytes: 
         if int(declared) > max_bytes:
             return Body(b"", complete=False)
         return Body((await message.arrayBuffer()).to_bytes())
-    return await _read_chunks(message.body, max_bytes)
+    return await _read_chunks(stream, max_bytes)
+
+
+def body_stream(message: js.Request | js.Response) -> js.ReadableStream | None:
+    """The body, None when there is none (JavaScript's null is not Python's None)."""
+    stream = message.body
+    return stream if isinstance(stream, JsProxy) else None
 
 
 async def _read_chunks(stream: js.ReadableStream, max_bytes: int) -> Body:
@@ -121,9 +128,10 @@ async def fetch_bytes(url: str, timeout_s: float, max_bytes: int) -> bytes:
         answer = await js.fetch(url, init)
         if answer.status != 200:
             raise PortError("keys", f"status {answer.status}")
-        if answer.body is None:
+        stream = body_stream(answer)
+        if stream is None:
             return b""
-        body = await _read_chunks(answer.body, max_bytes)
+        body = await _read_chunks(stream, max_bytes)
         if not body.complete:
             raise PortError("keys", "the document is too large")
         return body.data

@@ -12,7 +12,10 @@ import pytest
 
 from promptward_workerd import config, toolchain, vendor
 from promptward_workerd.process import Workerd
+from promptward_workerd.testing.client import ChatClient
+from promptward_workerd.testing.scripted_origin import Origin
 
+POLICY = Path(__file__).parent / "policy.yaml"
 PORTS_ENTRY = toolchain.PROJECT / "dev/promptward_workerd/testing/ports_entry.py"
 
 
@@ -76,3 +79,37 @@ def start_worker(
 def ports_worker(start_worker: StartWorker) -> Workerd:
     """A Worker that opens its ports to the test."""
     return start_worker(entry=PORTS_ENTRY)
+
+
+@pytest.fixture(scope="session")
+def origin() -> Iterator[Origin]:
+    """The guarded LLM origin."""
+    running = Origin()
+    yield running
+    running.close()
+
+
+@pytest.fixture(scope="session")
+def worker(start_worker: StartWorker, origin: Origin) -> Workerd:
+    """The real Worker with policy.yaml bundled and no KV, in front of `origin`."""
+    return start_worker(
+        policy=POLICY,
+        has_kv=False,
+        variables={"UPSTREAM": origin.url, "UPSTREAM_API_KEY": "sk-upstream"},
+    )
+
+
+class Clients(Protocol):
+    """A client of `worker` for one of the keys of policy.yaml, by name."""
+
+    def __call__(self, name: str) -> ChatClient: ...
+
+
+@pytest.fixture
+def client(worker: Workerd) -> Clients:
+    """See Clients."""
+
+    def make(name: str) -> ChatClient:
+        return ChatClient(worker.host, worker.port, f"pw-test-{name}" if name else "")
+
+    return make
