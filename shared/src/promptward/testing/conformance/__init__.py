@@ -12,6 +12,12 @@ from __future__ import annotations
 
 from promptward.testing.conformance.core_gateway import CoreGateway
 from promptward.testing.conformance.observation import Observation, observe, unmet
+from promptward.testing.conformance.playing import (
+    exception_for,
+    load_exceptions,
+    play,
+    problems,
+)
 from promptward.testing.conformance.upstream import ScriptedUpstream
 from promptward.testing.conformance.vectors import (
     Answer,
@@ -30,8 +36,12 @@ __all__ = [
     "ScriptedUpstream",
     "Step",
     "Vector",
+    "exception_for",
+    "load_exceptions",
     "load_vectors",
     "observe",
+    "play",
     "policy_text",
+    "problems",
     "unmet",
 ]

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from promptward.testing.conformance.upstream import Received
-from promptward.testing.conformance.vectors import Answer, Gateway, Step, Vector
+from promptward.testing.conformance.vectors import Answer, Gateway, Vector
 
 # pseudonyms end in 12 random hexadecimal digits (engine.request)
 _NONCE = re.compile(r"(<[A-Z][A-Z0-9_]*_\d+_)[0-9a-f]{12}>")
