@@ -38,6 +38,8 @@ class Bootstrap:
             finished configuration.
         route_timeout_s: longest exchange; streams of reasoning models take minutes.
         route_config: `typed_per_filter_config` of the route.
+        keepalive_s: a service that does not answer a PING for this long has its streams reset.
+        authz_body: instead of the `with_request_body` of ext_authz; empty for none.
     """
 
     listen: tuple[str, int]
@@ -49,7 +51,29 @@ class Bootstrap:
     buffer_limit_bytes: int = BUFFER_LIMIT_BYTES
     message_timeout_s: float = MESSAGE_TIMEOUT_S
     route_config: Config = field(default_factory=dict)
+    keepalive_s: float = 5.0
     authz_body: Config | None = None
+
+
+def ext_authz_route(extensions: dict[str, str]) -> Config:
+    """A route's `typed_per_filter_config` for ext_authz with these `context_extensions`."""
+    return {
+        "envoy.filters.http.ext_authz": {
+            "@type": _TYPE + "filters.http.ext_authz.v3.ExtAuthzPerRoute",
+            "check_settings": {"context_extensions": dict(extensions)},
+        }
+    }
+
+
+def ext_proc_route(metadata: dict[str, str]) -> Config:
+    """A route's `typed_per_filter_config` for ext_proc with these gRPC metadata."""
+    initial: list[JSON] = [{"key": name, "value": value} for name, value in metadata.items()]
+    return {
+        "envoy.filters.http.ext_proc": {
+            "@type": _TYPE + "filters.http.ext_proc.v3.ExtProcPerRoute",
+            "overrides": {"grpc_initial_metadata": initial},
+        }
+    }
 
 
 def envoy_config(settings: Bootstrap) -> Config:
@@ -124,6 +148,8 @@ def _filter(settings: Bootstrap, filter_: str | Config) -> Config:
 
 def _ext_authz(settings: Bootstrap) -> Config:
     body: Config = {"max_request_bytes": settings.buffer_limit_bytes, "pack_as_bytes": True}
+    if settings.authz_body is not None:
+        body = settings.authz_body
     return {
         "name": "envoy.filters.http.ext_authz",
         "typed_config": {
@@ -136,7 +162,7 @@ def _ext_authz(settings: Bootstrap) -> Config:
             },
             # Headers one by one: a repeated header must not look like one value.
             "encode_raw_headers": True,
-            "with_request_body": settings.authz_body or body,
+            **({"with_request_body": body} if body else {}),
             "status_on_error": {"code": "ServiceUnavailable"},
             "metadata_context_namespaces": ["envoy.filters.http.jwt_authn"],
         },
@@ -152,13 +178,15 @@ def _ext_proc(settings: Bootstrap) -> Config:
             "failure_mode_allow": False,
             "status_on_error": {"code": "ServiceUnavailable"},
             "message_timeout": f"{settings.message_timeout_s}s",
-            # Hold both bodies by default; the service relaxes the response by mode_override, so a
-            # configuration that forbids overrides is slower but never lets bytes pass unread.
+            # Envoy sends on only what the service gives back. The service relaxes the response by
+            # mode_override where the policy reads nothing of it, so a configuration that forbids
+            # overrides is slower but never lets bytes pass unread.
             "processing_mode": {
                 "request_header_mode": "SEND",
                 "request_body_mode": "BUFFERED",
                 "response_header_mode": "SEND",
-                "response_body_mode": "BUFFERED",
+                "response_body_mode": "FULL_DUPLEX_STREAMED",
+                "response_trailer_mode": "SEND",  # full duplex requires it
             },
             "allow_mode_override": True,
             "request_attributes": ["xds.route_name", "source.address"],
@@ -188,7 +216,9 @@ def _service_cluster(settings: Bootstrap) -> Config:
         "connect_timeout": "1s",
         "lb_policy": "LEAST_REQUEST",
         "load_assignment": _endpoints("promptward", [_address(a) for a in settings.services]),
-        "typed_extension_protocol_options": _protocol({"http2_protocol_options": {}}),
+        "typed_extension_protocol_options": _protocol(
+            {"http2_protocol_options": {"connection_keepalive": _keepalive(settings)}}
+        ),
         "health_checks": [
             {
                 "timeout": HEALTH_INTERVAL,
@@ -199,8 +229,6 @@ def _service_cluster(settings: Bootstrap) -> Config:
                 "grpc_health_check": {},
             }
         ],
-        # A full-duplex stream has no message timeout: one whose process hangs is reset here.
-        "close_connections_on_host_health_failure": True,
         "outlier_detection": {
             "split_external_local_origin_errors": True,
             "consecutive_local_origin_failure": 1,
@@ -213,6 +241,15 @@ def _service_cluster(settings: Bootstrap) -> Config:
             "thresholds": [{"max_requests": 10000, "max_pending_requests": 10000}]
         },
     }
+
+
+def _keepalive(settings: Bootstrap) -> Config:
+    """A full-duplex stream has no message timeout; unanswered PINGs reset one whose process hangs.
+
+    Health checks do not: they only keep new streams away.
+    """
+    seconds = f"{settings.keepalive_s}s"
+    return {"interval": seconds, "timeout": seconds}
 
 
 def _upstream_cluster(origin: str) -> Config:

@@ -38,12 +38,19 @@ def regular_headers(pairs: Iterable[tuple[str, str]]) -> Headers:
     return Headers((n, v) for n, v in pairs if n[:1] != ":" and n != PARTIAL_BODY_HEADER)
 
 
-def add_header_options(target: Message, pairs: HeaderPairs) -> None:
-    """Append `pairs` to a repeated HeaderValueOption field, each replacing what is there."""
+def add_header_options(target: Message, pairs: HeaderPairs, *, raw: bool = True) -> None:
+    """Append `pairs` to a repeated HeaderValueOption field, each replacing what is there.
+
+    Args:
+        raw: use `raw_value`, which takes any octets; ext_authz reads only `value`.
+    """
     for name, value in pairs:
         option = target.add()
         option.header.key = name
-        option.header.raw_value = value.encode("latin-1", "replace")
+        if raw:
+            option.header.raw_value = value.encode("latin-1", "replace")
+        else:
+            option.header.value = value
         option.append_action = _OVERWRITE_OR_ADD
 
 

@@ -90,9 +90,9 @@ def response_from_allow(decision: Allow, headers: Headers) -> Message:
     """A `CheckResponse` that lets the request through with its header changes."""
     response = CheckResponse()
     ok = response.ok_response
-    add_header_options(ok.headers, decision.mutations.set_headers)
+    add_header_options(ok.headers, decision.mutations.set_headers, raw=False)
     ok.headers_to_remove.extend(expand_removals(decision.mutations.remove_headers, headers))
-    add_header_options(ok.response_headers_to_add, decision.response_headers)
+    add_header_options(ok.response_headers_to_add, decision.response_headers, raw=False)
     for key, value in decision_metadata(decision.ticket).items():
         response.dynamic_metadata.fields[key].string_value = value
     return response
@@ -104,7 +104,7 @@ def response_from_deny(decision: Deny) -> Message:
     response.status.code = _PERMISSION_DENIED
     denied = response.denied_response
     denied.status.code = decision.status
-    add_header_options(denied.headers, decision.headers)
+    add_header_options(denied.headers, decision.headers, raw=False)
     denied.body = decision.body.decode("utf-8", "replace")
     response.dynamic_metadata.fields["promptward_code"].string_value = decision.code
     return response

@@ -1,7 +1,7 @@
 """ext_proc v3: ProcessingRequest to Exchange and Response, decisions to ProcessingResponse.
 
-Invariants: plain functions over messages; the order of messages is `ext_proc`'s concern. A body
-that is replaced always comes with its own content-length: with another one Envoy answers 500.
+Invariants: plain functions over messages; their order is the concern of `ext_proc_session`. A
+request body that is replaced always comes with its own content-length.
 Source: envoy/service/ext_proc/v3/external_processor.proto.
 """
 
@@ -22,11 +22,7 @@ from promptward_envoy.codec import (
 from promptward_envoy.descriptors import Message, ProcessingMode, ProcessingResponse
 
 _ATTRIBUTES = "envoy.filters.http.ext_proc"
-BODY_MODE_NONE: int = ProcessingMode.NONE
-BODY_MODE_BUFFERED: int = ProcessingMode.BUFFERED
-BODY_MODE_FULL_DUPLEX: int = ProcessingMode.FULL_DUPLEX_STREAMED
-
-# ImmediateResponse computes its own; a body that is replaced gets its own below.
+# Never taken from the core: Envoy frames messages.
 _FRAMING = frozenset({"content-length", "transfer-encoding"})
 
 
@@ -83,17 +79,17 @@ def came_from_upstream(message: Message) -> bool | None:
     return details == "via_upstream" if details else None
 
 
-def buffers_whole_bodies(message: Message) -> bool:
+def holds_bodies(message: Message) -> bool:
     """Whether the filter is configured to hold both bodies until we answered.
 
-    Anything else could pass bytes nobody read (a later `mode_override` is ignored unless
-    `allow_mode_override` is on), so such a configuration is refused at the first message. Envoy
-    sends its modes in the first message of a stream.
+    Anything else could pass bytes that nobody read, because whether a later `mode_override` is
+    obeyed (`allow_mode_override`) cannot be seen from here. So another configuration is refused.
+    Envoy sends its modes in the first message of a stream.
     """
     config = message.protocol_config
     return bool(
-        config.request_body_mode == BODY_MODE_BUFFERED
-        and config.response_body_mode == BODY_MODE_BUFFERED
+        config.request_body_mode == ProcessingMode.BUFFERED
+        and config.response_body_mode == ProcessingMode.FULL_DUPLEX_STREAMED
     )
 
 
@@ -101,12 +97,14 @@ def allow_request(decision: Allow, headers: Headers, *, has_body: bool) -> Messa
     """Forward the request with its mutations, as the answer to its headers or to its body."""
     message = ProcessingResponse()
     common = (message.request_body if has_body else message.request_headers).response
-    changes = Mutations(
-        set_headers=decision.mutations.set_headers,
-        remove_headers=decision.mutations.remove_headers,
-        body=decision.mutations.body if has_body else None,
-    )
-    _apply(common, changes, headers)
+    _apply(common, decision.mutations, headers)
+    body = decision.mutations.body if has_body else None
+    if body is not None:
+        # With another content-length than the new body's Envoy answers 500.
+        add_header_options(
+            common.header_mutation.set_headers, (("content-length", str(len(body))),)
+        )
+        common.body_mutation.body = body
     metadata = message.dynamic_metadata.fields[EXT_AUTHZ_NAMESPACE].struct_value.fields
     for key, value in decision_metadata(decision.ticket).items():
         metadata[key].string_value = value
@@ -120,27 +118,23 @@ def continue_request_headers() -> Message:
     return message
 
 
-def response_headers(mutations: Mutations, headers: Headers, body_mode: int | None) -> Message:
-    """Go on with the response; `body_mode` overrides how its body is sent to us."""
+def response_headers(mutations: Mutations, headers: Headers) -> Message:
+    """Send the response's headers on; its body follows in chunks."""
     message = ProcessingResponse()
     common = message.response_headers.response
     common.SetInParent()
     _apply(common, mutations, headers)
-    if body_mode is not None:
-        override = message.mode_override
-        override.response_header_mode = ProcessingMode.SEND
-        override.response_body_mode = body_mode
-        if body_mode == BODY_MODE_FULL_DUPLEX:
-            # Envoy requires it, and without it the last chunk before trailers has no end mark.
-            override.response_trailer_mode = ProcessingMode.SEND
     return message
 
 
-def response_body(mutations: Mutations, headers: Headers) -> Message:
-    """The whole body goes on, changed or not."""
-    message = ProcessingResponse()
-    message.response_body.response.SetInParent()
-    _apply(message.response_body.response, mutations, headers)
+def without_body(message: Message) -> Message:
+    """The same `response_headers`, and Envoy need not send us the body: nothing is read of it.
+
+    Where overrides are forbidden the body comes all the same and has to be sent back.
+    """
+    message.mode_override.response_header_mode = ProcessingMode.SEND
+    message.mode_override.response_body_mode = ProcessingMode.NONE
+    message.mode_override.response_trailer_mode = ProcessingMode.SKIP
     return message
 
 
@@ -173,13 +167,8 @@ def immediate(decision: Deny, extra: HeaderPairs = ()) -> Message:
 
 
 def _apply(common: Message, mutations: Mutations, headers: Headers) -> None:
+    """Header changes. Framing is Envoy's: full duplex drops the content-length of responses."""
     changes = tuple(p for p in mutations.set_headers if p[0] not in _FRAMING)
-    if mutations.body is not None:
-        changes += (("content-length", str(len(mutations.body))),)
-        if mutations.body:
-            common.body_mutation.body = mutations.body
-        else:
-            common.body_mutation.clear_body = True
     add_header_options(common.header_mutation.set_headers, changes)
     removed = expand_removals(mutations.remove_headers, headers)
     set_again = {name for name, _ in changes}

@@ -17,7 +17,7 @@ import grpc
 from promptward_envoy.admission import Admission
 from promptward_envoy.descriptors import Message
 from promptward_envoy.engines import EngineSource, UnknownPolicyError
-from promptward_envoy.ext_proc_session import ExchangeSession, SessionError, State
+from promptward_envoy.ext_proc_session import ExchangeSession, SessionError
 from promptward_envoy.faults import log_fault
 from promptward_envoy.metrics import Metrics
 
@@ -37,7 +37,7 @@ class Processor:
         admission: bounds the work and keeps late settlements.
         metrics: counts.
         deadline_s: most time for the answer to one message, in seconds.
-        max_inflated_bytes: most that a compressed response may grow to.
+        max_body_bytes: most that is held of one response, and most that one may inflate to.
     """
 
     def __init__(
@@ -46,13 +46,13 @@ class Processor:
         admission: Admission,
         metrics: Metrics,
         deadline_s: float,
-        max_inflated_bytes: int,
+        max_body_bytes: int,
     ) -> None:
         self._engines = engines
         self._admission = admission
         self._metrics = metrics
         self._deadline_s = deadline_s
-        self._max_inflated_bytes = max_inflated_bytes
+        self._max_body_bytes = max_body_bytes
 
     async def process(self, messages: AsyncIterator[Message], context: Context) -> None:
         """Serve one stream to its end."""
@@ -65,7 +65,7 @@ class Processor:
             except UnknownPolicyError:
                 policy, refusal = self._engines.policy(""), "unknown_policy"
             route = str(settings.get(ROUTE_METADATA, ""))
-            session = ExchangeSession(policy.engine, route, self._max_inflated_bytes, self._metrics)
+            session = ExchangeSession(policy.engine, route, self._max_body_bytes, self._metrics)
             problem = await self._run(session, messages, context, refusal)
         finally:
             self._admission.leave()
@@ -89,7 +89,7 @@ class Processor:
             # Also when cancelled: the client is gone, but what was granted must be settled.
             if session.owes_settlement:
                 self._admission.settle_later(self._settle(session))
-        if session.state is State.DONE:
+        if session.finished:
             return None
         return grpc.StatusCode.ABORTED, "the stream ended before its exchange"
 

@@ -124,4 +124,8 @@ def _options(settings: ServerSettings) -> list[tuple[str, int]]:
         ("grpc.so_reuseport", 0),
         # Envoy multiplexes every exchange of one of its workers over one connection.
         ("grpc.max_concurrent_streams", 2 * settings.max_in_flight),
+        # Envoy's PINGs are wanted (see bootstrap); by default grpc drops peers that ping often.
+        ("grpc.http2.min_ping_interval_without_data_ms", 100),
+        ("grpc.http2.max_ping_strikes", 0),
+        ("grpc.keepalive_permit_without_calls", 1),
     ]

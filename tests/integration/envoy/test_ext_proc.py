@@ -29,11 +29,12 @@ def test_request_body_is_redacted_before_the_upstream_sees_it(stack) -> None:
     assert stack.upstream_bodies()[-1]["messages"][0]["content"] == "my [redacted] is out"
 
 
-def test_response_body_is_redacted_and_content_length_is_right(stack) -> None:
+def test_response_body_is_redacted_and_whole(stack) -> None:
     answer = stack.chat("tell SECRET")
     assert b"SECRET" not in answer.body
     assert answer.json["choices"][0]["message"]["content"] == "You said: tell [redacted]"
-    assert answer.header("content-length") == str(len(answer.body))
+    # Full duplex is chunked; a content-length left over from the upstream would cut the body.
+    assert answer.header("content-length") in (None, str(len(answer.body)))
 
 
 def test_stream_is_redacted_across_chunk_borders(stack) -> None:
@@ -92,12 +93,6 @@ def test_blocked_stream_ends_cleanly_and_the_upstream_is_cut(stack) -> None:
     stack.wait_for_event(event="close_stream", end="blocked")
 
 
-def test_gzip_response_is_inflated_and_redacted(stack) -> None:
-    answer = stack.chat("SECRET [[gzip]]")
-    assert answer.header("content-encoding") is None
-    assert answer.json["choices"][0]["message"]["content"] == "You said: [redacted]"
-
-
 def test_gzip_stream_is_inflated_and_redacted(stack) -> None:
     answer = stack.chat("SECRET [[gzip]] [[split:500]]", stream=True)
     assert answer.header("content-encoding") is None
@@ -106,10 +101,9 @@ def test_gzip_stream_is_inflated_and_redacted(stack) -> None:
 
 
 @pytest.mark.parametrize("coding", ["br", "zstd", "gzip"])
-@pytest.mark.parametrize("stream", [False, True])
-def test_unreadable_coding_is_refused(stack, coding, stream) -> None:
+def test_stream_in_an_unreadable_coding_is_refused(stack, coding) -> None:
     # `gzip` here is a lie: the body is not compressed.
-    answer = stack.chat(f"SECRET [[coding:{coding}]]", stream=stream)
+    answer = stack.chat(f"SECRET [[coding:{coding}]]", stream=True)
     assert b"SECRET" not in answer.body
     assert answer.cut or answer.status == 503
 
@@ -140,9 +134,20 @@ def test_request_over_the_buffer_limit_is_413(make_stack) -> None:
         answer = small.chat("x" * 100_000)
         assert answer.status == 413
         assert small.upstream_bodies() == []
+
+
+def test_response_over_envoys_buffer_limit_is_redacted_whole(make_stack) -> None:
+    with make_stack(buffer_limit_bytes=64 * 1024) as small:
         answer = small.chat("SECRET [[repeat:200]]")
-        assert answer.status == 500
+        assert answer.status == 200
         assert b"SECRET" not in answer.body
+        assert len(answer.json["choices"][0]["message"]["content"]) > 200 * 1024
+
+
+def test_response_over_the_services_limit_is_refused(stack) -> None:
+    answer = stack.chat("SECRET [[repeat:5000]]")
+    assert answer.status == 503
+    assert b"SECRET" not in answer.body
 
 
 def test_large_body_within_the_limit_passes_whole(stack) -> None:
@@ -216,3 +221,21 @@ def test_exchange_shows_route_peer_and_repeated_headers(stack) -> None:
     assert asked["peer"].startswith("127.")
     assert [v for n, v in asked["headers"] if n == "x-a"] == ["1", "2"]
     assert not [n for n, _ in asked["headers"] if n.startswith(":")]
+
+
+def test_response_without_a_body_is_settled(stack) -> None:
+    answer = stack.request(None, method="HEAD", path="/v1/models")
+    assert answer.status == 200
+    asked = stack.last_event("on_request")
+    stack.wait_for_event(event="on_response", id=asked["id"], status=200)
+
+
+def test_upstream_that_is_down_releases_the_reservation(make_stack) -> None:
+    with make_stack() as stack:
+        stack.upstream.kill()
+        stack.upstream.wait()
+        answer = stack.chat("hello")
+        assert answer.status == 503
+        assert answer.header("x-ratelimit-remaining") == "7"
+        asked = stack.last_event("on_request")
+        stack.wait_for_event(event="on_no_response", id=asked["id"], reason="upstream_error")

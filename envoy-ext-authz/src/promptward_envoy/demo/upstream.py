@@ -76,7 +76,10 @@ class Upstream:
 
 def _seen(request: web.Request) -> dict[str, str]:
     """What the gateway asked for, shown to the client."""
-    return {"x-demo-accept-encoding": request.headers.get("accept-encoding", "")}
+    return {
+        "x-demo-accept-encoding": request.headers.get("accept-encoding", ""),
+        "x-demo-header-names": ",".join(sorted(name.lower() for name in request.headers)),
+    }
 
 
 async def _whole(request: web.Request, chat: answers.Chat) -> web.StreamResponse:
