@@ -1,7 +1,7 @@
 """OpenAI chat completions, whole and streamed.
 
 Source: OpenAI API reference, "Chat" (create, object, streaming); Azure's route for the same API.
-Selected by path only: `…/chat/completions` under `/v1`, at the root, or under an Azure deployment.
+Selected by path only: whatever ends in `/chat/completions`; an Azure deployment in it names the model.
 """
 
 from __future__ import annotations
@@ -22,9 +22,12 @@ from promptward.protocols.openai_chat.response import read_response, write_respo
 from promptward.protocols.openai_chat.stream import ChatStreamCodec
 from promptward.protocols.openai_errors import openai_error
 
-# A deployment name is one path segment (Azure: letters, digits, '-', '_', '.').
+# Gateways and vendors put prefixes before the route (`/openai/v1`, `/api/v1`, …). A segment begins
+# with a letter or digit, so dot segments, empty ones and percent-encoding never match. Azure's
+# deployment name is one segment of letters, digits, '-', '_' and '.'.
 _ROUTE = re.compile(
-    r"(?:/v1)?/chat/completions|/openai/deployments/([A-Za-z0-9._-]{1,128})/chat/completions"
+    r"(?:/[A-Za-z0-9][A-Za-z0-9._~-]{0,63}){0,8}?"
+    r"(?:/openai/deployments/([A-Za-z0-9][A-Za-z0-9._-]{0,127}))?/chat/completions"
 )
 
 

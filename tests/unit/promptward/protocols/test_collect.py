@@ -1,0 +1,97 @@
+"""Collecting parts: keys, words, ids, bounds, and pointers that hold no client text."""
+
+from __future__ import annotations
+
+import pytest
+
+from promptward.errors import ExchangeError
+from promptward.exchange import JSON, Source
+from promptward.protocols.collect import PartCollector, wrong_type
+
+
+def walked(value: JSON) -> dict[str, str]:
+    collector = PartCollector(100)
+    collector.walk("", Source.USER, value)
+    return {p.pointer: p.text for p in collector.parts}
+
+
+def test_every_string_is_found_in_document_order() -> None:
+    assert list(walked({"b": ["x", {"a": "y"}, 1, None], "a": "z"}).items()) == [
+        ("/b/0", "x"),
+        ("/b/1/a", "y"),
+        ("/a", "z"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "key", ["ann@example.com", "a b", "4111111111111111", "", "é", "a/b", "x#", "*1", "k1a2b3c4d5"]
+)
+def test_a_key_that_may_be_a_text_is_a_part_and_not_in_the_pointer(key: str) -> None:
+    assert walked({"a": "x", key: {"b": "y"}}) == {
+        "/a": "x",
+        **({"/*1#": key} if key else {}),
+        "/*1/b": "y",
+    }
+
+
+@pytest.mark.parametrize("key", ["name", "max_tokens", "$ref", "x-go-type", "address2", "a.b"])
+def test_an_identifier_is_no_text(key: str) -> None:
+    assert walked({key: 1}) == {}
+
+
+def test_words_that_name_a_kind_are_structure() -> None:
+    assert walked({"type": "object", "format": "date-time"}) == {}
+    assert walked({"type": "an object"}) == {"/type": "an object"}
+    assert walked({"kind": "object"}) == {"/kind": "object"}
+
+
+def test_empty_texts_are_left_out() -> None:
+    assert walked({"a": "", "b": [""]}) == {}
+
+
+def test_words_and_ids() -> None:
+    collector = PartCollector(10)
+    collector.word("/w", Source.USER, "auto")
+    collector.word("/w", Source.USER, None)
+    collector.correlation_id("/i", Source.USER, "call_1Ab-9")
+    collector.correlation_id("/i", Source.USER, None)
+    assert collector.parts == []
+    collector.word("/w", Source.USER, "two words")
+    collector.correlation_id("/i", Source.USER, "an id")
+    assert [p.text for p in collector.parts] == ["two words", "an id"]
+
+
+def test_the_status_says_whose_fault_it_is() -> None:
+    for status in (400, 502):
+        collector = PartCollector(10, status)
+        for read in (collector.word, collector.correlation_id, collector.text):
+            with pytest.raises(ExchangeError) as caught:
+                read("/x", Source.USER, 5)
+            assert caught.value.status == status
+
+
+def test_parts_are_bounded() -> None:
+    collector = PartCollector(3)
+    collector.add("/a", Source.USER, "x")
+    collector.add_opaque("/b", Source.USER, "file")
+    collector.add("/c", Source.USER, "x")
+    with pytest.raises(ExchangeError) as caught:
+        collector.add("/d", Source.USER, "x")
+    assert (caught.value.code, caught.value.status) == ("too_many_parts", 413)
+
+
+def test_many_odd_keys_cost_linear_time() -> None:
+    wide: dict[str, JSON] = {f"{n} x": n for n in range(50_000)}
+    collector = PartCollector(100_000)
+    collector.walk("", Source.USER, wide)
+    assert len(collector.parts) == 50_000
+    assert collector.parts[-1].pointer == "/*49999#"
+
+
+@pytest.mark.parametrize(
+    ("value", "name"),
+    [({}, "an object"), ([], "an array"), ("", "a string"), (True, "a boolean"), (None, "null")],
+)
+def test_wrong_type_names_what_came(value: JSON, name: str) -> None:
+    with pytest.raises(ExchangeError, match=f"^/x: expected a number, got {name}$"):
+        wrong_type("/x", "a number", value)
