@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from promptward.auth.jwt_issuer import is_key_address
 from promptward.errors import PolicyError
 
 ROUTE_ORIGIN = "route"
@@ -20,7 +21,6 @@ MAX_SHARDS = 64
 # KV keys may have 512 bytes (https://developers.cloudflare.com/kv/platform/limits/)
 _KV_KEY = re.compile(r"[A-Za-z0-9._-]{1,256}")
 _HEADER_NAME = re.compile(r"[a-z0-9-]{1,64}")
-_HOST_NAME = re.compile(r"[a-z0-9.-]{1,253}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,8 @@ class WorkerSettings:
         ledger_timeout_s: longest wait for the Durable Object.
         ledger_shards: budget tenant -> number of Durable Objects its budgets are spread over.
         jwks_timeout_s: longest wait for a key server.
-        access_team_domain: `<team>.cloudflareaccess.com`; empty when Access is not used.
+        access_team_domain: origin of the Access team, `https://<team>.cloudflareaccess.com`; empty
+            when Access is not used. The variable may leave out `https://`.
         access_audience: the Access application's audience tag.
     """
 
@@ -94,6 +95,15 @@ class _Reader:
             self.problems.append("UPSTREAM: expected `route`, `binding` or a base URL")
         return value.rstrip("/")
 
+    def access_origin(self) -> str:
+        value = self.text("ACCESS_TEAM_DOMAIN", "").rstrip("/")
+        if not value:
+            return ""
+        origin = value if "://" in value else f"https://{value}"
+        if not is_key_address(origin) or urlsplit(origin).path:
+            self.problems.append("ACCESS_TEAM_DOMAIN: expected <team>.cloudflareaccess.com")
+        return origin
+
     def shards(self) -> dict[str, int]:
         value = self.text("LEDGER_SHARDS", "{}")
         try:
@@ -129,7 +139,7 @@ def decode(variable: Callable[[str], str | None]) -> WorkerSettings:
         ledger_timeout_s=read.seconds("LEDGER_TIMEOUT_S", 2.0, 0.1, 30.0),
         ledger_shards=read.shards(),
         jwks_timeout_s=read.seconds("JWKS_TIMEOUT_S", 3.0, 0.1, 30.0),
-        access_team_domain=read.text("ACCESS_TEAM_DOMAIN", "", _HOST_NAME),
+        access_team_domain=read.access_origin(),
         access_audience=read.text("ACCESS_AUDIENCE", ""),
     )
     if bool(settings.access_team_domain) != bool(settings.access_audience):

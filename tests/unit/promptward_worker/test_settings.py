@@ -71,6 +71,14 @@ def test_shards_map_tenants_to_small_counts(value: str) -> None:
     assert problems({"UPSTREAM": "route", "LEDGER_SHARDS": value})
 
 
+def test_the_access_team_is_an_https_origin() -> None:
+    found = {"UPSTREAM": "route", "ACCESS_AUDIENCE": "tag"}
+    team = decoded({**found, "ACCESS_TEAM_DOMAIN": "acme.cloudflareaccess.com"})
+    assert team.access_team_domain == "https://acme.cloudflareaccess.com"
+    for wrong in ("http://acme.cloudflareaccess.com", "acme/cdn-cgi", "https://u@a"):
+        assert problems({**found, "ACCESS_TEAM_DOMAIN": wrong})
+
+
 def test_the_upstream_key_never_shows() -> None:
     settings = decoded({"UPSTREAM": "route", "UPSTREAM_API_KEY": "sk-canary"})
     assert settings.upstream_api_key == "sk-canary"

@@ -128,11 +128,18 @@ def echo(received: Received, wire: Wire) -> None:
 
 
 class Origin:
-    """The running server."""
+    """The running server.
+
+    Attributes:
+        received: every request, oldest first.
+        scripts: by the value of `x-script`.
+        documents: path -> JSON document, for requests without a script.
+    """
 
     def __init__(self) -> None:
         self.received: list[Received] = []
         self.scripts: dict[str, Script] = {}
+        self.documents: dict[str, JSON] = {}
         self._lock = threading.Lock()
         origin = self
 
@@ -172,6 +179,9 @@ class Origin:
         received = Received(handler.command, handler.path, headers, body)
         with self._lock:
             self.received.append(received)
+        if handler.path in self.documents:
+            Wire(handler).whole(200, json.dumps(self.documents[handler.path]).encode())
+            return
         self.scripts.get(headers.get(SCRIPT_HEADER, ""), echo)(received, Wire(handler))
 
     def close(self) -> None:
