@@ -57,7 +57,7 @@ class Submit(Protocol):
 
 
 class Reply(Protocol):
-    """Answers one RPC. Raises when `result` cannot be packed; a closed connection is not an error."""
+    """Answers one RPC. Raises when `result` cannot be packed; a closed peer is no error."""
 
     def __call__(self, result: object) -> None: ...
 
@@ -71,12 +71,16 @@ class State(enum.Enum):
 
 @dataclass(slots=True)
 class PhaseContext:
-    """What a phase shares with its event: the refusal to send should the phase fail.
+    """What a phase shares with its event.
 
-    A phase replaces `refusal` as soon as it knows in which protocol its caller speaks.
+    Attributes:
+        refusal: what to send should the phase fail; replaced as soon as the phase knows in which
+            protocol its caller speaks.
+        late: gets a worker's answer that came after the event had ended.
     """
 
     refusal: Refusal
+    late: Callable[[object], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +168,7 @@ class Event:
             self._finish(passed=False)
             return
         # The barrier: whatever a phase raises, Kong must get an answer that refuses.
-        except BaseException:
+        except BaseException:  # noqa: BLE001
             _log.exception("the %s phase failed", self.phase)
             self._finish(passed=False)
             return
@@ -199,6 +203,8 @@ class Event:
     def _worked(self, result: object) -> None:
         if self.state is State.WAIT_WORK:
             self._advance(result)
+        elif self.context.late is not None:
+            self.context.late(result)
 
     def _finish(self, *, passed: bool) -> None:
         reply = self.reply
@@ -218,5 +224,5 @@ class Event:
         self.forget(self)
         try:
             self.coroutine.close()
-        except BaseException:
+        except BaseException:  # noqa: BLE001 - as above
             _log.exception("the %s phase failed while it was closed", self.phase)

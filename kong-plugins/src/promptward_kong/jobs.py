@@ -12,7 +12,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import msgpack
+import msgpack  # type: ignore[import-untyped]
 
 _LENGTH = struct.Struct("!I")
 
@@ -43,8 +43,11 @@ class Job:
 
     @classmethod
     def decode(cls, data: bytes) -> Job:
-        kind, instance, config, deadline_s, payload = unframe(data)  # type: ignore[misc]
-        return cls(kind, instance, config, deadline_s, payload)
+        """The job in a frame's payload."""
+        match unframe(data):
+            case [str(kind), str(instance), (str() | None) as config, float(deadline_s), payload]:
+                return cls(kind, instance, config, deadline_s, payload)
+        raise ValueError("not a job")
 
 
 def frame(value: object) -> bytes:

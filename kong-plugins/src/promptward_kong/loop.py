@@ -196,9 +196,9 @@ class Loop:
     def _dispatch(ready: Callable[[int], None], mask: int) -> None:
         try:
             ready(mask)
-        except Exception:
-            # The owner of the callback answers its own failures; what reaches this line is a bug,
-            # and a bug on one channel must not end the others.
+        # The owner of the callback answers its own failures; what reaches this line is a bug,
+        # and a bug on one channel must not end the others.
+        except Exception:  # noqa: BLE001
             _log.exception("a channel callback failed")
             owner = getattr(ready, "__self__", None)
             if isinstance(owner, Channel):

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from kong_pdk.pdk import FakeClasses, non_return_methods
+from kong_pdk.pdk import FakeClasses, non_return_methods  # type: ignore[import-untyped]
 
 from promptward_kong.effects import PdkCall
 
@@ -34,7 +34,6 @@ _kong = FakeClasses("kong", _call)
 _get_headers = _kong.request.get_headers
 _get_raw_body = _kong.request.get_raw_body
 _get_var = _kong.nginx.get_var
-_get_ip = _kong.client.get_forwarded_ip
 _get_route = _kong.router.get_route
 _get_consumer = _kong.client.get_consumer
 _get_credential = _kong.client.get_credential
@@ -50,26 +49,31 @@ _service_status = _kong.service.response.get_status
 _service_headers = _kong.service.response.get_headers
 _service_body = _kong.service.response.get_raw_body
 _set_response_header = _kong.response.set_header
-_set_response_headers = _kong.response.set_headers
+_response_headers = _kong.response.set_headers
 _clear_response_header = _kong.response.clear_header
 _response_status = _kong.response.get_status
+_response_source = _kong.response.get_source
 _response_headers = _kong.response.get_headers
 _exit = _kong.response.exit
 _log_err = _kong.log.err
 
 Multimap = Mapping[str, list[str]]
+HeaderValue = str | bytes | list[str] | list[bytes] | list[str | bytes]
 
 
 def text(value: str | bytes) -> str:
-    """A header value or URL as text: UTF-8, else Latin-1 (RFC 9110 section 5.5), never an error."""
+    """Header and URL bytes as text: ISO-8859-1, so that every octet survives, as the other
+    adapters read them."""
     if isinstance(value, str):
         if value.isascii():
             return value
         value = value.encode("utf-8", "surrogateescape")
-    try:
-        return value.decode("utf-8")
-    except UnicodeDecodeError:
-        return value.decode("latin-1")
+    return value.decode("latin-1")
+
+
+def octets(value: str) -> str | bytes:
+    """The inverse of `text`, for values that go back to Kong."""
+    return value if value.isascii() else value.encode("latin-1", "replace")
 
 
 def _string(value: object, what: str) -> str:
@@ -125,11 +129,6 @@ async def request_line() -> str:
     return _string(await _get_var("request"), "nginx.get_var")
 
 
-async def client_ip() -> str:
-    """Client address, `X-Forwarded-For` honoured only from trusted proxies (access)."""
-    return _string(await _get_ip(), "client.get_forwarded_ip")
-
-
 async def route() -> dict[str, object] | None:
     """The matched route (access)."""
     return _table(await _get_route(), "router.get_route")
@@ -146,7 +145,7 @@ async def credential() -> dict[str, object] | None:
 
 
 async def consumer_groups() -> list[dict[str, object]]:
-    """Groups of the consumer, as Kong's `ngx.ctx.authenticated_groups` or consumer groups."""
+    """Consumer groups (Kong Gateway Enterprise; elsewhere there are none)."""
     value = await _get_ctx("authenticated_consumer_groups")
     if not isinstance(value, list):
         return []
@@ -176,7 +175,7 @@ async def shared_set(key: str, value: Mapping[str, object]) -> None:
     await _shared_set(key, dict(value))
 
 
-async def set_request_headers(headers: Mapping[str, str | list[str]]) -> None:
+async def set_request_headers(headers: Mapping[str, HeaderValue]) -> None:
     """Replace these request headers (access)."""
     await _set_request_headers(dict(headers))
 
@@ -218,12 +217,17 @@ async def response_status() -> int:
     return status
 
 
+async def response_source() -> str:
+    """Who made the answer: `service`, `exit` (a plugin) or `error` (Kong) (log)."""
+    return _string(await _response_source(), "response.get_source")
+
+
 async def response_headers() -> dict[str, list[str]]:
     """Headers that went to the client (log)."""
     return _multimap(await _response_headers(), "response.get_headers")
 
 
-async def set_response_headers(headers: Mapping[str, str | list[str]]) -> None:
+async def set_response_headers(headers: Mapping[str, HeaderValue]) -> None:
     """Set headers of the answer to the client (access, response)."""
     await _set_response_headers(dict(headers))
 
@@ -241,7 +245,7 @@ async def log_err(message: str) -> None:
     await _log_err(message)
 
 
-async def exit_with(status: int, body: bytes, headers: Mapping[str, str | list[str]]) -> None:
+async def exit_with(status: int, body: bytes, headers: Mapping[str, HeaderValue]) -> None:
     """Answer the client; nothing after this runs (access, response)."""
     await _exit(status, body, dict(headers))
     raise AssertionError("unreachable: the event ends at a terminal call")

@@ -21,6 +21,7 @@ import socket
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from promptward_kong.effects import Work, WorkError
 from promptward_kong.jobs import FrameAssembler, Job, unframe
@@ -287,14 +288,13 @@ def _in_child(sockets: list[socket.socket], main: WorkerMain) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         keep = {0, 1, 2, *(sock.fileno() for sock in sockets)}
-        for name in os.listdir("/dev/fd"):
-            if int(name) not in keep:
+        for entry in list(Path("/dev/fd").iterdir()):
+            if int(entry.name) not in keep:
                 with contextlib.suppress(OSError):
-                    os.close(int(name))
+                    os.close(int(entry.name))
         main(sockets)
         status = 0
-    except BaseException:
+    except BaseException:  # noqa: BLE001 - the child must end here, whatever happens
         _log.exception("worker failed")
     finally:
         os._exit(status)
-

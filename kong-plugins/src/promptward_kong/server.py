@@ -16,11 +16,11 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from kong_pdk.exception import PluginServerException
+from kong_pdk.exception import PluginServerException  # type: ignore[import-untyped]
 
 from promptward_kong.events import (
     RET,
@@ -68,7 +68,7 @@ class PluginType(Protocol):
     priority: int
     phases: tuple[str, ...]
 
-    def schema(self) -> list[dict[str, object]]:
+    def schema(self) -> Sequence[Mapping[str, object]]:
         """Fields of `config`."""
         ...
 
@@ -178,7 +178,8 @@ class PluginServer:
                 reply(self._manage(request.method, request.argument))
         except PluginServerException as error:
             channel.send(pack_error(request.id, str(error)))
-        except Exception:
+        # The barrier: whatever fails here, the request behind it must be refused.
+        except Exception:  # noqa: BLE001
             _log.exception("%s failed", request.method)
             self._refuse(reply)
 
@@ -220,8 +221,8 @@ class PluginServer:
 
     def _step(self, argument: object, reply: Reply, failed: bool) -> None:
         match argument:
-            case {"EventId": int(event_id)}:
-                data = argument.get("Data")
+            case {"EventId": int(event_id), **fields}:
+                data = fields.get("Data")
             case _:
                 raise TypeError("Step: EventId expected")
         event = self._events.get(event_id)
@@ -320,6 +321,6 @@ def plugin_info(plugin: PluginType) -> dict[str, object]:
         "Version": plugin.version,
         "Schema": {
             "name": plugin.name,
-            "fields": [{"config": {"type": "record", "fields": plugin.schema()}}],
+            "fields": [{"config": {"type": "record", "fields": list(plugin.schema())}}],
         },
     }

@@ -1,4 +1,4 @@
-"""MessagePack-RPC frames as Kong's Lua side speaks them (kong/runloop/plugin_servers/rpc/mp_rpc.lua).
+"""MessagePack-RPC frames as Kong's Lua side speaks them (runloop/plugin_servers/rpc/mp_rpc.lua).
 
 A request is `[0, id, method, [argument]]`, an answer `[1, id, error | nil, result]`.
 
@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import msgpack
+import msgpack  # type: ignore[import-untyped]
 
 # Longest head of a message that is kept to recover its id: array header, type and a 64-bit id.
 _HEAD_BYTES = 16
@@ -93,7 +93,7 @@ class FrameReader:
         except WireError:
             raise
         # msgpack raises many unrelated classes for bad input (ValueError, BufferFull, StackError).
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001
             self._note_head(data, start)
             raise WireError(type(error).__name__, self._head_id()) from None
         self._note_head(data, start)

@@ -47,7 +47,7 @@ def _answer(data: bytes, handler: Handler) -> bytes:
     """The frame that answers a job. Nothing a job raises gets past this line."""
     try:
         return frame([True, handler(Job.decode(data))])
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001 - nothing may end the thread
         _log.exception("a job failed")
         # The class only: the text of a foreign exception may quote the prompt.
         return frame([False, type(error).__name__])
