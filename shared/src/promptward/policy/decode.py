@@ -182,7 +182,7 @@ class _State:
         if spec.kind is Kind.IDENTIFIER and not _IDENTIFIER.fullmatch(data):
             return self.fail(
                 path,
-                "expected a letter or digit, then letters, digits, '.', '_' or '-' (64 at most)",
+                "expected letters, digits, '.', '_' or '-' (64 at most)",
             )
         if spec.kind is Kind.URL and not re.match(r"https?://[^\s/]+", data):
             return self.fail(path, "expected an absolute http(s) URL")

@@ -68,7 +68,7 @@ def requirements(spec: PolicySpec) -> Iterator[Requirement]:
             "spec.identity.gateway", Capability.GATEWAY_IDENTITY, "pass on an identity it verified"
         )
     for index, issuer in enumerate(spec.identity.jwt):
-        if any(alg != "HS256" for alg in issuer.algorithms):
+        if any(alg != "HS256" for alg in issuer.effective_algorithms()):
             yield Requirement(
                 f"spec.identity.jwt[{index}].algorithms",
                 Capability.ASYMMETRIC_SIGNATURES,
