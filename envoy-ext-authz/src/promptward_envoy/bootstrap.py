@@ -143,7 +143,7 @@ def _virtual_host(settings: Bootstrap) -> Config:
 def _filter(settings: Bootstrap, filter_: str | Config) -> Config:
     if not isinstance(filter_, str):
         return filter_
-    return {"ext_authz": _ext_authz, "ext_proc": _ext_proc}[filter_](settings)
+    return {"ext_authz": _ext_authz, "ext_proc": ext_proc_filter}[filter_](settings)
 
 
 def _ext_authz(settings: Bootstrap) -> Config:
@@ -169,7 +169,8 @@ def _ext_authz(settings: Bootstrap) -> Config:
     }
 
 
-def _ext_proc(settings: Bootstrap) -> Config:
+def ext_proc_filter(settings: Bootstrap) -> Config:
+    """The ext_proc filter as it has to be."""
     return {
         "name": "envoy.filters.http.ext_proc",
         "typed_config": {

@@ -180,8 +180,12 @@ def _serve(options: argparse.Namespace) -> int:
     options.ledger = options.ledger or _default_ledger()
     if options.workers > 1:
         return _serve_workers(options)
-    service = Service(_settings(options), sys.stdout)
-    return _run(service.run(_announce))
+    return _run(_serve_one(_settings(options)))
+
+
+async def _serve_one(settings: ServiceSettings) -> None:
+    """Build the service where it runs: a gRPC server belongs to the loop it was made in."""
+    await Service(settings, sys.stdout).run(_announce)
 
 
 def _run(work: Coroutine[object, object, int | None]) -> int:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import time
 
 import jwt
 import pytest
 
-from promptward_envoy.bootstrap import ext_authz_route, ext_proc_route
+from promptward_envoy.bootstrap import (
+    Bootstrap,
+    ext_authz_route,
+    ext_proc_filter,
+    ext_proc_route,
+)
 
 pytestmark = pytest.mark.envoy
 HANDED_OVER = ext_authz_route({"promptward.then": "ext_proc"})
@@ -22,12 +28,9 @@ def test_both_filters_use_one_request_id_and_settle_once(make_stack) -> None:
         assert answer.status == 200
         assert stack.upstream_bodies()[-1]["messages"][0]["content"] == "my [redacted]"
         ids = [e["id"] for e in stack.events() if e["event"] == "on_request"]
-        settled = [
-            e for e in stack.events() if e["event"].startswith("on_") and e["event"] != "on_request"
-        ]
         assert len(ids) == 2
         assert len(set(ids)) == 1
-        assert [(e["event"], e["id"]) for e in settled] == [("on_response", ids[0])]
+        assert settlements(stack) == [("on_response", ids[0])]
 
 
 def test_denial_of_ext_authz_passes_ext_proc(make_stack) -> None:
@@ -53,11 +56,8 @@ def test_without_hand_over_ext_authz_settles_and_ext_proc_repeats_it_harmlessly(
     with make_stack(filters=("ext_authz", "ext_proc")) as stack:
         assert stack.chat("hello").status == 200
         ids = {e["id"] for e in stack.events() if e["event"] == "on_request"}
-        settled = [
-            e["id"] for e in stack.events() if e["event"] in ("on_unseen_response", "on_response")
-        ]
         assert len(ids) == 1
-        assert set(settled) == ids
+        assert {id_ for _event, id_ in settlements(stack)} == ids
 
 
 def test_vault_and_principal_stay_out_of_metadata(make_stack) -> None:
@@ -86,12 +86,7 @@ def test_route_names_itself_to_ext_proc(make_stack) -> None:
 @pytest.mark.parametrize("filters", [("ext_proc",), ("ext_authz",)])
 def test_claims_that_jwt_authn_verified_reach_the_engine(make_stack, filters) -> None:
     with make_stack(filters=(jwt_authn(), *filters)) as stack:
-        claims = {
-            "iss": "test",
-            "sub": "ann",
-            "exp": int(time.time()) + 600,
-            "roles": ["a", 2, 1.5],
-        }
+        claims = {"iss": "test", "sub": "ann", "exp": int(time.time()) + 600, "r": ["a", 2, 1.5]}
         token = jwt.encode(claims, KEY, "HS256", {"kid": "1"})
         headers = {"authorization": f"Bearer {token}"}
         assert stack.request(b'{"messages": []}', headers=headers).status == 200
@@ -103,11 +98,8 @@ def test_claims_that_jwt_authn_verified_reach_the_engine(make_stack, filters) ->
 
 def test_ext_proc_refuses_a_configuration_that_could_pass_bodies_unread(make_stack) -> None:
     """With body modes NONE the request would be decided without its body."""
-    from promptward_envoy.bootstrap import Bootstrap, _ext_proc
-
-    unread = _ext_proc(Bootstrap(("", 0), [], "", ""))
     for mode in ({"request_body_mode": "NONE"}, {"response_body_mode": "NONE"}):
-        filter_ = json.loads(json.dumps(unread))
+        filter_ = ext_proc_filter(Bootstrap(("", 0), [], "", ""))
         filter_["typed_config"]["processing_mode"].update(mode)
         with make_stack(filters=(filter_,)) as stack:
             assert stack.chat("SECRET").status == 503
@@ -116,9 +108,7 @@ def test_ext_proc_refuses_a_configuration_that_could_pass_bodies_unread(make_sta
 
 def test_forbidden_mode_override_is_slower_but_not_open(make_stack) -> None:
     """Streams then arrive whole and are still redacted."""
-    from promptward_envoy.bootstrap import Bootstrap, _ext_proc
-
-    filter_ = _ext_proc(Bootstrap(("", 0), [], "", ""))
+    filter_ = ext_proc_filter(Bootstrap(("", 0), [], "", ""))
     filter_["typed_config"]["allow_mode_override"] = False
     with make_stack(filters=(filter_,)) as stack:
         answer = stack.chat("a SECRET [[split:500]]", stream=True)
@@ -127,10 +117,14 @@ def test_forbidden_mode_override_is_slower_but_not_open(make_stack) -> None:
         assert b"SECRET stays" in passed.body
 
 
+def settlements(stack) -> list[tuple[str, str]]:
+    """Every settlement that the engine was asked for: the call and the request id."""
+    asked = {"on_response", "on_unseen_response", "on_no_response", "close_stream"}
+    return [(e["event"], e["id"]) for e in stack.events() if e["event"] in asked]
+
+
 def jwt_authn() -> dict:
     """Envoy's own JWT filter with a key of ours."""
-    import base64
-
     key = base64.urlsafe_b64encode(KEY).rstrip(b"=").decode()
     jwks = {"keys": [{"kty": "oct", "kid": "1", "alg": "HS256", "k": key}]}
     name = "envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication"
