@@ -62,7 +62,8 @@ def test_no_bytes_raise_or_pass(header: bytes, payload: bytes, signature: bytes)
 def test_no_signed_header_or_claims_raise(header: dict[str, Any], claims: dict[str, Any]) -> None:
     """Even the issuer itself cannot make validation fail in another way than by its answer."""
     written = {"alg": "HS256", **header}
-    claims = {"iss": "i", "aud": "llm", "sub": "ann", "exp": NOW_S + 60} | claims
+    base: dict[str, Any] = {"iss": "i", "aud": "llm", "sub": "ann", "exp": NOW_S + 60}
+    claims = base | claims
     result = authenticate(MINT.seal(encode_segment(written), encode_segment(claims)))
     if isinstance(result, Principal):
         assert claims["iss"] == "i"

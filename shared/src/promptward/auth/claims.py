@@ -112,6 +112,8 @@ def _required_key(value: JSON, where: str) -> tuple[str, JSON]:
 
 def _equals(written: JSON) -> Matcher:
     wanted = _required_key(written, "")
+    if isinstance(written, str):
+        return lambda claim: claim == written  # a string equals only a string
     return lambda claim: _key(claim) == wanted
 
 
@@ -130,12 +132,18 @@ def _any_of(written: JSON) -> Matcher:
 
 def _contains(written: JSON) -> Matcher:
     wanted = _required_key(written, "contains: ")
-    word = written if isinstance(written, str) and " " not in written else None
+    if isinstance(written, str):
+        return _contains_text(written)
+    return lambda claim: isinstance(claim, list) and any(_key(item) == wanted for item in claim)
+
+
+def _contains_text(wanted: str) -> Matcher:
+    is_word = " " not in wanted
 
     def match(claim: JSON) -> bool:
         if isinstance(claim, list):
-            return any(_key(item) == wanted for item in claim)
-        return word is not None and isinstance(claim, str) and word in claim.split(" ")
+            return wanted in claim
+        return is_word and isinstance(claim, str) and wanted in claim.split(" ")
 
     return match
 

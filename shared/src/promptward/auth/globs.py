@@ -20,8 +20,15 @@ _EDGE_WHITESPACE = " \t\r\n\f\v"
 
 
 def fold(name: str) -> str:
-    """`name` as a lenient upstream might read it: ASCII lower case, no surrounding whitespace."""
-    return name.strip(_EDGE_WHITESPACE).translate(_FOLD)
+    """`name` in ASCII lower case."""
+    return name.translate(_FOLD)
+
+
+def spellings(name: str) -> tuple[str, ...]:
+    """How a lenient upstream might read `name`: any case, with or without surrounding space."""
+    folded = fold(name)
+    bare = folded.strip(_EDGE_WHITESPACE)
+    return (folded,) if bare == folded else (folded, bare)
 
 
 class GlobSet:
@@ -32,8 +39,8 @@ class GlobSet:
 
     Args:
         globs: patterns, each not empty.
-        lenient: compare as `fold` does. Right for denials, where a spelling that the upstream
-            treats alike must not slip by; wrong for grants.
+        lenient: compare each of the name's `spellings`. Right for denials, where a spelling that
+            the upstream treats alike must not slip by; wrong for grants.
     """
 
     __slots__ = ("_all", "_exact", "_lenient", "_others", "_prefixes")
@@ -50,13 +57,16 @@ class GlobSet:
 
     def matches(self, name: str) -> bool:
         """Whether the whole of `name` matches one of the globs."""
-        if self._all:
-            return True
-        if self._lenient:
-            name = fold(name)
-        if name in self._exact or (self._prefixes and name.startswith(self._prefixes)):
-            return True
-        return any(_fits(runs, name) for runs in self._others)
+        return self.matches_any(spellings(name) if self._lenient else (name,))
+
+    def matches_any(self, names: Iterable[str]) -> bool:
+        """Whether one of `names` matches; for a lenient set they are `spellings` already."""
+        for name in names:
+            if self._all or name in self._exact or name.startswith(self._prefixes):
+                return True
+            if self._others and any(_fits(runs, name) for runs in self._others):
+                return True
+        return False
 
 
 def _is_wild(pattern: str) -> bool:

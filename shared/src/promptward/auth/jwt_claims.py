@@ -95,7 +95,8 @@ class JwtIssuer:
     # --- header ---------------------------------------------------------------------------------
 
     def _header_failure(self, header: Claims) -> AuthFailure | None:
-        if header.get("alg") not in self._algorithms:
+        alg = header.get("alg")
+        if not isinstance(alg, str) or alg not in self._algorithms:
             return AuthFailure(
                 AuthCode.ALGORITHM_NOT_ALLOWED, "the token's algorithm is not accepted"
             )

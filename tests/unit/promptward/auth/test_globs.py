@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from promptward.auth.globs import GlobSet, fold
+from promptward.auth.globs import GlobSet, fold, spellings
 
 
 @pytest.mark.parametrize(
@@ -85,6 +85,11 @@ def test_lenient_comparison_ignores_ascii_case_and_surrounding_whitespace(name: 
 
 def test_folding_leaves_other_letters_alone() -> None:
     assert fold("ÀK\u212a") == "Àk\u212a"  # the Kelvin sign is not k: Unicode tables differ
+
+
+def test_spellings_are_few() -> None:
+    assert spellings("gpt-4o") == ("gpt-4o",)
+    assert spellings(" GPT-4o\n") == (" gpt-4o\n", "gpt-4o")
 
 
 @pytest.mark.parametrize("glob", ["a*" * 40 + "b", "*a?" * 40 + "b", "?*" * 40 + "b"])

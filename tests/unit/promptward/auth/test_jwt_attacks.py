@@ -146,6 +146,8 @@ ATTACKS: dict[str, tuple[Callable[[Mints], str], AuthCode]] = {
     "alg nOnE": (unsigned("nOnE"), AuthCode.ALGORITHM_NOT_ALLOWED),
     "alg empty": (unsigned(""), AuthCode.ALGORITHM_NOT_ALLOWED),
     "alg null": (unsigned(None), AuthCode.ALGORITHM_NOT_ALLOWED),
+    "alg a list": (unsigned(["none"]), AuthCode.ALGORITHM_NOT_ALLOWED),
+    "alg an object": (unsigned({"RS256": 1}), AuthCode.ALGORITHM_NOT_ALLOWED),
     "alg true": (unsigned(True), AuthCode.ALGORITHM_NOT_ALLOWED),
     "alg RS256, signature removed": (
         lambda m: m["RS256"].token(CLAIMS).rpartition(".")[0] + ".",
