@@ -20,6 +20,7 @@ from promptward.findings import CoverageEntry, CoverageState, Finding
 from promptward.jsonstrict import dumps_canonical
 from promptward.llm import OpaquePart, Usage
 from promptward.protocols.base import Channel, ChatProtocol, Delta, Place, StreamEvent
+from promptward.protocols.collect import IDENTIFIER
 from promptward.stream.channels import ChannelBlocked, ChannelSet, OpenFilters
 from promptward.stream.framer import EventFramer, EventTooLargeError, Frame
 
@@ -198,7 +199,10 @@ class EventStreamGuard:
             ExchangeError: `invalid_utf8`.
         """
         try:
-            frame.name.decode("utf-8")
+            if frame.name and IDENTIFIER.fullmatch(frame.name.decode("utf-8")) is None:
+                raise ExchangeError(
+                    "unexpected_event", "the upstream's stream: an event name is no identifier", 502
+                )
             kept = tuple(
                 line
                 for line in frame.others
