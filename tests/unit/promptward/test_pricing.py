@@ -1,0 +1,37 @@
+"""Prices are exact: decimal arithmetic, rounded up to a nano-USD."""
+
+from __future__ import annotations
+
+import pytest
+
+from promptward.llm import Usage
+from promptward.pricing import PriceSettings, PriceTable
+
+TABLE = PriceTable(
+    [
+        PriceSettings("gpt-x", 0.15, 0.60, 0.075),
+        PriceSettings("gpt-*", 2.0, 8.0),
+        PriceSettings("tiny", 0.0000001, 0.0),
+    ]
+)
+
+
+@pytest.mark.parametrize(
+    ("model", "usage", "nano_usd"),
+    [
+        ("gpt-x", Usage(1000, 1000), 150_000 + 600_000),
+        ("gpt-x", Usage(1000, 0, 400), 90_000 + 30_000),
+        ("gpt-other", Usage(1000, 10, 400), 2_000_000 + 80_000),
+        ("tiny", Usage(1, 0), 1),
+        ("gpt-x", Usage(0, 0), 0),
+        ("unknown", Usage(1, 1), None),
+    ],
+)
+def test_cost(model: str, usage: Usage, nano_usd: int | None) -> None:
+    assert TABLE.cost_nano_usd(model, usage) == nano_usd
+
+
+def test_more_cached_than_input_never_gives_money_back() -> None:
+    cost = TABLE.cost_nano_usd("gpt-x", Usage(10, 0, 20))
+    assert cost is not None
+    assert cost > 0
