@@ -103,7 +103,12 @@ class TestRequests:
         assert "bob@example.com" not in repr(decision.ticket)
 
     def test_untouched_bytes_go_on_as_they_came(self) -> None:
-        assert allowed(bench_with(), b'{ "model":"m","messages":[] }').mutations.body is None
+        assert (
+            allowed(
+                bench_with(), b'{ "model":"m", "messages":[{"role":"user","content":"x"}] }'
+            ).mutations.body
+            is None
+        )
 
     def test_the_credential_and_forged_identities_are_removed(self) -> None:
         removed = allowed(bench_with()).mutations.remove_headers
@@ -328,7 +333,7 @@ class TestStreams:
         bench = bench_with(checks=[PII])
         ticket = allowed(bench, chat("Hello", stream=True)).ticket
         guard = bench.engine.open_stream(ticket, 200, SSE_HEADERS)
-        out = guard.feed(event("SSN 536-22-1234 "))
+        out = guard.feed(event("SSN 536-22-1234, and so on"))
         assert guard.blocked
         assert b"sensitive_data" in out
         assert b"536-22" not in out
