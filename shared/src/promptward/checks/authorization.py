@@ -25,6 +25,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from promptward.auth.claims import Matcher, compile_matcher, find, parse_path
@@ -37,6 +38,9 @@ from promptward.settings import setting
 _SHOWABLE = re.compile(r"[A-Za-z0-9._:/@-]{1,64}", re.ASCII)
 
 MAX_GLOBS = 256
+# clients name few models, mostly the same ones; the bounds keep invented names from using memory
+_REMEMBERED_MODELS = 256
+_REMEMBERED_CHARACTERS = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,11 +174,15 @@ def _compiled(
     return None if globs is None else GlobSet(globs, lenient=lenient).matches_any
 
 
+_Rules = tuple[_CompiledRule, ...]
+
+
 class AuthorizationCheck:
     """The compiled `authorization` section of a policy."""
 
     def __init__(self, settings: AuthorizationSettings) -> None:
         self._default_allows = settings.default == "allow"
+        self._remembered = lru_cache(_REMEMBERED_MODELS)(self._about)
         self._denials = tuple(_CompiledRule(r) for r in settings.rules if r.effect == "deny")
         self._grants = tuple(_CompiledRule(r) for r in settings.rules if r.effect == "allow")
 
@@ -199,15 +207,13 @@ class AuthorizationCheck:
             choices: how many answers it asks for, at least 1.
         """
         claims = principal.claims
-        denial = self._denial(claims, model, route, tools)
+        known = len(model) <= _REMEMBERED_CHARACTERS
+        denials, grants = self._remembered(model) if known else self._about(model)
+        denial = _denial(denials, claims, route, tools)
         if denial is not None:
             return denial
-        models, routes = (model,), (route,)
-        applicable = [
-            rule
-            for rule in self._grants
-            if rule.covers_model(models) and rule.covers_caller(claims, routes)
-        ]
+        routes = (route,)
+        applicable = [rule for rule in grants if rule.covers_caller(claims, routes)]
         if applicable:
             return _granted(applicable, tools, max_output_tokens, choices)
         if self._default_allows:
@@ -217,21 +223,27 @@ class AuthorizationCheck:
             return AuthzOutcome(False, "", "model_not_allowed", message)
         return AuthzOutcome(False, "", "not_authorized", "this caller is not allowed here")
 
-    def _denial(
-        self, claims: Mapping[str, JSON], model: str, route: str, tools: Sequence[str]
-    ) -> AuthzOutcome | None:
-        if not self._denials:
-            return None
-        models, routes = spellings(model), spellings(route)
-        spelled_tools = [spelling for tool in tools for spelling in spellings(tool)]
-        for rule in self._denials:
-            if (
-                rule.covers_model(models)
-                and rule.covers_tools(spelled_tools)
-                and rule.covers_caller(claims, routes)
-            ):
-                return AuthzOutcome(False, rule.id, "denied_by_rule", "this request is not allowed")
+    def _about(self, model: str) -> tuple[_Rules, _Rules]:
+        """The denials and the grants that are about `model`."""
+        spelled, exact = spellings(model), (model,)
+        return (
+            tuple(rule for rule in self._denials if rule.covers_model(spelled)),
+            tuple(rule for rule in self._grants if rule.covers_model(exact)),
+        )
+
+
+def _denial(
+    denials: _Rules, claims: Mapping[str, JSON], route: str, tools: Sequence[str]
+) -> AuthzOutcome | None:
+    """Step 2 of the module's semantics."""
+    if not denials:
         return None
+    routes = spellings(route)
+    spelled_tools = [spelling for tool in tools for spelling in spellings(tool)]
+    for rule in denials:
+        if rule.covers_tools(spelled_tools) and rule.covers_caller(claims, routes):
+            return AuthzOutcome(False, rule.id, "denied_by_rule", "this request is not allowed")
+    return None
 
 
 def _granted(

@@ -131,6 +131,22 @@ def test_default_allow_is_still_subject_to_denials() -> None:
     assert ask(check, model="o1-pro").code == "denied_by_rule"
 
 
+def test_names_beyond_any_real_one_are_judged_alike() -> None:
+    check = compiled(allow(models=["gpt-*"]), deny(models=["*-evil"]))
+    for _ in range(2):  # what was remembered must not change the answer
+        for pad in ("", "x" * 100, "x" * 10_000):
+            assert ask(check, model=f"gpt-{pad}").allowed
+            assert ask(check, model=f"gpt-{pad}-EVIL").code == "denied_by_rule"
+            assert ask(check, model=f"claude-{pad}").code == "model_not_allowed"
+
+
+def test_invented_names_do_not_use_memory() -> None:
+    check = compiled(allow(models=["gpt-*"]))
+    for number in range(1000):
+        ask(check, model=f"gpt-{number}")
+    assert check._remembered.cache_info().currsize == 256
+
+
 # --- tools --------------------------------------------------------------------------------------
 
 
