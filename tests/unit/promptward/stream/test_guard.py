@@ -305,6 +305,17 @@ BROKEN = {
     "tool call no object": (chunk({"tool_calls": ["a"]}), "unexpected_event"),
     "a key that is a text": (chunk({"x": {"a secret key": "v"}}), "unexpected_event"),
     "a delta key that is a text": (chunk({"a secret key": "v"}), "unexpected_event"),
+    "such a key of null": (chunk({"a secret key": None}), "unexpected_event"),
+    "such a key of an object": (chunk({"a secret key": {}}), "unexpected_event"),
+    "such a key of a choice": (
+        b'data: {"choices":[{"a secret key":null,"delta":{}}]}\n\n',
+        "unexpected_event",
+    ),
+    "such a key of the event": (
+        event_of({"choices": [], "a secret key": None}),
+        "unexpected_event",
+    ),
+    "such an event name": (b'event: a secret\ndata: {"choices":[]}\n\n', "unexpected_event"),
     "plain text": (b"data: hello\n\n", "unexpected_event"),
     "a half event at the end": (b'data: {"choices":[{"ind', "unexpected_event"),
     "audio": (chunk({"audio": {"id": "a", "data": "UklGRg=="}}), "uninspectable_content"),

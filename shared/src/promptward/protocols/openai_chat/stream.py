@@ -32,7 +32,10 @@ _LIMITS = JsonLimits(max_bytes=2**31)  # the framer bounds the size
 _MAX_INDEX = 1024  # choices are at most 128 by the reference; tool calls have no stated maximum
 _ENVELOPE = ("id", "object", "created", "model", "system_fingerprint", "service_tier", "provider")
 _QUIET = frozenset({*_ENVELOPE, "obfuscation"})
-_QUIET_IN_CHOICE = frozenset({"finish_reason", "native_finish_reason", "stop_reason"})
+_CHOICE_KEYS = frozenset(
+    {"index", "logprobs", "finish_reason", "native_finish_reason", "stop_reason"}
+)
+_DELTA_KEYS = frozenset({"role", "content", "refusal", "tool_calls", "function_call"})
 _MUST_BE_TEXT = frozenset({"role", "refusal", "reasoning_content"})
 # Strings below a delta's own members that arrive in pieces; any other one there is complete.
 _CONTINUED = frozenset({"arguments", "input", "text", "thinking", "summary", "transcript"})
@@ -130,7 +133,7 @@ class ChatStreamCodec:
             for key, member in choice.items():
                 if key == "delta":
                     self._read_delta(event, state, position, member)
-                elif member is not None and key != "index":
+                elif member is not None or key not in _CHOICE_KEYS:
                     self._read_choice_field(event, state, position, key, member)
             if choice.get("finish_reason") is not None:
                 state.finished = True
@@ -144,7 +147,7 @@ class ChatStreamCodec:
         if key == "logprobs":
             content = self._channel(state, ("content",), False)
             event.echoes = [*event.echoes, ((*place, key), content)]
-        elif key in _QUIET_IN_CHOICE:
+        elif key in _CHOICE_KEYS:
             quiet(event, (*place, key), value)
         else:
             whole_member(event, place, key, value)
@@ -162,13 +165,17 @@ class ChatStreamCodec:
                     event.deltas.append(Delta(channel, value, (*place, key)))
                 else:
                     quiet(event, (*place, key), value)
-            elif value is not None:
+            elif value is not None or key not in _DELTA_KEYS:
                 self._read_member(event, state, (*place, key), key, value)
 
     def _read_member(
         self, event: StreamEvent, state: _Choice, place: Place, key: str, value: JSON
     ) -> None:
         """A member of a delta that is no string."""
+        if key not in _DELTA_KEYS:
+            identifier(place[:-1], key)
+        if value is None:
+            return
         if key == "tool_calls":
             self._read_tool_calls(event, state, place, value)
         elif key in _MUST_BE_TEXT:
