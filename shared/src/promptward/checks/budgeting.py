@@ -39,12 +39,14 @@ class Reservation:
         lines: see `BudgetLine`.
         tenant: see `ReserveRequest`.
         ttl_s: the longest of the lines' budgets.
+        input_tokens: estimate of the texts alone.
         unpriced: True when a cost budget applies and the model has no price.
     """
 
     lines: tuple[BudgetLine, ...]
     tenant: str
     ttl_s: int
+    input_tokens: int
     unpriced: bool = False
 
 
@@ -137,7 +139,7 @@ def plan_reservation(
         )
     ttl_s = max(b.settings.reservation.ttl for b in chosen)
     tenant_text = tenant.text(principal, request.model, route) if tenant else ""
-    return Reservation(tuple(lines), tenant_text, ttl_s, unpriced)
+    return Reservation(tuple(lines), tenant_text, ttl_s, text_tokens, unpriced)
 
 
 def amount_of(settings: BudgetSettings, usage: Usage, model: str, prices: PriceTable) -> int | None:

@@ -30,8 +30,8 @@ from promptward.recognizers import CATALOGUE, GROUPS, Match, Recognizer, Recogni
 from promptward.recognizers import user_recognizer as compile_recognizer
 from promptward.settings import Kind, setting
 from promptward.stream.channels import ChannelBlocked, ChannelFilter
-from promptward.stream.json_escaped import JsonEscapedChannel
-from promptward.stream.redactor import TextRedactor
+from promptward.stream.json_escaped import JsonEscapedChannel, transform_json_source
+from promptward.stream.redactor import TextRedactor, redact_text
 
 Action = Literal["redact", "mask", "hash", "pseudonymize", "flag", "block"]
 _CATEGORY = "sensitive_data"
@@ -160,24 +160,30 @@ class PiiCheck:
             if part.source not in self._sources:
                 skipped[part.pointer] = "source_not_selected"
                 continue
-            channel = self._filter(
-                Channel(part.pointer, part.source, part.json_escaped), operators, len(part.text)
-            )
             try:
-                text = channel.feed(part.text) + channel.close()
-            except ChannelBlocked:
+                text, matches = self._redact(part, operators)
+            except _EntityBlocked as blocked:
+                findings.append(self.blocked_finding(blocked.entity))
                 denial = _DENIAL
-            else:
-                if text != part.text:
-                    edits[part.pointer] = text
-            findings += channel.findings
+                continue
+            if text != part.text:
+                edits[part.pointer] = text
+            findings += [self.finding(m, part.pointer) for m in matches]
         return Inspection(tuple(findings), edits, skipped, denial)
+
+    def _redact(self, part: Part, operators: Mapping[str, Operator]) -> tuple[str, list[Match]]:
+        """The new text of a whole part; the same as its filter would give, without holding back."""
+        if not part.json_escaped:
+            return redact_text(part.text, self._recognizers, operators)
+        bound = max(len(part.text), 1)
+        redactor = TextRedactor(self._recognizers, operators, bound_chars=bound)
+        return transform_json_source(part.text, redactor)
 
     def open_channel(self, channel: Channel, conversation: Conversation) -> ChannelFilter | None:
         if channel.source not in self._sources:
             return None
         operators = self._operators(Phase.RESPONSE, conversation)
-        return self._filter(channel, operators, self._window_chars)
+        return PiiFilter(self, channel, self._recognizers, operators, self._window_chars)
 
     def _operators(self, phase: Phase, conversation: Conversation) -> Mapping[str, Operator]:
         if self._shadow or not self._pseudonymized:
@@ -188,10 +194,12 @@ class PiiCheck:
             reversible = Pseudonymize(conversation.nonce, conversation.vault)
         return self._static | dict.fromkeys(self._pseudonymized, reversible)
 
-    def _filter(
-        self, channel: Channel, operators: Mapping[str, Operator], bound_chars: int
-    ) -> PiiFilter:
-        return PiiFilter(self, channel, self._recognizers, operators, max(bound_chars, 1))
+    def blocked_finding(self, entity: str) -> Finding:
+        """The finding for an entity whose action is block.
+
+        Its place is not known: a match that blocks is never written, so it is never located.
+        """
+        return make_finding(self.id, entity, _CATEGORY, 1.0, Effect.BLOCK, None, _TAXONOMY)
 
     def find(self, text: str) -> list[Match]:
         """The matches in one text."""
@@ -222,7 +230,7 @@ class _EntityBlocked(ChannelBlocked):
 
 
 class PiiFilter:
-    """Redacts one text, whole or in pieces."""
+    """Redacts one text that arrives in pieces."""
 
     def __init__(
         self,
@@ -256,12 +264,7 @@ class PiiFilter:
         try:
             yield
         except _EntityBlocked as blocked:
-            # the place is not known: the match that blocks is never written, so never located
-            self._blocked.append(
-                make_finding(
-                    self._check.id, blocked.entity, _CATEGORY, 1.0, Effect.BLOCK, None, _TAXONOMY
-                )
-            )
+            self._blocked.append(self._check.blocked_finding(blocked.entity))
             raise
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from promptward.auth.failure import AuthFailure
-from promptward.checks.budgeting import Reservation, count_text_tokens, plan_reservation
+from promptward.checks.budgeting import Reservation, plan_reservation
 from promptward.checks.content import Conversation, Phase, make_finding
 from promptward.checks.identity import Authenticated
 from promptward.decision import Allow, HeaderPairs, Mutations, Principal, Ticket
@@ -348,7 +348,7 @@ def _ticket(
         stream=request.stream,
         usage_injected=usage_injected,
         tenant=run.reserved.tenant if run.reserved else "",
-        input_tokens=count_text_tokens(request) if lines else 0,
+        input_tokens=run.reserved.input_tokens if run.reserved else 0,
         vault=conversation.vault,
         system_text=conversation.system_text,
     )
