@@ -35,10 +35,20 @@ class Workerd:
         host: loopback address to listen on.
         port: port, 0 for any free one.
         log: file that takes stdout and stderr.
+        snapshot: memory snapshot to start from (see `make_snapshot`).
+        options: further command-line options.
     """
 
     def __init__(
-        self, toolchain: Toolchain, config: Path, log: Path, host: str = "127.0.0.1", port: int = 0
+        self,
+        toolchain: Toolchain,
+        config: Path,
+        log: Path,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        snapshot: Path | None = None,
+        options: tuple[str, ...] = (),
     ) -> None:
         self.log = log
         self.host = host
@@ -52,7 +62,11 @@ class Workerd:
             f"--pyodide-bundle-disk-cache-dir={toolchain.bundle_dir}",
             f"--socket-addr=http={host}:{port}",
             f"--control-fd={write_fd}",
+            *options,
         ]
+        if snapshot is not None:
+            command.append(f"--python-snapshot-dir={snapshot.parent}")
+            command.append(f"--python-load-snapshot={snapshot.name}")
         with log.open("wb") as output:
             self.process = subprocess.Popen(  # noqa: S603 - our own pinned binary, no shell
                 command,
@@ -126,6 +140,20 @@ class Workerd:
         trace: TracebackType | None,
     ) -> None:
         self.stop()
+
+
+def make_snapshot(toolchain: Toolchain, config: Path, out: Path) -> Path:
+    """Python's memory after the Worker's modules are imported, as Cloudflare makes it at deploy.
+
+    A start from it takes a fraction of a second instead of several. It belongs to the Worker's
+    code; bindings and variables may differ.
+
+    Args:
+        out: directory for `snapshot.bin` (about 30 MB).
+    """
+    options = ("--python-save-snapshot", f"--python-snapshot-dir={out}")
+    Workerd(toolchain, config, out / "snapshot.log", options=options).stop()
+    return out / "snapshot.bin"
 
 
 def _listen_event(line: bytes) -> int | None:

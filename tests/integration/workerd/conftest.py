@@ -11,7 +11,7 @@ from typing import Protocol
 import pytest
 
 from promptward_workerd import config, toolchain, vendor
-from promptward_workerd.process import Workerd
+from promptward_workerd.process import Workerd, make_snapshot
 from promptward_workerd.testing.client import ChatClient
 from promptward_workerd.testing.scripted_origin import Origin
 
@@ -50,6 +50,7 @@ def start_worker(
     tools: toolchain.Toolchain, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[StartWorker]:
     """See StartWorker."""
+    snapshots: dict[Path | None, Path] = {}
     with contextlib.ExitStack() as running:
 
         def start(
@@ -70,7 +71,10 @@ def start_worker(
             file = config.write(settings)
             for key, value in (kv or {}).items():
                 (settings.kv_dir / key).write_text(value, "utf-8")
-            return running.enter_context(Workerd(tools, file, root / "workerd.log"))
+            if entry not in snapshots:
+                snapshots[entry] = make_snapshot(tools, file, tmp_path_factory.mktemp("snapshot"))
+            log = root / "workerd.log"
+            return running.enter_context(Workerd(tools, file, log, snapshot=snapshots[entry]))
 
         yield start
 
