@@ -23,6 +23,7 @@ from promptward.auth.claims import find, parse_path
 from promptward.auth.failure import AuthCode, AuthFailure
 from promptward.auth.jose import ALGORITHMS, Jws
 from promptward.auth.jwt_issuer import JwtIssuerSettings
+from promptward.auth.verified_tokens import VerifiedTokens
 from promptward.decision import Principal
 from promptward.exchange import JSON
 from promptward.ports import Jwk, KeySource, SignatureVerifier
@@ -91,6 +92,16 @@ class JwtIssuer:
                 AuthCode.MISSING_CLAIM, "the token lacks the claim that identifies the caller"
             )
         return Principal(subject, "jwt", claims)
+
+    def valid_until_s(self, claims: Claims) -> float:
+        """When a token that is valid now stops being so, as Unix time in seconds."""
+        settings = self.settings
+        expires_s = _date_s(claims.get("exp"))
+        issued_s = _date_s(claims.get("iat"))
+        ends = [math.inf if expires_s is None else expires_s]
+        if settings.max_age_s is not None and issued_s is not None:
+            ends.append(issued_s + settings.max_age_s)
+        return min(ends) + settings.leeway_s
 
     # --- header ---------------------------------------------------------------------------------
 
@@ -229,10 +240,17 @@ def _invalid_claim(name: str) -> AuthFailure:
 
 
 class JwtAuthenticator:
-    """All issuers whose tokens one header may carry."""
+    """All issuers whose tokens one header may carry.
 
-    def __init__(self, issuers: Iterable[JwtIssuerSettings]) -> None:
+    Args:
+        issuers: their settings; each `issuer` once.
+        cache_s: for how many seconds a verified token is accepted again without verifying it.
+    """
+
+    def __init__(self, issuers: Iterable[JwtIssuerSettings], cache_s: int = 0) -> None:
         self._issuers = {settings.issuer: JwtIssuer(settings) for settings in issuers}
+        self._cache_s = cache_s
+        self._verified = VerifiedTokens()
 
     async def authenticate(
         self, token: str, now_s: float, ports: AuthPorts
@@ -247,6 +265,10 @@ class JwtAuthenticator:
         Raises:
             PortError: a port failed.
         """
+        known = self._verified.find(token, now_s) if self._cache_s else None
+        return known or await self._verify(token, now_s, ports)
+
+    async def _verify(self, token: str, now_s: float, ports: AuthPorts) -> Principal | AuthFailure:
         jws = jose.parse_compact(token)
         if isinstance(jws, AuthFailure):
             return jws
@@ -259,4 +281,8 @@ class JwtAuthenticator:
         issuer = self._issuers.get(name) if isinstance(name, str) else None
         if issuer is None:
             return AuthFailure(AuthCode.UNKNOWN_ISSUER, "the token's issuer is not trusted")
-        return await issuer.authenticate(jws, claims, now_s, ports)
+        outcome = await issuer.authenticate(jws, claims, now_s, ports)
+        if self._cache_s and isinstance(outcome, Principal):
+            until_s = min(now_s + self._cache_s, issuer.valid_until_s(claims))
+            self._verified.keep(token, outcome, now_s, until_s)
+        return outcome

@@ -93,6 +93,13 @@ class IdentitySettings:
     gateway: GatewayIdentitySettings | None = setting(
         "Trust what the gateway itself verified.", default=None
     )
+    token_cache_s: int = setting(
+        "For how many seconds a verified token is accepted again without checking its signature;"
+        " never beyond its expiry.",
+        default=30,
+        ge=0,
+        le=300,
+    )
     allow_anonymous: bool = setting(
         "Let requests without any credential through to authorization.", default=False
     )
@@ -277,6 +284,6 @@ def _methods_by_header(settings: IdentitySettings) -> dict[str, _Methods]:
     methods = {}
     for name in names:
         issuers = [i for i in settings.jwt if i.header == name]
-        tokens = JwtAuthenticator(issuers) if issuers else None
+        tokens = JwtAuthenticator(issuers, settings.token_cache_s) if issuers else None
         methods[name] = _Methods(tokens, table if name in key_headers else None)
     return methods
