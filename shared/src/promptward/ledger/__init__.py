@@ -5,7 +5,7 @@
 """
 
 from promptward.ledger.book import RETENTION_S, Book, Shelf, forget_spending, usage_row
-from promptward.ledger.bucket import Bucket, Slot, decode_state, encode_state
+from promptward.ledger.bucket import Bucket, Slot, copy_of, decode_state, encode_state
 from promptward.ledger.calendar_windows import UnknownTimezoneError, fixed_bounds
 from promptward.ledger.keys import bucket_key, digest, window_fields
 from promptward.ledger.reservation import Hold, Reservation, decode_holds, encode_holds
@@ -20,6 +20,7 @@ __all__ = [
     "Slot",
     "UnknownTimezoneError",
     "bucket_key",
+    "copy_of",
     "decode_holds",
     "decode_state",
     "digest",

@@ -30,6 +30,9 @@ for every duration in whole seconds."""
 CONCURRENT_RETRY_US = SECOND_US
 """Nobody knows when a running request ends; one second is the shortest Retry-After (RFC 9110)."""
 
+MAX_WAIT_US = 10**15
+"""31 years: a soft line may owe its token bucket more than it can ever refill."""
+
 Bounds = Callable[[Window, int], tuple[int, int]]
 
 
@@ -261,4 +264,4 @@ def _refill_time_us(bucket: Bucket, limit: int, units: int) -> int | None:
     if limit <= 0:
         return None
     missing = units * bucket.window.duration_s * SECOND_US - bucket.carry
-    return max(0, -(-missing // limit))
+    return min(MAX_WAIT_US, max(0, -(-missing // limit)))

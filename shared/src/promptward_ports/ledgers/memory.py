@@ -11,7 +11,7 @@ import threading
 from collections.abc import Sequence
 
 from promptward.errors import PortError
-from promptward.ledger import Book, Bucket, Reservation, forget_spending, usage_row
+from promptward.ledger import Book, Bucket, Reservation, copy_of, forget_spending, usage_row
 from promptward.ledger.book import RETENTION_S
 from promptward.ports import (
     Clock,
@@ -41,7 +41,8 @@ class MemoryShelf:
         self._bucket_heap: list[tuple[int, str]] = []
 
     def load_bucket(self, key: str) -> Bucket | None:
-        return self.buckets.get(key)
+        bucket = self.buckets.get(key)
+        return None if bucket is None else copy_of(bucket)  # a refusal must leave nothing behind
 
     def save_bucket(self, bucket: Bucket, forget_us: int) -> None:
         if bucket.key not in self._forget_us:
@@ -116,7 +117,7 @@ class MemoryLedger:
             now = now_us(self._clock)
             self._book.sweep(self._shelf, now)
             rows = [
-                usage_row(bucket, now)
+                usage_row(copy_of(bucket), now)
                 for bucket in self._shelf.buckets.values()
                 if budget in (None, bucket.budget) and containing in bucket.partition
             ]
@@ -136,9 +137,11 @@ class MemoryLedger:
     async def reset(self, bucket: str) -> bool:
         with self._lock:
             row = self._shelf.load_bucket(bucket)
-            if row is not None:
-                forget_spending(row)
-            return row is not None
+            if row is None:
+                return False
+            forget_spending(row)
+            self._shelf.save_bucket(row, 0)
+            return True
 
     async def entries(self, *, at_most: int = 10_000) -> tuple[LedgerEntry, ...]:
         with self._lock:

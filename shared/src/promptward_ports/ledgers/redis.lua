@@ -15,6 +15,7 @@ local H_BUCKET, H_BUDGET, H_META, H_AMOUNT, H_SLOT, H_ERA, H_LIMIT, H_SPENT, H_R
 
 local SLICES = 32
 local RETRY_US = 1000000
+local MAX_WAIT_US = 1000000000000000
 local IDLE_US = 86400000000 -- rows of a tenant that fell silent vanish a day after they fell due
 
 local floor, ceil, max, min = math.floor, math.ceil, math.max, math.min
@@ -144,7 +145,7 @@ end
 local function refill_time(b, limit, units)
   if limit <= 0 then return nil end
   local q, r = divmod_product(units, b[B_DURATION], limit)
-  return max(0, q + ceil((r - b[B_CARRY]) / limit))
+  return min(MAX_WAIT_US, max(0, q + ceil((r - b[B_CARRY]) / limit)))
 end
 
 -- limit, spent, reserved, reset of a rolled bucket
