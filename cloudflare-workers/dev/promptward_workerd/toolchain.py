@@ -126,6 +126,12 @@ def _install_site(project: Path) -> Path:
     return site
 
 
+def ensure_site(project: Path = PROJECT) -> Path:
+    """Install only what is vendored: enough to deploy, without workerd and npm."""
+    with _exclusive(project / ".cache" / "install.lock"):
+        return _install_site(project)
+
+
 def ensure(project: Path = PROJECT) -> Toolchain:
     """Install whatever is not there yet.
 

@@ -1,0 +1,7 @@
+"""`python -m promptward_workerd`."""
+
+import sys
+
+from promptward_workerd.cli import main
+
+sys.exit(main())

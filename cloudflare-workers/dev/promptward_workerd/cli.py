@@ -1,0 +1,69 @@
+"""The `promptward-worker` command: install, build and run the Worker on a developer's machine."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from promptward.errors import PolicyError
+from promptward_workerd import quickstart, toolchain, vendor
+from promptward_workerd.demo_upstream import DemoUpstreamError
+from promptward_workerd.process import WorkerdError
+
+_KIB = 1024
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; the exit code (0 done, 1 failed, 2 a policy that cannot be enforced)."""
+    parser = argparse.ArgumentParser(prog="promptward-worker", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    install = commands.add_parser("install", help="install workerd and what the Worker needs")
+    install.set_defaults(run=_install)
+    build = commands.add_parser("build", help="vendor the core for wrangler; report the size")
+    build.add_argument("--policy", type=Path, metavar="FILE", help="policy to deploy with it")
+    build.add_argument("--out", type=Path, default=toolchain.PROJECT, metavar="DIR")
+    build.set_defaults(run=_build)
+    quickstart.add_parser(commands)
+    options = parser.parse_args(argv)
+    try:
+        return int(options.run(options))
+    except PolicyError as error:
+        for problem in error.problems:
+            sys.stderr.write(f"promptward-worker: {problem}\n")
+        return 2
+    except (
+        toolchain.ToolchainError,
+        WorkerdError,
+        DemoUpstreamError,
+        OSError,
+        ValueError,
+    ) as error:
+        sys.stderr.write(f"promptward-worker: {error}\n")
+        return 1
+
+
+def _install(_options: argparse.Namespace) -> int:
+    tools = toolchain.ensure()
+    sys.stdout.write(f"workerd {tools.workerd}\nbundle  {tools.bundle_dir}\n")
+    return 0
+
+
+def _build(options: argparse.Namespace) -> int:
+    """Fill `python_modules/` below `--out`, as `wrangler deploy` uploads it."""
+    site = toolchain.ensure_site()
+    files = vendor.collect(toolchain.PROJECT / "src", site, options.policy)
+    shutil.rmtree(options.out / "python_modules", ignore_errors=True)
+    vendor.write([f for f in files if f.name.startswith("python_modules/")], options.out)
+    plain, compressed = vendor.upload_bytes(files)
+    budget = vendor.SIZE_BUDGET_BYTES
+    sys.stdout.write(
+        f"{len(files)} modules, {plain / _KIB:.0f} KiB, gzip {compressed / _KIB:.0f} KiB"
+        f" (budget {budget // _KIB} KiB)\n"
+    )
+    if compressed > budget:
+        sys.stderr.write("promptward-worker: the upload is over its budget\n")
+        return 1
+    return 0
