@@ -1,7 +1,8 @@
 """OpenAI chat completions, whole and streamed.
 
 Source: OpenAI API reference, "Chat" (create, object, streaming); Azure's route for the same API.
-Selected by path only: whatever ends in `/chat/completions`; an Azure deployment in it names the model.
+Selected by path only: whatever ends in `/chat/completions`; an Azure deployment there names the
+model.
 """
 
 from __future__ import annotations

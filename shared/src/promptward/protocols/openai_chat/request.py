@@ -13,71 +13,22 @@ from promptward.exchange import JSON, Source
 from promptward.jsonstrict import dumps_canonical
 from promptward.llm import LlmRequest
 from promptward.protocols.base import RequestLimits
-from promptward.protocols.collect import PartCollector, wrong_type
+from promptward.protocols.collect import wrong_type
 from promptward.protocols.edits import apply_edits
+from promptward.protocols.fields import FieldReader, model_name, positive
 from promptward.protocols.openai_chat.messages import read_content, read_messages
 from promptward.protocols.openai_chat.tools import read_choice, read_tools
 
 MAX_CHOICES = 128  # OpenAI API reference: `n`, maximum 128
 
 
-class _Fields:
-    """Reads top-level fields; one method per kind of field."""
+class _Fields(FieldReader):
+    """The fields only this protocol has."""
 
-    __slots__ = ("collector", "limits", "tools")
-
-    def __init__(self, limits: RequestLimits) -> None:
-        self.limits = limits
-        self.collector = PartCollector(limits.max_parts)
-        self.tools: dict[str, None] = {}  # ordered set
+    __slots__ = ()
 
     def messages(self, key: str, value: JSON) -> None:
         read_messages(self.collector, f"/{key}", value, self.limits.max_messages)
-
-    def model(self, key: str, value: JSON) -> None:
-        self.collector.correlation_id(f"/{key}", Source.USER, value)
-
-    def word(self, key: str, value: JSON) -> None:
-        self.collector.word(f"/{key}", Source.USER, value)
-
-    def text(self, key: str, value: JSON) -> None:
-        self.collector.text(f"/{key}", Source.USER, value)
-
-    def number(self, key: str, value: JSON) -> None:
-        if value is not None and type(value) not in (int, float):
-            wrong_type(f"/{key}", "a number", value)
-
-    def integer(self, key: str, value: JSON) -> None:
-        if value is not None and type(value) is not int:
-            wrong_type(f"/{key}", "an integer", value)
-
-    def boolean(self, key: str, value: JSON) -> None:
-        if value is not None and type(value) is not bool:
-            wrong_type(f"/{key}", "a boolean", value)
-
-    def object(self, key: str, value: JSON) -> None:
-        if value is not None:
-            self.collector.walk(f"/{key}", Source.USER, self.collector.object(f"/{key}", value))
-
-    def schema(self, key: str, value: JSON) -> None:
-        if value is not None:
-            document = self.collector.object(f"/{key}", value)
-            self.collector.walk(f"/{key}", Source.TOOL_DEFINITION, document)
-
-    def words(self, key: str, value: JSON) -> None:
-        for index, item in enumerate(self.collector.array(f"/{key}", value)):
-            self.collector.word(f"/{key}/{index}", Source.USER, item)
-
-    def stop(self, key: str, value: JSON) -> None:
-        if isinstance(value, list):
-            for index, item in enumerate(value):
-                if not isinstance(item, str):
-                    wrong_type(f"/{key}/{index}", "a string", item)
-                self.collector.add(f"/{key}/{index}", Source.USER, item)
-        elif value is None or isinstance(value, str):
-            self.collector.text(f"/{key}", Source.USER, value)
-        else:
-            wrong_type(f"/{key}", "a string or an array of strings", value)
 
     def bias(self, key: str, value: JSON) -> None:
         if value is None:
@@ -144,7 +95,7 @@ _FIELDS: dict[str, Callable[[_Fields, str, JSON], None]] = {
     "safety_identifier": _Fields.text,
     "seed": _Fields.integer,
     "service_tier": _Fields.word,
-    "stop": _Fields.stop,
+    "stop": _Fields.texts,
     "store": _Fields.boolean,
     "stream": _Fields.boolean,
     "stream_options": _Fields.stream_options,
@@ -173,12 +124,7 @@ def read_request(
     if not isinstance(document, dict):
         wrong_type("", "an object", document)
     fields = _Fields(limits)
-    for key, value in document.items():
-        read = _FIELDS.get(key)
-        if read is not None:
-            read(fields, key, value)
-        else:
-            fields.collector.member("", Source.USER, key, value, document)
+    fields.read(document, _FIELDS)
     if "messages" not in document:
         raise ExchangeError("missing_field", "/messages: expected an array of messages")
     options = document.get("stream_options")
@@ -189,7 +135,7 @@ def read_request(
         opaque=tuple(fields.collector.opaque),
         tools=tuple(fields.tools),
         max_output_tokens=_output_cap(document),
-        choices=_positive(document, "n", MAX_CHOICES) or 1,
+        choices=positive(document, "n", MAX_CHOICES) or 1,
         stream=document.get("stream") is True,
         wants_usage=isinstance(options, dict) and options.get("include_usage") is True,
         document=document,
@@ -197,34 +143,18 @@ def read_request(
 
 
 def _model(document: dict[str, JSON], deployment: str | None) -> str:
-    model = document.get("model")
-    if model is None and deployment is not None:
-        return deployment
-    if not isinstance(model, str):
-        if "model" in document:
-            wrong_type("/model", "a string", model)
-        raise ExchangeError("missing_field", "/model: expected the name of a model")
-    if not 1 <= len(model) <= 256:
-        raise ExchangeError("invalid_value", "/model: expected 1 to 256 characters")
-    if deployment is not None and deployment != model:
+    if deployment is None:
+        return model_name(document)
+    if document.get("model") not in (None, deployment):
         raise ExchangeError(
             "model_mismatch", "/model: the route names another deployment; leave the field out"
         )
-    return model
-
-
-def _positive(document: dict[str, JSON], key: str, most: int) -> int | None:
-    value = document.get(key)
-    if not isinstance(value, int):
-        return None
-    if not 1 <= value <= most:
-        raise ExchangeError("invalid_value", f"/{key}: expected 1 to {most}")
-    return value
+    return deployment
 
 
 def _output_cap(document: dict[str, JSON]) -> int | None:
     """The larger of both fields: which one wins is the upstream's choice, not ours."""
-    caps = [_positive(document, k, 2**31 - 1) for k in ("max_tokens", "max_completion_tokens")]
+    caps = [positive(document, k) for k in ("max_tokens", "max_completion_tokens")]
     return max((c for c in caps if c is not None), default=None)
 
 
