@@ -3,36 +3,21 @@
 from __future__ import annotations
 
 import gc
-import json
 import logging
 import os
-import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from promptward.engine import Engine
 from promptward.errors import PolicyError
-from promptward.policy import lint, load_policy
-from promptward_kong.audit import open_sink
-from promptward_kong.capabilities import KONG, KONG_BUFFERED
-from promptward_kong.config import read_config
-from promptward_kong.engines import EngineHost
 from promptward_kong.listener import UnixListener, on_signals, watch_parent
 from promptward_kong.loop import Loop
-from promptward_kong.plugin import BUFFERED, STREAMING, PromptwardPlugin
-from promptward_kong.pool import WorkerPool
+from promptward_kong.pool import STUCK_GRACE_S, WorkerMain, WorkerPool
 from promptward_kong.refusals import unavailable
 from promptward_kong.server import PluginServer, PluginType, ServerOptions
 from promptward_kong.tickets import TicketStore
-from promptward_kong.worker import serve_lanes
-from promptward_ports.hosting import build_engine
-from promptward_ports.ledgers import open_ledger
 
 _log = logging.getLogger(__name__)
-
-# A ledger operation is part of a check; its share of the access deadline.
-_LEDGER_TIMEOUT_S = 2.0
 
 
 def _default_workers() -> int:
@@ -53,6 +38,7 @@ class AppOptions:
             within this many seconds; below Kong's 60.
         max_message_bytes: largest message from Kong, so the largest body.
         stop_after_s: how long running requests may go on after SIGTERM.
+        stuck_grace_s: see `WorkerPool`.
         socket_mode: permission bits of the socket.
     """
 
@@ -66,6 +52,7 @@ class AppOptions:
     log_deadline_s: float = 20.0
     max_message_bytes: int = 64 << 20
     stop_after_s: float = 10.0
+    stuck_grace_s: float = STUCK_GRACE_S
     socket_mode: int = 0o660
 
     @property
@@ -78,13 +65,15 @@ class App:
     """A running plugin server.
 
     Args:
-        plugins: made with this object as their host; tests pass their own.
+        plugins: makes the plugins, with this object as their host.
+        worker: body of a worker process.
     """
 
     def __init__(
         self,
         options: AppOptions,
-        plugins: Callable[[App], list[PluginType]] | None = None,
+        plugins: Callable[[App], list[PluginType]],
+        worker: WorkerMain,
     ) -> None:
         _refuse_split_budgets(options)
         self.options = options
@@ -94,11 +83,12 @@ class App:
         gc.freeze()  # what is loaded now is never garbage; keep its pages shared with the workers
         self.pool = WorkerPool(
             self.loop,
-            lambda sockets: _worker(sockets, options),
+            worker,
             workers=options.workers,
             lanes=options.threads,
+            stuck_grace_s=options.stuck_grace_s,
         )
-        made = plugins(self) if plugins else _own_plugins(self)
+        made = plugins(self)
         self.server = PluginServer(
             self.loop,
             {plugin.name: plugin for plugin in made},
@@ -143,26 +133,6 @@ class App:
             self.loop.stop()
 
 
-def _own_plugins(app: App) -> list[PluginType]:
-    return [PromptwardPlugin(STREAMING, app), PromptwardPlugin(BUFFERED, app)]
-
-
 def _refuse_split_budgets(options: AppOptions) -> None:
     if options.ledger_url.startswith("memory:") and options.workers > 1:
         raise PolicyError("ledger: memory:// is private to one process; run with --workers 1")
-
-
-def _worker(sockets: list[socket.socket], options: AppOptions) -> None:
-    sink = open_sink(options.audit)
-
-    def build(config: str) -> Engine:
-        name, own = json.loads(config)
-        instance = read_config(own)
-        policy = load_policy(instance.policy_text, instance.secrets.get)
-        findings = lint(policy.model, KONG_BUFFERED if name == BUFFERED else KONG)
-        if findings:
-            raise PolicyError([str(finding) for finding in findings])
-        url = instance.ledger or options.ledger_url
-        return build_engine(policy, open_ledger(url, timeout_s=_LEDGER_TIMEOUT_S), sink)
-
-    serve_lanes(sockets, EngineHost(build).handle)

@@ -106,13 +106,14 @@ def _socket_path(options: argparse.Namespace) -> Path:
 
 def _serve(options: argparse.Namespace) -> int:
     from promptward.errors import PromptwardError
-    from promptward_kong.app import App, AppOptions
+    from promptward_kong.app import AppOptions
+    from promptward_kong.serving import make_app
 
     logging.basicConfig(
         stream=sys.stderr, level=logging.WARNING, format="promptward-kong %(levelname)s %(message)s"
     )
     try:
-        app = App(
+        app = make_app(
             AppOptions(
                 socket=_socket_path(options),
                 workers=options.workers or min(os.cpu_count() or 1, 8),

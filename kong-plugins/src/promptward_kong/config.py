@@ -154,9 +154,9 @@ def restore(node: Node, value: object) -> object:
             variant = variants.get(tag) if isinstance(tag, str) else None
             return restore(variant, value) if variant is not None else value
         case ListOf(item=item):
-            return (
-                [restore(item, v) for v in value] if isinstance(value, list) else _empty(value, [])
-            )
+            if not isinstance(value, list):
+                return [] if value == {} else value
+            return [restore(item, v) for v in value]
         case MapOf(value=inner):
             if not isinstance(value, dict):
                 return {} if value == [] else value

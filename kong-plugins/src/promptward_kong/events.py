@@ -89,12 +89,13 @@ class Limits:
 
     Attributes:
         answer_s: from an RPC to its answer; below Kong's lua_socket_read_timeout (60).
-        kong_s: how long Kong may take over one PDK call (a slow client's upload included) before
-            the event is forgotten.
+        kong_s: how long Kong may take over one PDK call before the event is forgotten.
+        upload_s: the same for the call that waits for the client's body.
     """
 
     answer_s: float = 20.0
-    kong_s: float = 600.0
+    kong_s: float = 60.0
+    upload_s: float = 300.0
 
 
 @dataclass(slots=True)
@@ -192,7 +193,9 @@ class Event:
             self._end()
         else:
             self.state = State.WAIT_KONG
-            self.deadline_s = self.now_s() + self.limits.kong_s
+            upload = call.method == "kong.request.get_raw_body"
+            patience_s = self.limits.upload_s if upload else self.limits.kong_s
+            self.deadline_s = self.now_s() + patience_s
         try:
             reply({"EventId": self.id, "Data": {"Method": call.method, "Args": list(call.args)}})
         except (TypeError, ValueError, OverflowError):

@@ -6,7 +6,7 @@ and carries one job at a time. Choosing a lane is choosing the least busy worker
 Invariants:
 * `done` of every submitted job is called exactly once: with the result, or with a WorkError when
   the queue is full, the deadline passed in the queue, the worker died, or it is stuck.
-* A worker whose job is still running `STUCK_GRACE_S` after its deadline is killed and replaced:
+* A worker whose job is still running `stuck_grace_s` after its deadline is killed and replaced:
   a thread cannot be stopped, a process can. So no check can leak.
 * The front never holds more than `max_waiting` jobs.
 """
@@ -69,16 +69,25 @@ class WorkerPool:
         workers: processes, 1 or more.
         lanes: threads per process, 1 or more.
         max_waiting: jobs that may wait for a lane.
+        stuck_grace_s: how far a job may overrun its deadline before its worker is replaced.
     """
 
     def __init__(
-        self, loop: Loop, main: WorkerMain, *, workers: int, lanes: int, max_waiting: int = 2048
+        self,
+        loop: Loop,
+        main: WorkerMain,
+        *,
+        workers: int,
+        lanes: int,
+        max_waiting: int = 2048,
+        stuck_grace_s: float = STUCK_GRACE_S,
     ) -> None:
         self._loop = loop
         self._main = main
         self._lanes = lanes
         self._target = workers
         self._max_waiting = max_waiting
+        self._stuck_grace_s = stuck_grace_s
         self._workers: list[_Worker] = []
         self._waiting: deque[_Waiting] = deque()
         self._configs: dict[str, str] = {}
@@ -234,7 +243,7 @@ class WorkerPool:
             late = [
                 lane
                 for lane in worker.lanes
-                if lane.current and lane.current.deadline_s + STUCK_GRACE_S < now_s
+                if lane.current and lane.current.deadline_s + self._stuck_grace_s < now_s
             ]
             if late:
                 _log.error("worker %d is stuck and will be replaced", worker.pid)

@@ -30,6 +30,7 @@ from promptward_kong.events import (
     PhaseCoroutine,
     Refusal,
     Reply,
+    State,
     Submit,
 )
 from promptward_kong.loop import Channel, Loop
@@ -94,7 +95,7 @@ class ServerOptions:
     Attributes:
         deadlines_s: answer deadline by phase, seconds.
         max_message_bytes: largest RPC message; bounds memory per connection.
-        max_events: events at once; more are refused.
+        max_events: events at once; beyond it the ones Kong abandoned go first.
         refusal: what a client is told when its phase failed before anything about it is known.
     """
 
@@ -169,19 +170,23 @@ class PluginServer:
         def reply(result: object) -> None:
             channel.send(pack_result(request.id, result))
 
+        of_request = request.method.startswith(("plugin.HandleEvent", "plugin.Step"))
         try:
             if request.method == "plugin.HandleEvent":
                 self._handle_event(request.argument, reply)
-            elif request.method.startswith("plugin.Step"):
+            elif of_request:
                 self._step(request.argument, reply, request.method == "plugin.StepError")
             else:
                 reply(self._manage(request.method, request.argument))
         except PluginServerException as error:
             channel.send(pack_error(request.id, str(error)))
         # The barrier: whatever fails here, the request behind it must be refused.
-        except Exception:  # noqa: BLE001
+        except Exception as error:  # noqa: BLE001
             _log.exception("%s failed", request.method)
-            self._refuse(reply)
+            if of_request:
+                self._refuse(reply)
+            else:
+                channel.send(pack_error(request.id, f"internal error: {type(error).__name__}"))
 
     def _refuse(self, reply: Reply) -> None:
         reply({"EventId": 0, "Data": self._options.refusal.call()})
@@ -199,7 +204,7 @@ class PluginServer:
             # Kong looks for exactly these words and then starts the instance again.
             raise PluginServerException(f"no plugin instance #{instance_id}")
         guarded = phase in GUARDED_PHASES
-        if self._draining or len(self._events) >= self._options.max_events:
+        if self._draining or not self._has_room():
             _log.error("refusing a request: %s", "stopping" if self._draining else "full")
             reply({"EventId": 0, "Data": self._options.refusal.call() if guarded else RET})
             return
@@ -218,6 +223,21 @@ class PluginServer:
         self._next_event += 1
         self._events[event.id] = event
         event.start(reply)
+
+    def _has_room(self) -> bool:
+        """Whether one more event may begin; the oldest that only waits for Kong gives way.
+
+        Kong never answers a call whose client left while it uploaded, so events can be abandoned
+        at will; they must not keep others out.
+        """
+        if len(self._events) < self._options.max_events:
+            return True
+        parked = (e for e in self._events.values() if e.state is State.WAIT_KONG)
+        oldest = next(parked, None)
+        if oldest is None:
+            return False
+        oldest.end_refused("too many events")
+        return True
 
     def _step(self, argument: object, reply: Reply, failed: bool) -> None:
         match argument:

@@ -75,6 +75,7 @@ class FrameReader:
             max_buffer_size=max_message_bytes + (1 << 20),
         )
         self._fed = 0
+        self._begin = 0  # stream offset of the message that is not complete yet
         self._head = b""
 
     def feed(self, data: bytes) -> Iterator[RpcRequest]:
@@ -88,8 +89,9 @@ class FrameReader:
         try:
             unpacker.feed(data)
             for message in unpacker:
-                yield self._request(message)
+                self._begin = unpacker.tell()
                 self._head = b""
+                yield self._request(message)
         except WireError:
             raise
         # msgpack raises many unrelated classes for bad input (ValueError, BufferFull, StackError).
@@ -97,13 +99,13 @@ class FrameReader:
             self._note_head(data, start)
             raise WireError(type(error).__name__, self._head_id()) from None
         self._note_head(data, start)
-        if self._fed - unpacker.tell() > self._limit:
+        if self._fed - self._begin > self._limit:
             raise WireError("message too large", self._head_id())
 
     def _note_head(self, data: bytes, start: int) -> None:
         """Keep the first bytes of the message that is still incomplete."""
         if len(self._head) < _HEAD_BYTES:
-            offset = max(0, self._unpacker.tell() - start)
+            offset = max(0, self._begin - start)
             self._head += data[offset : offset + _HEAD_BYTES - len(self._head)]
 
     def _head_id(self) -> int | None:

@@ -125,7 +125,10 @@ class Node:
         state.phase, state.response_status = "log", answer.status
         state.response_headers, state.source = answer.headers, answer.source
         if "log" in self.plugin.phases:
-            self._run("log", state, unchecked)
+            try:
+                self._run("log", state, unchecked)
+            except LuaError as error:  # in a timer: nobody waits for it
+                state.log.append(("err", str(error)))
         return answer
 
     def _proxy(self, state: RequestState, unchecked: list[str]) -> Answer:

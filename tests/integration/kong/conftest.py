@@ -1,0 +1,150 @@
+"""A plugin server as Kong runs it, and a Kong node without Kong in front of it."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from promptward_kong.testing import Node, PluginConfig, RpcClient, ServerProcess
+from promptward_kong.testing.pdk import ExitError, HeaderList, RequestState
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[2]
+
+
+@pytest.fixture
+def short_dir() -> Iterator[Path]:
+    """A directory whose path is short enough for a Unix socket."""
+    with tempfile.TemporaryDirectory(prefix="pwk") as name:
+        yield Path(name)
+
+
+@pytest.fixture
+def eventually() -> Callable[..., None]:
+    """Poll a condition until it holds; fails after `timeout_s`."""
+
+    def wait(condition: Callable[[], bool], what: str, timeout_s: float = 15.0) -> None:
+        deadline = time.monotonic() + timeout_s
+        while not condition():
+            if time.monotonic() > deadline:
+                raise AssertionError(f"not within {timeout_s} s: {what}")
+            time.sleep(0.01)
+
+    return wait
+
+
+def _upstream(state: RequestState) -> tuple[int, HeaderList, bytes]:
+    return 200, [("content-type", "text/plain"), ("x-up", "1")], b"upstream"
+
+
+class FaultyKong:
+    """A faulty plugin server and nodes that use it."""
+
+    def __init__(self, directory: Path, deadline_s: float = 1.0, workers: int = 1) -> None:
+        self.path = directory / "faulty.sock"
+        script = str(HERE / "faulty_server.py")
+        self.server = ServerProcess(
+            [sys.executable, script, str(self.path), str(deadline_s), str(workers)], self.path
+        )
+        self.server.start()
+        self._clients: list[RpcClient] = []
+        self._seq = itertools.count(1)
+
+    def node(self, timeout_s: float = 60.0, gate: Any = None, **config: Any) -> Node:
+        """A node whose plugin has `config`."""
+        client = RpcClient(str(self.path), timeout_s)
+        self._clients.append(client)
+        plugin = PluginConfig("faulty", config, ("access", "log"), seq=next(self._seq))
+        return Node(client, plugin, _upstream, gate)
+
+    def close(self) -> None:
+        for client in self._clients:
+            client.close()
+        self.server.stop()
+
+
+@pytest.fixture
+def faulty(short_dir: Path) -> Iterator[FaultyKong]:
+    """A faulty server with one worker and a deadline of one second."""
+    kong = FaultyKong(short_dir)
+    yield kong
+    kong.close()
+
+
+@pytest.fixture(scope="module")
+def shared_faulty() -> Iterator[FaultyKong]:
+    """The same for tests that leave the server as it was."""
+    with tempfile.TemporaryDirectory(prefix="pwk") as name:
+        kong = FaultyKong(Path(name))
+        yield kong
+        kong.close()
+
+
+class LuaGate:
+    """promptward-gate/handler.lua in LuaJIT, with the parts of Kong's PDK it uses."""
+
+    def __init__(self) -> None:
+        from lupa import luajit21
+
+        self._runtime = luajit21.LuaRuntime(encoding="latin-1", unpack_returned_tuples=True)
+        source = (ROOT / "kong-plugins/promptward-gate/handler.lua").read_text("utf-8")
+        self._load = self._runtime.eval(_GATE_HARNESS)
+        self.source = source
+
+    def access(self, state: RequestState) -> None:
+        self._run("access", state, "")
+
+    def header_filter(self, state: RequestState, source: str) -> None:
+        self._run("header_filter", state, source)
+
+    def _run(self, phase: str, state: RequestState, source: str) -> None:
+        line = f"{state.method} {state.target} {state.http_version}"
+        shared = self._runtime.table_from(
+            {
+                key: self._runtime.table_from(value) if isinstance(value, dict) else value
+                for key, value in state.shared.items()
+            }
+        )
+        refusal = self._load(self.source, phase, shared, line, state.target, source)
+        if refusal is not None:
+            headers = [(str(n).lower(), str(v)) for n, v in refusal.headers.items()]
+            raise ExitError(int(refusal.status), str(refusal.body).encode(), headers)
+
+
+# Loads the handler with stubs for the globals it uses and returns what it exits with, if anything.
+_GATE_HARNESS = """
+function(source, phase, shared, request, request_uri, response_source)
+  local exited
+  local stubs = {
+    kong = {
+      ctx = { shared = shared },
+      log = { err = function() end },
+      response = {
+        exit = function(status, body, headers)
+          exited = { status = status, body = body, headers = headers }
+        end,
+        get_source = function() return response_source end,
+      },
+    },
+    ngx = { var = { request = request, request_uri = request_uri } },
+  }
+  local chunk = assert(loadstring(source, "handler.lua"))
+  setfenv(chunk, setmetatable(stubs, { __index = _G }))
+  local handler = chunk()
+  handler[phase](handler, {})
+  return exited
+end
+"""
+
+
+@pytest.fixture
+def gate() -> LuaGate:
+    """The real gate."""
+    return LuaGate()
