@@ -5,13 +5,16 @@ deterministic: the same text scores the same on every gateway.
 """
 
 from promptward.injection.detector import InjectionDetector
+from promptward.injection.patterns import CODE_RULES, PATTERN_RULES, PatternRule
 from promptward.injection.result import (
     DEFAULT_THRESHOLDS,
     InjectionHit,
     InjectionResult,
     Threshold,
 )
-from promptward.injection.rules import RULES, Rule
+from promptward.injection.rules import CONCEPT_RULES, Rule
+
+RULES: tuple[Rule | PatternRule, ...] = (*CONCEPT_RULES, *PATTERN_RULES, *CODE_RULES.values())
 
 __all__ = [
     "DEFAULT_THRESHOLDS",
@@ -19,6 +22,7 @@ __all__ = [
     "InjectionDetector",
     "InjectionHit",
     "InjectionResult",
+    "PatternRule",
     "Rule",
     "Threshold",
 ]

@@ -1,83 +1,138 @@
 """The injection detector: text and its source in, a calibrated score and the rules that fired out.
 
+A text is read in several views (`views`); each view is scored window by window (`scoring`), with
+pattern rules over the whole; the worst view decides.
 Invariants: pure and deterministic; linear in the text; nothing of the text is kept.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from promptward.exchange import Source
-from promptward.injection.folding import FoldedOrigin, fold, fold_table
+from promptward.injection.conversation import folded_scores
+from promptward.injection.folding import fold
 from promptward.injection.lexicon import lexicon
+from promptward.injection.manyshot import dialogue_turns
+from promptward.injection.model import Model, model
+from promptward.injection.patterns import CODE_RULES, PatternRule, matches
 from promptward.injection.result import InjectionHit, InjectionResult
-from promptward.injection.rules import RULES, Rule
+from promptward.injection.rules import Rule
+from promptward.injection.scoring import WindowReading, read_view
 from promptward.injection.tokens import spaced
+from promptward.injection.views import View, expand
+
+DETECTORS = frozenset({"heuristic", "classifier"})
+MAX_HITS = 32  # hits reported for one text, the heaviest first
+PAYLOAD_EVIDENCE = 0.5  # a decoded view that alone scores this much is itself a finding
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """What one view says."""
+
+    view: View
+    windows: list[WindowReading]
+    patterns: list[tuple[PatternRule, int, int]]
 
 
 class InjectionDetector:
     """Scores texts for prompt injection; build once, use for every text.
 
     Args:
-        detectors: which of `heuristic` and `classifier` to run.
-        allowlist: phrases that are harmless in this deployment; hits inside one are dropped.
+        detectors: which of `heuristic` (rules) and `classifier` (the model) to run; not empty.
+        allowlist: phrases that are harmless in this deployment; they are blanked before matching.
+
+    Raises:
+        ValueError: an unknown detector, or none.
     """
 
     def __init__(
         self,
         *,
-        detectors: frozenset[str] = frozenset({"heuristic", "classifier"}),
+        detectors: frozenset[str] = DETECTORS,
         allowlist: tuple[str, ...] = (),
     ) -> None:
-        self._detectors = detectors
-        self._allowlist = tuple(fold(phrase) for phrase in allowlist)
+        if not detectors or not detectors <= DETECTORS:
+            raise ValueError(f"detectors must be some of {sorted(DETECTORS)}")
+        self._weights: Model = model()
+        self._classify = "classifier" in detectors
+        self._match = "heuristic" in detectors
+        self._allowed = tuple(
+            sorted({fold(phrase) for phrase in allowlist if phrase}, key=lambda p: (-len(p), p))
+        )
 
     def analyze(self, text: str, source: Source) -> InjectionResult:
-        """The verdict on one `text` that came from `source`."""
-        folded = fold(text)
-        for phrase in self._allowlist:
-            folded = folded.replace(phrase, " " * len(phrase))
-        origin = FoldedOrigin(text, fold_table())
-        terms = lexicon()
-        places = terms.split(spaced(folded))
-        words = [folded[a:b] for a, b in places]
-        by_concept: dict[str, list[int]] = {}
-        for mark in terms.marks(words):
-            by_concept.setdefault(mark.concept, []).append(mark.start)
-        hits = []
-        for rule in RULES:
-            found = self._match(rule, source, by_concept)
-            if found is not None:
-                start, end = origin(places[found[0]][0], places[found[1]][1])
-                hits.append(
-                    InjectionHit(rule.id, rule.category, start, end, rule.weight, rule.taxonomy)
-                )
-        clear = 1.0
-        for hit in hits:
-            clear *= 1.0 - hit.weight
-        return InjectionResult(round(1.0 - clear, 6), tuple(hits))
-
-    @staticmethod
-    def _match(
-        rule: Rule, source: Source, by_concept: dict[str, list[int]]
-    ) -> tuple[int, int] | None:
-        if rule.sources and source.value not in rule.sources:
-            return None
-        if not all(concept in by_concept for concept in rule.concepts):
-            return None
-        for at in by_concept[rule.concepts[0]]:
-            picked = [at]
-            for concept in rule.concepts[1:]:
-                near = [p for p in by_concept[concept] if abs(p - at) <= rule.window and p != at]
-                if not near:
-                    break
-                picked.append(near[0])
-            else:
-                return min(picked), max(picked)
-        return None
+        """The verdict on one `text` (any length) that came from `source`."""
+        readings = [self._read(view, source) for view in self._views(text)]
+        scored = [(self._log_odds(reading), reading) for reading in readings]
+        worst = max(value for value, _ in scored)
+        hits = self._hits(scored, text) if self._match else ()
+        return InjectionResult(round(self._weights.calibrated(worst), 6), hits)
 
     def analyze_conversation(
         self, turns: Sequence[tuple[Source, str]]
     ) -> tuple[InjectionResult, ...]:
-        """One verdict a turn, with what builds up over several turns in the later ones' scores."""
-        return tuple(self.analyze(text, source) for source, text in turns)
+        """One verdict a turn, what builds up over several turns included in the later scores."""
+        return folded_scores([(source, self.analyze(text, source)) for source, text in turns])
+
+    def _views(self, text: str) -> Iterator[View]:
+        for view in expand(text):
+            if not any(phrase in view.text for phrase in self._allowed):
+                yield view
+                continue
+            blanked = view.text
+            for phrase in self._allowed:
+                blanked = blanked.replace(phrase, " " * len(phrase))
+            words = lexicon().words(spaced(blanked))
+            yield View(view.kind, blanked, words, view.origin)
+
+    def _read(self, view: View, source: Source) -> _Reading:
+        weights = self._weights if self._classify else None
+        windows = read_view(view.words, source, weights)
+        return _Reading(view, windows, matches(view.text, source) if self._match else [])
+
+    def _log_odds(self, reading: _Reading) -> float:
+        """The worst window's log-odds, pattern rules counted in every window."""
+        patterns: list[Rule | PatternRule] = [rule for rule, _, _ in reading.patterns]
+        if self._match and dialogue_turns(reading.view.text):
+            patterns.append(CODE_RULES["many_shot.dialogue"])
+        return max(
+            (window.classifier if self._classify else self._weights.silent)
+            + (
+                self._weights.rule_evidence([*patterns, *(f.rule for f in window.fired)])
+                if self._match
+                else 0.0
+            )
+            for window in reading.windows
+        )
+
+    def _hits(
+        self, scored: Sequence[tuple[float, _Reading]], text: str
+    ) -> tuple[InjectionHit, ...]:
+        found: dict[tuple[str, int, int], InjectionHit] = {}
+        for value, reading in scored:
+            for hit in self._hits_of(value, reading, text):
+                found.setdefault((hit.rule, hit.start, hit.end), hit)
+        heaviest = sorted(found.values(), key=lambda h: (-h.weight, h.start, h.rule))[:MAX_HITS]
+        return tuple(sorted(heaviest, key=lambda h: (h.start, h.end, h.rule)))
+
+    def _hits_of(self, value: float, reading: _Reading, text: str) -> Iterator[InjectionHit]:
+        view = reading.view
+        for rule, start, end in reading.patterns:
+            yield _hit(rule, *view.origin(start, end))
+        fired = {f.rule.id: f for window in reversed(reading.windows) for f in window.fired}
+        if fired:
+            places = lexicon().split(spaced(view.text))
+            for item in fired.values():
+                last = min(item.at + item.rule.window, len(places) - 1)
+                yield _hit(item.rule, *view.origin(places[item.at][0], places[last][1]))
+        if view.kind != "plain" and self._weights.calibrated(value) >= PAYLOAD_EVIDENCE:
+            yield _hit(CODE_RULES["encoding.decoded_payload"], *view.origin(0, len(view.text)))
+        if dialogue_turns(view.text):
+            yield _hit(CODE_RULES["many_shot.dialogue"], 0, len(text))
+
+
+def _hit(rule: Rule | PatternRule, start: int, end: int) -> InjectionHit:
+    return InjectionHit(rule.id, rule.category, start, end, rule.weight, rule.taxonomy)

@@ -3,8 +3,7 @@
 Purpose: compatibility forms, case, accents, zero-width and bidi controls, tag characters and
 look-alike letters are reduced to plain lower-case text before anything is matched.
 Invariants: driven only by the vendored `data/fold.json`, never by this interpreter's
-`unicodedata`, so every gateway folds alike; linear time; `origin` maps any range of the folded
-text back to code points of the original.
+`unicodedata`, so every gateway folds alike; linear time; ASCII text keeps its length.
 Source of the tables: `shared/training/build_fold_table.py`.
 """
 
@@ -14,7 +13,6 @@ import json
 from collections.abc import Mapping
 from functools import cache
 from importlib import resources
-from itertools import accumulate
 
 _DATA = resources.files(__package__).joinpath("data")
 
@@ -33,7 +31,8 @@ def fold_table() -> dict[int, str]:
     """`str.translate` table: code point → folded spelling; controls that hide text vanish."""
     tables = load_data("fold")
     deleted, folded = tables["deleted"], tables["folded"]
-    assert isinstance(deleted, list) and isinstance(folded, dict)
+    assert isinstance(deleted, list)
+    assert isinstance(folded, dict)
     table = {code: "" for low, high in deleted for code in range(low, high + 1)}
     table.update((int(code, 16), text) for code, text in folded.items())
     table.update((code, chr(code + 32)) for code in range(ord("A"), ord("Z") + 1))
@@ -64,32 +63,3 @@ def fold(text: str) -> str:
 def skeleton(text: str) -> str:
     """`fold`, with look-alikes of Latin letters read as Latin."""
     return text.translate(skeleton_table())
-
-
-class FoldedOrigin:
-    """Maps ranges of a folded text back to the text it was folded from; built on first use.
-
-    Args:
-        text: the text before folding.
-        table: the `str.translate` table that was used.
-    """
-
-    __slots__ = ("_ends", "_table", "_text")
-
-    def __init__(self, text: str, table: Mapping[int, str]) -> None:
-        self._text = text
-        self._table = table
-        self._ends: list[int] | None = None
-
-    def __call__(self, start: int, end: int) -> tuple[int, int]:
-        """The shortest original range whose folded form covers `start:end`."""
-        if self._text.isascii():
-            return start, end
-        if self._ends is None:
-            get = self._table.get
-            self._ends = list(accumulate(len(get(ord(c), "x")) for c in self._text))
-        from bisect import bisect_left, bisect_right
-
-        first = bisect_right(self._ends, start)
-        last = bisect_left(self._ends, end) if end > start else first
-        return first, min(last + 1, len(self._text)) if end > start else first

@@ -1,42 +1,30 @@
-"""The multilingual concept lexicon: words of some thirty languages → a few dozen concepts.
+"""The multilingual concept lexicon: words of some forty languages → a few dozen concepts.
 
-Purpose: "ignore", "ignoriere", "忽略" and "تجاهل" are one concept, so that a rule or a weight learnt
-in one language holds in all. Entries are data (`data/lexicon.json`): exact words, `stem*`, and
-phrases of several words; Chinese, Japanese and Thai entries match inside a run of text.
-Invariants: linear time (bounded work per word); ties resolve to the longest entry.
+Purpose: "ignore", "ignoriere", "忽略" and "تجاهل" are one concept, so a rule or a weight learnt in
+one language holds in all. Entries are data (`data/lexicon.json`): exact words, `stem*`, and phrases
+of several words; Chinese, Japanese and Thai entries match inside a run of text.
+Invariants: linear time (bounded work per word); of several stems the longest wins; a concept's
+places are a bit mask over word positions, so rules are shifts and ands.
 Source: hand-written for this project.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
+from typing import cast
 
 from promptward.injection.folding import fold, load_data
 from promptward.injection.tokens import spaced
 
+# Scripts written without spaces: Thai, Japanese kana, Chinese characters.
 _UNSPACED = re.compile("[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]")
-STEM_KEY = 4  # characters that index stems of alphabetic scripts
+_RUN = re.compile(r"\S+")
+STEM_KEY = 4  # characters that index the stems of alphabetic scripts
 SHORT_KEY = 2  # the same for syllabic and abjad scripts, whose stems are short
 
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """A concept at words `start:end` of a text."""
-
-    start: int
-    end: int
-    concept: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Phrase:
-    """The words after the first of a phrase; a trailing `*` makes one a stem."""
-
-    rest: tuple[str, ...]
-    concept: str
+Masks = dict[str, int]
 
 
 def _matches(word: str, pattern: str) -> bool:
@@ -50,102 +38,138 @@ class Lexicon:
         entries: concept → language → entries separated by `|`.
     """
 
-    def __init__(self, entries: dict[str, dict[str, str]]) -> None:
-        self.exact: dict[str, list[str]] = {}
-        self.stems: dict[str, list[tuple[str, str]]] = {}
-        self.phrases: dict[str, list[_Phrase]] = {}
-        self.unspaced: dict[str, list[tuple[str, str]]] = {}
+    def __init__(self, entries: Mapping[str, Mapping[str, str]]) -> None:
+        self._exact: dict[str, tuple[str, ...]] = {}
+        self._stems: dict[str, list[tuple[str, str]]] = {}
+        self._phrases: dict[str, list[tuple[tuple[str, ...], str]]] = {}
+        self._unspaced: dict[str, list[str]] = {}
         for concept, languages in entries.items():
             for joined in languages.values():
                 for entry in joined.split("|"):
                     self._add(entry, concept)
-        for table in (self.stems, self.unspaced):
-            for found in table.values():
-                found.sort(key=lambda item: -len(item[0]))
-        for phrases in self.phrases.values():
-            phrases.sort(key=lambda phrase: -len(phrase.rest))
+        for stems in self._stems.values():
+            stems.sort(key=lambda item: -len(item[0]))
+        for runs in self._unspaced.values():
+            runs.sort(key=len, reverse=True)
+        self.vocabulary = frozenset(self._exact)
 
     def _add(self, entry: str, concept: str) -> None:
         star = entry.endswith("*")
-        parts = [fold(p) for p in spaced(fold(entry.removesuffix("*"))).split()]
+        parts = spaced(fold(entry.removesuffix("*"))).split()
         if _UNSPACED.search(entry):
-            joined = "".join(parts)
-            self.unspaced.setdefault(joined[0], []).append((joined, concept))
+            run = "".join(parts)
+            known = self._unspaced.setdefault(run[0], [])
+            if run not in known:
+                known.append(run)
+            self._add_exact(run, concept)
         elif len(parts) > 1:
             rest = (*parts[1:-1], parts[-1] + "*" * star)
-            self.phrases.setdefault(parts[0], []).append(_Phrase(rest, concept))
+            self._phrases.setdefault(parts[0], []).append((rest, concept))
         elif star:
             size = STEM_KEY if len(parts[0]) >= STEM_KEY else SHORT_KEY
-            self.stems.setdefault(parts[0][:size], []).append((parts[0], concept))
-        elif concept not in (known := self.exact.setdefault(parts[0], [])):
-            known.append(concept)
+            self._stems.setdefault(parts[0][:size], []).append((parts[0], concept))
+        else:
+            self._add_exact(parts[0], concept)
 
-    def of_word(self, word: str) -> list[str]:
-        """Every concept of one word: its exact entry, or else its longest stem."""
-        found = self.exact.get(word)
+    def _add_exact(self, word: str, concept: str) -> None:
+        known = self._exact.get(word, ())
+        if concept not in known:
+            self._exact[word] = (*known, concept)
+
+    def of_word(self, word: str) -> tuple[str, ...]:
+        """The concepts of one word: its exact entry's, or else its longest stem's."""
+        found = self._exact.get(word)
         if found is not None:
             return found
-        stems = self.stems.get(word[:STEM_KEY])
-        if stems is None and not word.isascii():
-            stems = self.stems.get(word[:SHORT_KEY])
-        for stem, _ in stems or ():
+        stems = self._stems.get(word[:STEM_KEY])
+        if stems is None:
+            if word.isascii():
+                return ()
+            stems = self._stems.get(word[:SHORT_KEY], [])
+        for stem, _ in stems:
             if word.startswith(stem):
-                return [c for s, c in stems or () if s == stem]
-        return []
+                return tuple(c for s, c in stems if s == stem)
+        return ()
 
-    def _phrases_at(self, words: Sequence[str], at: int) -> list[Mark]:
-        out = []
-        for phrase in self.phrases.get(words[at], ()):
-            end = at + 1 + len(phrase.rest)
-            if end <= len(words) and all(map(_matches, words[at + 1 : end], phrase.rest)):
-                out.append(Mark(at, end, phrase.concept))
+    def concepts_of(self, words: Iterable[str]) -> dict[str, tuple[str, ...]]:
+        """Those of `words` that carry a concept or may begin a phrase, with their concepts."""
+        of_word, phrases = self.of_word, self._phrases
+        out = {}
+        for word in words:
+            concepts = of_word(word)
+            if concepts or word in phrases:
+                out[word] = concepts
         return out
 
-    def marks(self, words: Sequence[str]) -> list[Mark]:
-        """Every concept in `words`, by position."""
-        out: list[Mark] = []
-        for at, word in enumerate(words):
-            out.extend(Mark(at, at + 1, concept) for concept in self.of_word(word))
-            if word in self.phrases:
-                out.extend(self._phrases_at(words, at))
+    def locate(self, words: Sequence[str]) -> Masks:
+        """Where each concept stands: concept → bit mask, bit i for `words[i]`."""
+        known = self.concepts_of(set(words))
+        places: dict[str, list[int]] = {}
+        if known:
+            phrases = self._phrases
+            for at, word in enumerate(words):
+                if word in known:
+                    for concept in known[word]:
+                        places.setdefault(concept, []).append(at)
+                    if word in phrases:
+                        for concept in self._phrases_at(words, at):
+                            places.setdefault(concept, []).append(at)
+        return {concept: mask_of(ats, len(words)) for concept, ats in places.items()}
+
+    def _phrases_at(self, words: Sequence[str], at: int) -> list[str]:
+        out = []
+        for rest, concept in self._phrases[words[at]]:
+            tail = words[at + 1 : at + 1 + len(rest)]
+            if len(tail) == len(rest) and all(map(_matches, tail, rest)):
+                out.append(concept)
         return out
 
     def split(self, text: str) -> list[tuple[int, int]]:
-        """Word spans of `text`, runs without spaces cut at lexicon entries (longest first)."""
+        """Word spans of `text` (already spaced), runs without spaces cut at entries."""
         out: list[tuple[int, int]] = []
-        for match in re.finditer(r"\S+", text):
+        for match in _RUN.finditer(text):
             start, end = match.span()
-            if not _UNSPACED.search(text, start, end):
+            if text.isascii() or not _UNSPACED.search(text, start, end):
                 out.append((start, end))
-                continue
-            begun = at = start
-            while at < end:
-                size = self._unspaced_at(text, at)
-                if size:
-                    if begun < at:
-                        out.append((begun, at))
-                    out.append((at, at + size))
-                    begun = at + size
-                at += size or 1
-            if begun < end:
-                out.append((begun, end))
+            else:
+                self._cut(text, start, end, out)
         return out
 
-    def _unspaced_at(self, text: str, at: int) -> int:
-        for entry, _ in self.unspaced.get(text[at], ()):
+    def _cut(self, text: str, start: int, end: int, out: list[tuple[int, int]]) -> None:
+        begun = at = start
+        while at < end:
+            size = self._entry_at(text, at)
+            if size:
+                if begun < at:
+                    out.append((begun, at))
+                out.append((at, at + size))
+                begun = at + size
+            at += size or 1
+        if begun < end:
+            out.append((begun, end))
+
+    def _entry_at(self, text: str, at: int) -> int:
+        for entry in self._unspaced.get(text[at], ()):
             if text.startswith(entry, at):
                 return len(entry)
         return 0
+
+    def words(self, text: str) -> list[str]:
+        """The words of a spaced text."""
+        if text.isascii() or not _UNSPACED.search(text):
+            return text.split()
+        return [text[a:b] for a, b in self.split(text)]
+
+
+def mask_of(places: Iterable[int], size: int) -> int:
+    """The bit mask with the bits of `places` set; linear for any number of places below `size`."""
+    bits = bytearray((size >> 3) + 1)
+    for at in places:
+        bits[at >> 3] |= 1 << (at & 7)
+    return int.from_bytes(bits, "little")
 
 
 @cache
 def lexicon() -> Lexicon:
     """The lexicon of `data/lexicon.json`."""
-    entries = load_data("lexicon")
-    built = Lexicon(entries)  # type: ignore[arg-type]
-    for found in built.unspaced.values():
-        for entry, concept in found:
-            known = built.exact.setdefault(entry, [])
-            if concept not in known:
-                known.append(concept)
-    return built
+    return Lexicon(cast(Mapping[str, Mapping[str, str]], load_data("lexicon")))

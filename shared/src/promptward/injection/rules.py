@@ -1,53 +1,118 @@
-"""Detection rules as data: which concepts must stand close together, and what that is worth.
+"""Concept rules: which concepts must stand close together, and what that is worth.
 
-Invariants: every rule names its category, weight and taxonomy ids; matching is linear.
+Rules are data (`data/rules.json`), every one with category, weight and taxonomy ids, and hold in
+every language of the lexicon. Matching is shifts and ands over bit masks: linear in the words.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, cast
 
 from promptward.injection.folding import load_data
+from promptward.injection.lexicon import Masks
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Concepts that must all occur within `window` words of the first.
+    """Concepts that must stand within `window` words of an anchor.
 
     Attributes:
         id: stable rule id.
         category: attack family.
-        concepts: concept names, the rarest first.
+        anchor: the concept every distance is measured from.
+        near: concepts that must stand within `window` words of the anchor, on either side.
+        after: concepts that must follow the anchor within `window` words.
+        unless: concepts that must not stand within 3 words of the anchor.
         window: distance in words.
-        weight: 0..1.
+        weight: 0..1, what the rule alone is worth as evidence.
         sources: names of the sources it applies to; empty means all.
-        taxonomy: OWASP and ATLAS ids.
+        taxonomy: OWASP LLM and MITRE ATLAS ids.
     """
 
     id: str
     category: str
-    concepts: tuple[str, ...]
+    anchor: str
+    near: tuple[str, ...]
+    after: tuple[str, ...]
+    unless: tuple[str, ...]
     window: int
     weight: float
-    sources: tuple[str, ...]
+    sources: frozenset[str]
     taxonomy: tuple[str, ...]
 
+    @property
+    def needs(self) -> frozenset[str]:
+        """The concepts without which the rule cannot fire: its gate."""
+        return frozenset((self.anchor, *self.near, *self.after))
 
-def _load() -> tuple[Rule, ...]:
-    rules = load_data("rules")["rules"]
-    assert isinstance(rules, list)
-    return tuple(
-        Rule(
-            r["id"],
-            r["category"],
-            tuple(r["concepts"]),
-            r["window"],
-            r["weight"],
-            tuple(r.get("sources", ())),
-            tuple(r["taxonomy"]),
-        )
-        for r in rules
+
+_UNLESS_WINDOW = 3
+
+
+def spread(mask: int, before: int, after: int) -> int:
+    """`mask` widened by 1..`after` words to the right and 1..`before` to the left."""
+    out = 0
+    for step in range(1, after + 1):
+        out |= mask << step
+    for step in range(1, before + 1):
+        out |= mask >> step
+    return out
+
+
+class Matcher:
+    """Matches rules against the concept masks of one text, sharing the widened masks.
+
+    Args:
+        masks: concept → places.
+    """
+
+    __slots__ = ("_masks", "_wide")
+
+    def __init__(self, masks: Masks) -> None:
+        self._masks = masks
+        self._wide: dict[tuple[str, int, int], int] = {}
+
+    def _around(self, concept: str, before: int, after: int) -> int:
+        key = (concept, before, after)
+        found = self._wide.get(key)
+        if found is None:
+            found = self._wide[key] = spread(self._masks.get(concept, 0), before, after)
+        return found
+
+    def anchors(self, rule: Rule) -> int:
+        """The places of `rule`'s anchor at which it fires, as a mask."""
+        at = self._masks[rule.anchor]
+        for concept in rule.near:
+            at &= self._around(concept, rule.window, rule.window)
+            if not at:
+                return 0
+        for concept in rule.after:
+            at &= self._around(concept, rule.window, 0)
+            if not at:
+                return 0
+        for concept in rule.unless:
+            if concept in self._masks:
+                at &= ~self._around(concept, _UNLESS_WINDOW, _UNLESS_WINDOW)
+        return at
+
+
+def _decode(entry: Mapping[str, Any]) -> Rule:
+    return Rule(
+        id=entry["id"],
+        category=entry["category"],
+        anchor=entry["anchor"],
+        near=tuple(entry.get("near", ())),
+        after=tuple(entry.get("after", ())),
+        unless=tuple(entry.get("unless", ())),
+        window=entry["window"],
+        weight=entry["weight"],
+        sources=frozenset(entry.get("sources", ())),
+        taxonomy=tuple(entry["taxonomy"]),
     )
 
 
-RULES = _load()
+CONCEPT_RULES: tuple[Rule, ...] = tuple(
+    _decode(entry) for entry in cast(list[Mapping[str, Any]], load_data("rules")["rules"])
+)

@@ -1,0 +1,175 @@
+"""Decoders: text hidden in base64, base32, hex, binary, code numbers, Morse or escapes.
+
+Every decoder finds candidates with one linear pattern behind a cheap gate, and keeps a result only
+if it reads as text. Sources: RFC 4648 (base16, 32, 64), RFC 3986 (percent), HTML 4 and 5
+(entities), ECMA-404 (\\u escapes), ITU-R M.1677 (Morse).
+Invariants: linear time; whoever calls bounds depth and total output.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import html
+import re
+from collections.abc import Callable, Iterator
+
+from promptward.injection.origins import Pieced
+
+MIN_PAYLOAD = 6  # characters: shorter results are chance
+READABLE_SHARE = 0.9  # of a decoded payload must be printable text
+_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{16,}(?:[\r\n]{1,2}[A-Za-z0-9+/_-]{8,})*={0,2}")
+_BASE32 = re.compile(r"\b[A-Z2-7]{16,}={0,6}")
+_HEX = re.compile(r"(?:0x)?(?:[0-9A-Fa-f]{2}[ :,-]?(?:0x)?){8,}")
+_BINARY = re.compile(r"(?:[01]{7,8}[ ,]?){6,}")
+_DECIMAL = re.compile(r"(?:\b\d{2,3}[ ,;]{1,2}){6,}\d{2,3}\b")
+_MORSE = re.compile(r"(?:[.\-–·]{1,6}[ /|]{1,3}){8,}[.\-–·]{1,6}")
+_PERCENT = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
+_ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z]{2,24});")
+_ESCAPE = re.compile(r"\\u\{[0-9A-Fa-f]{1,6}\}|\\u[0-9A-Fa-f]{4}|\\x[0-9A-Fa-f]{2}|\\[0-3][0-7]{2}")
+_MORSE_CODE = {
+    ".-": "a", "-...": "b", "-.-.": "c", "-..": "d", ".": "e", "..-.": "f", "--.": "g",
+    "....": "h", "..": "i", ".---": "j", "-.-": "k", ".-..": "l", "--": "m", "-.": "n",
+    "---": "o", ".--.": "p", "--.-": "q", ".-.": "r", "...": "s", "-": "t", "..-": "u",
+    "...-": "v", ".--": "w", "-..-": "x", "-.--": "y", "--..": "z", ".-.-.-": ".",
+    "--..--": ",", "-----": "0", ".----": "1", "..---": "2", "...--": "3", "....-": "4",
+    ".....": "5", "-....": "6", "--...": "7", "---..": "8", "----.": "9",
+}  # fmt: skip
+
+Payload = tuple[int, int, str]
+
+
+def as_text(data: bytes) -> str | None:
+    """`data` as text if it reads as text: UTF-8, or UTF-16 (as PowerShell encodes), printable."""
+    encoding = (
+        "utf-16-le" if len(data) > 3 and data[1:8:2].count(0) == len(data[1:8:2]) else "utf-8"
+    )
+    try:
+        text = data.decode(encoding)
+    except UnicodeDecodeError:
+        return None
+    printable = sum(map(str.isprintable, text)) + text.count("\n") + text.count("\t")
+    if len(text) < MIN_PAYLOAD or printable < READABLE_SHARE * len(text):
+        return None
+    return text
+
+
+def _base64(blob: str) -> bytes:
+    joined = "".join(blob.split()).rstrip("=").translate(str.maketrans("-_", "+/"))
+    return base64.b64decode(joined[: len(joined) - (len(joined) % 4 == 1)] + "==", validate=False)
+
+
+def _base32(blob: str) -> bytes:
+    joined = blob.rstrip("=")
+    joined = joined[: len(joined) - len(joined) % 8 + {0: 0, 2: 2, 4: 4, 5: 5, 7: 7}.get(
+        len(joined) % 8, 0)]  # fmt: skip
+    return base64.b32decode(joined + "=" * (-len(joined) % 8))
+
+
+def _hex(blob: str) -> bytes:
+    digits = re.sub(r"0x|[ :,-]", "", blob)
+    return bytes.fromhex(digits[: len(digits) // 2 * 2])
+
+
+def _binary(blob: str) -> bytes:
+    groups = re.split(r"[ ,]+", blob.strip(" ,"))
+    if len(groups) == 1:
+        groups = [blob[i : i + 8] for i in range(0, len(blob) // 8 * 8, 8)]
+    return bytes(int(group, 2) & 0xFF for group in groups if group)
+
+
+def _decimal(blob: str) -> bytes:
+    numbers = [int(n) for n in re.split(r"[ ,;]+", blob)]
+    return bytes(numbers) if all(9 <= n < 127 for n in numbers) else b""
+
+
+def _morse(blob: str) -> bytes:
+    plain = blob.replace("–", "-").replace("·", ".")
+    parts = re.split(r"([ /|]+)", plain)
+    out = [
+        (" " if len(part) > 1 or "/" in part or "|" in part else "")
+        if index % 2
+        else _MORSE_CODE.get(part, "?")
+        for index, part in enumerate(parts)
+    ]
+    return "".join(out).encode()
+
+
+# (name, gate on the raw text and its distinct words, pattern, decoder)
+_HEX_PAIRS = frozenset(f"{n:02x}" for n in range(0x20, 0x7F))
+_CODE_NUMBERS = frozenset(str(n) for n in range(97, 123))
+Gate = Callable[[str, frozenset[str], int], bool]
+_BLOBS: tuple[tuple[str, Gate, re.Pattern[str], Callable[[str], bytes]], ...] = (
+    ("base64", lambda _t, _w, longest: longest >= 12, _BASE64, _base64),
+    ("base32", lambda _t, _w, longest: longest >= 16, _BASE32, _base32),
+    ("hex", lambda _t, w, longest: longest >= 16 or len(w & _HEX_PAIRS) >= 4, _HEX, _hex),
+    ("binary", lambda t, _w, _l: "0110" in t or "0111" in t, _BINARY, _binary),
+    ("decimal", lambda _t, w, _l: len(w & _CODE_NUMBERS) >= 4, _DECIMAL, _decimal),
+    ("morse", lambda t, _w, _l: ".-" in t and "-." in t, _MORSE, _morse),
+)
+
+
+def blobs(text: str, words: frozenset[str], longest: int) -> Iterator[tuple[str, Payload]]:
+    """(encoding, (start, end, decoded)) of every readable payload in `text`.
+
+    Args:
+        text: raw text; case matters.
+        words: its distinct folded words, for the gates.
+        longest: length of the longest of them.
+    """
+    for name, gate, pattern, decode in _BLOBS:
+        if not gate(text, words, longest):
+            continue
+        for match in pattern.finditer(text):
+            try:
+                decoded = as_text(decode(match.group()))
+            except (binascii.Error, ValueError):
+                continue
+            if decoded is not None:
+                yield name, (match.start(), match.end(), decoded)
+
+
+def _percent(match: re.Match[str]) -> str:
+    return bytes.fromhex(match.group().replace("%", "")).decode("utf-8", "replace")
+
+
+def _entity(match: re.Match[str]) -> str:
+    return html.unescape(match.group())
+
+
+def _escape(match: re.Match[str]) -> str:
+    body = match.group()[1:]
+    if body[0] in "ux":
+        code = int(body[1:].strip("{}"), 16)
+    else:
+        code = int(body, 8)
+    return chr(code) if code < 0x110000 and not 0xD800 <= code < 0xE000 else "\ufffd"
+
+
+_ESCAPES: tuple[tuple[str, Callable[[str], bool], re.Pattern[str], Callable[..., str]], ...] = (
+    ("url", lambda t: t.count("%") >= 3, _PERCENT, _percent),
+    ("entities", lambda t: "&" in t and ";" in t, _ENTITY, _entity),
+    ("escapes", lambda t: "\\" in t, _ESCAPE, _escape),
+)
+
+
+def unescaped(text: str) -> Iterator[tuple[str, str, Pieced]]:
+    """(escape, whole text with it resolved, origin) for every kind of escape in `text`."""
+    for name, gate, pattern, decode in _ESCAPES:
+        if not gate(text):
+            continue
+        pieces: list[tuple[int, int, int]] = []
+        parts: list[str] = []
+        at = length = 0
+        for match in pattern.finditer(text):
+            start, end = match.span()
+            for low, high, part in ((at, start, text[at:start]), (start, end, decode(match))):
+                if part:
+                    pieces.append((length, low, high))
+                    parts.append(part)
+                    length += len(part)
+            at = end
+        if at:
+            pieces.append((length, at, len(text)))
+            whole = "".join((*parts, text[at:]))
+            yield name, whole, Pieced(pieces, len(whole))

@@ -1,0 +1,41 @@
+"""What the model sees in one window of words: concepts, concept pairs, common words, length.
+
+Invariants: shared by training and inference, so they cannot drift apart; names are stable strings
+(`c:IGNORE`, `p:IGNORE|INSTR`, `w:above`, `n:5`); linear in the words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import combinations
+
+from promptward.injection.lexicon import Masks
+from promptward.injection.rules import spread
+
+PAIR_WINDOW = 6  # words within which two concepts count as a pair
+WINDOW_WORDS = 160  # a text is judged in windows of this many words ...
+WINDOW_STRIDE = 120  # ... that begin this many words apart
+LENGTH_BUCKETS = 7  # log2 buckets of the window's length
+
+
+def windows(words: Sequence[str]) -> Iterator[tuple[int, Sequence[str]]]:
+    """(index of the first word, words) of every window of a text."""
+    yield 0, words[:WINDOW_WORDS]
+    start = WINDOW_STRIDE
+    while start + WINDOW_WORDS - WINDOW_STRIDE < len(words):
+        yield start, words[start : start + WINDOW_WORDS]
+        start += WINDOW_STRIDE
+
+
+def length_feature(count: int) -> str:
+    """The bucket of a window of `count` words."""
+    return f"n:{min(LENGTH_BUCKETS, (count + 1).bit_length() - 1)}"
+
+
+def concept_features(masks: Masks) -> list[str]:
+    """Concepts present, and pairs of concepts that stand within `PAIR_WINDOW` words."""
+    names = sorted(masks)
+    out = [f"c:{name}" for name in names]
+    wide = {name: spread(masks[name], PAIR_WINDOW, PAIR_WINDOW) for name in names[:-1]}
+    out.extend(f"p:{a}|{b}" for a, b in combinations(names, 2) if wide[a] & masks[b])
+    return out

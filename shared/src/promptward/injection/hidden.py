@@ -1,0 +1,39 @@
+"""Text smuggled in invisible characters: variation selectors and zero-width bits.
+
+(Tag characters need no decoder: folding turns them into the ASCII they stand for.)
+Sources: P. Butler, "Smuggling arbitrary data through an emoji" (2025) for variation selectors;
+zero-width steganography as used by public "hidden text" generators (U+200B is 0, U+200C is 1).
+Invariants: linear time; only readable payloads are returned.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from promptward.injection.decoding import Payload, as_text
+
+_SELECTORS = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]{6,}")
+_BITS = re.compile("[\u200b\u200c\u200d\u2060\u2063\ufeff]{40,}")
+
+
+def _selector_byte(character: str) -> int:
+    code = ord(character)
+    return code - 0xFE00 if code <= 0xFE0F else code - 0xE0100 + 16
+
+
+def _bits(run: str) -> bytes:
+    digits = "".join("0" if c == "\u200b" else "1" for c in run if c in "\u200b\u200c")
+    return bytes(int(digits[i : i + 8], 2) for i in range(0, len(digits) // 8 * 8, 8))
+
+
+def hidden_payloads(text: str) -> Iterator[tuple[str, Payload]]:
+    """(method, (start, end, decoded)) of every readable hidden payload in `text`."""
+    for match in _SELECTORS.finditer(text):
+        decoded = as_text(bytes(map(_selector_byte, match.group())))
+        if decoded is not None:
+            yield "selectors", (match.start(), match.end(), decoded)
+    for match in _BITS.finditer(text):
+        decoded = as_text(_bits(match.group()))
+        if decoded is not None:
+            yield "zero_width", (match.start(), match.end(), decoded)

@@ -1,0 +1,21 @@
+"""Many-shot prompts: one text that fakes a long dialogue to lead the model on.
+
+Source: Anthropic, "Many-shot jailbreaking" (2024): success grows with the number of faked turns and
+is small below about eight.
+Invariants: linear time; free for text without role labels.
+"""
+
+from __future__ import annotations
+
+import re
+
+MIN_TURNS = 8
+_LABELS = ("assistant:", "ai:", "chatgpt:", "model:", "bot:", "gpt:")
+_ANSWER = re.compile(r"(?:^|\n)[ \t*#>]{0,6}(?:assistant|ai|chatgpt|model|bot|gpt)[ *]{0,3}:")
+
+
+def dialogue_turns(folded: str) -> bool:
+    """Whether `folded` contains at least `MIN_TURNS` faked answers of an assistant."""
+    if sum(map(folded.count, _LABELS)) < MIN_TURNS:
+        return False
+    return sum(1 for _ in _ANSWER.finditer(folded)) >= MIN_TURNS

@@ -1,0 +1,257 @@
+"""Letter tricks: leetspeak, spaced and dashed letters, shifted alphabets, reversed text, typos.
+
+Each undoing is behind a gate that looks only at the distinct words, so ordinary text pays a few set
+operations. Keywords come from `data/keywords.json`.
+Invariants: linear time; every undone text keeps an origin, so a hit still points into the original.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from functools import cache
+from string import ascii_lowercase
+from typing import cast
+
+from promptward.injection.folding import load_data
+from promptward.injection.lexicon import lexicon
+from promptward.injection.origins import Pieced
+
+MIN_SHIFT_WORD = 5  # shorter words turn into other real words when shifted or reversed
+TYPO_LENGTHS = range(5, 15)
+# Digits and symbols read as letters (the common leetspeak alphabet); `1` is i, or else l.
+LEET = str.maketrans("01345789@$!|+(€£", "oieastbgasiltcel")
+LEET_L = str.maketrans("01345789@$!|+(€£", "oleastbgaslltcel")
+_LEET_WORD = re.compile(r"[a-z0-9@$!|+(€£]{2,}")
+_SPACED = re.compile(r"[a-z0-9](?:[ \t\n.,_*|/+~:;=\-]{1,3}[a-z0-9]){4,}(?![a-z0-9])")
+_JOINTS = re.compile(r"[a-z](?:[-_.*~^'`\"/|+=][a-z]{1,8}){1,12}")
+_MARKS = re.compile(r"[-_.*~^'`\"/|+=]")
+
+
+@cache
+def _keywords(kind: str) -> tuple[str, ...]:
+    return tuple(cast(list[str], load_data("keywords")[kind]))
+
+
+@cache
+def strong_words() -> frozenset[str]:
+    """English words whose presence in a disguise is never an accident."""
+    return frozenset(_keywords("strong"))
+
+
+# --- shifted and reversed alphabets -------------------------------------------------------------
+
+
+def _shift_table(shift: int) -> dict[int, int]:
+    turned = ascii_lowercase[shift:] + ascii_lowercase[:shift]
+    return str.maketrans(ascii_lowercase, turned)
+
+
+@cache
+def _shifted() -> dict[str, int]:
+    """Disguised word → the shift that undoes it, for every shift of the alphabet."""
+    known = lexicon().vocabulary | strong_words() | frozenset(_keywords("shifted_extra"))
+    out: dict[str, int] = {}
+    for shift in range(1, 26):
+        hide = _shift_table(26 - shift)
+        for word in sorted(strong_words()):
+            if len(word) >= MIN_SHIFT_WORD and (turned := word.translate(hide)) not in known:
+                out.setdefault(turned, shift)
+    rot13 = _shift_table(13)
+    out.update((w.translate(rot13), 13) for w in _keywords("shifted_extra") if len(w) > 3)
+    return out
+
+
+@cache
+def _reversed() -> frozenset[str]:
+    return frozenset(w[::-1] for w in strong_words() if len(w) >= MIN_SHIFT_WORD and w != w[::-1])
+
+
+def unshift(folded: str, words: frozenset[str]) -> str | None:
+    """`folded` with its alphabet shifted back, if a disguised keyword is in `words`."""
+    found = words & _shifted().keys()
+    if not found:
+        return None
+    shifts = sorted(_shifted()[word] for word in found)
+    return folded.translate(_shift_table(max(set(shifts), key=lambda s: (shifts.count(s), -s))))
+
+
+def unreverse(folded: str, words: frozenset[str]) -> str | None:
+    """`folded` backwards, if a reversed keyword is in `words`."""
+    return folded[::-1] if words & _reversed() else None
+
+
+# --- leetspeak ----------------------------------------------------------------------------------
+
+
+def _unleet_word(word: str) -> str:
+    if word.isalpha() or word.isdigit() or not any(map(str.isalpha, word)):
+        return word
+    tail = word.rstrip("!|+(") if word[-1] in "!|+(" else word
+    known = lexicon().vocabulary
+    for table in (LEET, LEET_L):
+        for candidate in (word.translate(table), tail.translate(table)):
+            if candidate in known:
+                return candidate.ljust(len(word))[: len(word)]
+    return tail.translate(LEET).ljust(len(word))
+
+
+def unleet(folded: str, words: Iterable[str]) -> str | None:
+    """`folded` with digits in words read as letters, if at least two words mix both."""
+    mixed = [w for w in words if not w.isalpha() and not w.isdigit() and not w[:1].isdigit()]
+    leading = [w for w in words if w[:1].isdigit() and not w.isdigit()]
+    if len(mixed) + len(leading) < 2:
+        return None
+    return _LEET_WORD.sub(lambda m: _unleet_word(m.group()), folded)
+
+
+# --- spaced, dashed and split letters -----------------------------------------------------------
+
+
+@cache
+def _pieces_of_words() -> tuple[frozenset[str], int]:
+    words = {w for w in lexicon().vocabulary if w.isascii() and w.isalpha() and len(w) > 2}
+    words |= strong_words() | {"a", "i", "to", "me", "my", "of", "in", "is", "it", "an", "do", "and",
+                               "the", "you", "your", "that", "for", "with", "what", "are", "be"}  # fmt: skip
+    return frozenset(words), max(map(len, words))
+
+
+def segment(letters: str) -> list[str]:
+    """`letters` cut into known words, fewest unknown letters first (dynamic programming)."""
+    known, longest = _pieces_of_words()
+    size = len(letters)
+    # cost and length of the last word of the best cut of letters[:i]; unknown letters cost most
+    cost = [0.0] * (size + 1)
+    last = [1] * (size + 1)
+    for end in range(1, size + 1):
+        cost[end] = cost[end - 1] + 3.0
+        last[end] = 1
+        for length in range(2, min(longest, end) + 1):
+            if letters[end - length : end] in known and cost[end - length] + 1.0 < cost[end]:
+                cost[end], last[end] = cost[end - length] + 1.0, length
+    out: list[str] = []
+    while size:
+        out.append(letters[size - last[size] : size])
+        size -= last[size]
+    return out[::-1]
+
+
+MAX_RUN = 2_000  # letters of one spaced run that are put together
+
+
+def _join_run(run: str) -> list[tuple[int, str]]:
+    """(offset in `run`, word) of the words spelled by single letters in `run`."""
+    gaps = [m.group() for m in re.finditer(r"[^a-z0-9]+", run)]
+    usual = min(set(gaps), key=lambda g: (-gaps.count(g), g))
+    places: list[list[int]] = [[]]
+    at = 0
+    for index, letter in enumerate(re.split(r"[^a-z0-9]+", run)):
+        if index and gaps[index - 1] != usual:
+            places.append([])
+        places[-1].append(at)
+        at += len(letter) + (len(gaps[index]) if index < len(gaps) else 0)
+    out: list[tuple[int, str]] = []
+    for word in places:
+        letters = "".join(run[i] for i in word)
+        begun = 0
+        for part in [letters] if len(places) > 1 else segment(letters):
+            out.append((word[begun], part))
+            begun += len(part)
+    return out
+
+
+def unspace(folded: str, words: Sequence[str]) -> tuple[str, Pieced] | None:
+    """`folded` with letters that stand alone joined to words, and its origin."""
+    if list(map(len, words)).count(1) < 5:
+        return None
+    parts: list[str] = []
+    pieces: list[tuple[int, int, int]] = []
+    at = length = 0
+    for match in _SPACED.finditer(folded):
+        start, end = match.start(), min(match.end(), match.start() + 3 * MAX_RUN)
+        parts.append(folded[at:start] + " ")
+        pieces.append((length, at, start + 1))
+        length += len(parts[-1])
+        joined = _join_run(folded[start:end])
+        for index, (offset, word) in enumerate(joined):
+            stop = start + joined[index + 1][0] if index + 1 < len(joined) else end
+            pieces.append((length, start + offset, stop))
+            parts.append(word + " ")
+            length += len(word) + 1
+        at = end
+    if not parts:
+        return None
+    pieces.append((length, at, len(folded)))
+    whole = "".join((*parts, folded[at:]))
+    return whole, Pieced(pieces, len(whole))
+
+
+def unjoint(folded: str, words: frozenset[str]) -> tuple[str, Pieced] | None:
+    """`folded` without marks inside words (`ig-nore`, `p*rompt`), if keywords come to light."""
+    strong = strong_words()
+    parts: list[str] = []
+    pieces: list[tuple[int, int, int]] = []
+    at = length = 0
+    for match in _JOINTS.finditer(folded):
+        word = _MARKS.sub("", match.group())
+        if word not in strong or word in words:
+            continue
+        start, end = match.span()
+        parts += [folded[at:start], word]
+        pieces += [(length, at, start), (length + start - at, start, end)]
+        length += start - at + len(word)
+        at = end
+    if not parts:
+        return None
+    pieces.append((length, at, len(folded)))
+    whole = "".join((*parts, folded[at:]))
+    return whole, Pieced(pieces, len(whole))
+
+
+# --- typos --------------------------------------------------------------------------------------
+
+
+def _shorter(word: str) -> set[str]:
+    return {word[:i] + word[i + 1 :] for i in range(len(word))}
+
+
+def _scrambled(word: str) -> str:
+    return word[0] + "".join(sorted(word[1:-1])) + word[-1]
+
+
+@cache
+def _typos() -> tuple[dict[str, str], frozenset[str], frozenset[str]]:
+    """(disguise → keyword, first+last letters that occur, words that are no typos)."""
+    index: dict[str, str] = {}
+    for word in sorted(strong_words()):
+        if len(word) in TYPO_LENGTHS:
+            for form in (word, _scrambled(word), *sorted(_shorter(word))):
+                index.setdefault(form, word)
+    ends = frozenset(w[0] + w[-1] for w in strong_words())
+    return index, ends, lexicon().vocabulary | frozenset(_keywords("not_typos"))
+
+
+def typo_of(word: str) -> str | None:
+    """The keyword `word` is a small misspelling of: one edit, a swap, or scrambled inside."""
+    index, _, real = _typos()
+    if word in real:
+        return None
+    if (found := index.get(word)) or (found := index.get(_scrambled(word))):
+        return found if abs(len(found) - len(word)) <= 1 else None
+    for form in sorted(_shorter(word)):
+        found = index.get(form)
+        if found and (form == found or len(found) == len(word)) and found[0] == word[0]:
+            return found
+    return None
+
+
+def typos(words: Iterable[str]) -> dict[str, str]:
+    """Misspelt → meant, for those of `words` that are small typos of a keyword."""
+    _, ends, real = _typos()
+    out = {}
+    for word in words:
+        if word[:1] + word[-1:] in ends and len(word) in TYPO_LENGTHS and word not in real:
+            meant = typo_of(word)
+            if meant:
+                out[word] = meant
+    return out

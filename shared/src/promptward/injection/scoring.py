@@ -1,0 +1,77 @@
+"""Scoring one view of a text: rules and model over its windows, patterns over the whole.
+
+Invariants: linear in the words; the score of a view is that of its worst window, so padding with
+harmless text does not dilute an attack.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+
+from promptward.exchange import Source
+from promptward.injection.features import windows
+from promptward.injection.lexicon import Masks, lexicon
+from promptward.injection.model import Model
+from promptward.injection.rules import CONCEPT_RULES, Matcher, Rule
+
+
+@dataclass(frozen=True, slots=True)
+class Fired:
+    """A concept rule that fired, at word `at` of the view."""
+
+    rule: Rule
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class WindowReading:
+    """What one window says: the classifier's log-odds (0 without it) and the rules that fired."""
+
+    classifier: float
+    fired: tuple[Fired, ...]
+
+
+@cache
+def _by_anchor() -> dict[str, tuple[Rule, ...]]:
+    out: dict[str, list[Rule]] = {}
+    for rule in CONCEPT_RULES:
+        out.setdefault(rule.anchor, []).append(rule)
+    return {anchor: tuple(rules) for anchor, rules in out.items()}
+
+
+def read_window(words: Sequence[str]) -> Masks:
+    """The concepts of one window."""
+    return lexicon().locate(words)
+
+
+def fired_rules(masks: Masks, source: Source) -> list[tuple[Rule, int]]:
+    """The rules that fire in a window, each with the index of its first anchor word."""
+    out: list[tuple[Rule, int]] = []
+    present = masks.keys()
+    matcher = Matcher(masks)
+    by_anchor = _by_anchor()
+    for concept in masks:
+        for rule in by_anchor.get(concept, ()):
+            if rule.needs <= present and (not rule.sources or source in rule.sources):
+                places = matcher.anchors(rule)
+                if places:
+                    out.append((rule, (places & -places).bit_length() - 1))
+    return out
+
+
+def read_view(words: Sequence[str], source: Source, weights: Model | None) -> list[WindowReading]:
+    """Every window of a view; without `weights` only the rules speak."""
+    out = []
+    for start, window in windows(words):
+        masks = read_window(window)
+        fired = fired_rules(masks, source) if masks else []
+        classifier = weights.log_odds(window, masks) if weights else 0.0
+        out.append(
+            WindowReading(
+                classifier=classifier,
+                fired=tuple(Fired(rule, start + at) for rule, at in fired),
+            )
+        )
+    return out

@@ -1,0 +1,132 @@
+"""The views of one text: as it reads, and as it reads once every disguise is undone.
+
+Invariants: at most `MAX_VIEWS` views, `MAX_DEPTH` layers of encoding, and `MAX_GROWTH` times the
+input plus a constant in characters altogether, so the work stays linear; every view knows where its
+text came from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import cast
+
+from promptward.injection.decoding import blobs, unescaped
+from promptward.injection.folding import fold, fold_table, lookalikes, skeleton, skeleton_table
+from promptward.injection.hidden import hidden_payloads
+from promptward.injection.lexicon import lexicon
+from promptward.injection.obfuscation import (
+    typos,
+    unjoint,
+    unleet,
+    unreverse,
+    unshift,
+    unspace,
+)
+from promptward.injection.origins import Folded, Origin, identity, mirrored, then, within
+from promptward.injection.tokens import spaced
+
+MAX_VIEWS = 24
+MAX_DEPTH = 3
+MAX_GROWTH = 4
+SPARE_CHARS = 4_096
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One reading of the text.
+
+    Attributes:
+        kind: `plain`, or the disguises that were undone, outermost first (`base64.url`).
+        text: the folded text.
+        words: its words; typos of keywords corrected.
+        origin: from ranges of `text` to ranges of the original.
+    """
+
+    kind: str
+    text: str
+    words: list[str]
+    origin: Origin
+
+
+@dataclass(slots=True)
+class _Budget:
+    """What is left to spend on one text."""
+
+    views: int
+    chars: int
+
+    def take(self, size: int) -> bool:
+        """Whether another view of `size` characters fits; if so it is paid for."""
+        if self.views <= 0 or size > self.chars:
+            return False
+        self.views -= 1
+        self.chars -= size
+        return True
+
+
+def _view(kind: str, folded: str, origin: Origin) -> tuple[View, frozenset[str]]:
+    words = lexicon().words(spaced(folded))
+    distinct = frozenset(words)
+    meant = typos(distinct)
+    if meant:
+        words = [meant.get(word, word) for word in words]
+    return View(kind, folded, words, origin), distinct
+
+
+def _readings(raw: str, kind: str, origin: Origin, budget: _Budget, depth: int) -> Iterator[View]:
+    """`raw` read plainly, then with every disguise undone, payloads read in their turn."""
+    ascii_only = raw.isascii()
+    folded = fold(raw)
+    to_raw = origin if ascii_only else then(Folded(raw, fold_table()), origin)
+    plain, distinct = _view(kind, folded, to_raw)
+    yield plain
+    if not ascii_only and not lookalikes().isdisjoint(raw) and budget.take(len(raw)):
+        yield _view(
+            f"{kind}.lookalikes", skeleton(raw), then(Folded(raw, skeleton_table()), origin)
+        )[0]
+    for name, text, back in _undone(folded, plain, distinct):
+        if budget.take(len(text)):
+            yield _view(f"{kind}.{name}", text, then(back, to_raw))[0]
+    if depth < MAX_DEPTH:
+        yield from _payloads(raw, kind, origin, budget, depth, distinct)
+
+
+def _undone(
+    folded: str, plain: View, distinct: frozenset[str]
+) -> Iterator[tuple[str, str, Origin]]:
+    """(disguise, undone folded text, origin in `folded`)."""
+    if (text := unshift(folded, distinct)) is not None:
+        yield "rot", text, identity
+    if (text := unreverse(folded, distinct)) is not None:
+        yield "reversed", text, mirrored(len(folded))
+    if (text := unleet(folded, distinct)) is not None:
+        yield "leet", text, identity
+    if (pair := unspace(folded, plain.words)) is not None:
+        yield "spaced", *pair
+    if (pair := unjoint(folded, distinct)) is not None:
+        yield "joints", *pair
+
+
+def _payloads(
+    raw: str, kind: str, origin: Origin, budget: _Budget, depth: int, distinct: frozenset[str]
+) -> Iterator[View]:
+    longest = max(map(len, distinct), default=0)
+    for name, (start, end, text) in blobs(raw, distinct, longest):
+        if budget.take(len(text)):
+            inner = then(within(start, end), origin)
+            yield from _readings(text, f"{kind}.{name}", inner, budget, depth + 1)
+    for name, text, back in unescaped(raw):
+        if budget.take(len(text)):
+            yield from _readings(text, f"{kind}.{name}", then(back, origin), budget, depth + 1)
+    if not raw.isascii():
+        for name, (start, end, text) in hidden_payloads(raw):
+            if budget.take(len(text)):
+                inner = then(within(start, end), origin)
+                yield from _readings(text, f"{kind}.{name}", inner, budget, depth + 1)
+
+
+def expand(text: str) -> list[View]:
+    """Every view of `text`, the plain one first."""
+    budget = _Budget(MAX_VIEWS, MAX_GROWTH * len(text) + SPARE_CHARS)
+    return list(_readings(text, "plain", cast(Origin, identity), budget, 0))

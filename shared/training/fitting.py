@@ -1,0 +1,145 @@
+"""Features of rows as a sparse matrix, and the logistic regression over them.
+
+The features are those of `promptward.injection` itself, so training cannot drift from inference.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+
+import numpy as np
+from corpus import Row
+from scipy import sparse
+from sklearn.linear_model import LogisticRegression
+
+from promptward.exchange import Source
+from promptward.injection.features import concept_features, length_feature, windows
+from promptward.injection.model import FOREIGN, is_english
+from promptward.injection.patterns import matches
+from promptward.injection.scoring import fired_rules, read_window
+from promptward.injection.views import View, expand
+
+RULE_SCALE = 2.0  # log-odds per unit of rule evidence, chosen on leave-one-dataset-out
+RULE_CAP = 6.0
+MIN_COUNT, MIN_GROUPS = 10, 4  # a word is a feature when this often and in so many datasets
+MIN_FEATURE = 4
+REGULARISATION = 0.03  # sklearn's C, chosen on leave-one-dataset-out
+FOREIGN_SHARE = 0.35  # weight of the copies of English rows without their words
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """One window of one view of one row."""
+
+    row: int
+    names: tuple[str, ...]
+    words: frozenset[str]
+    rules: float
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Windows as a matrix, with each one's row and rule evidence."""
+
+    names: list[str]
+    matrix: sparse.csr_matrix
+    owner: np.ndarray
+    rules: np.ndarray
+    copies: np.ndarray  # windows that are a copy without words
+
+
+def source_of(row: Row) -> Source:
+    """The source a row is judged as."""
+    return Source.DOCUMENT if row.channel == "doc" else Source.USER
+
+
+def read_windows(rows: list[Row]) -> list[Window]:
+    """Every window of every view of every row."""
+    out: list[Window] = []
+    for index, row in enumerate(rows):
+        for view in expand(row.text):
+            out.extend(_windows_of(index, view, source_of(row)))
+    return out
+
+
+def _windows_of(index: int, view: View, source: Source) -> list[Window]:
+    out = []
+    patterns = [rule.weight for rule, _, _ in matches(view.text, source)]
+    for _, words in windows(view.words):
+        masks = read_window(words)
+        names = (*concept_features(masks), length_feature(len(words)))
+        fired = [rule.weight for rule, _ in fired_rules(masks, source)]
+        evidence = -np.log(1 - np.array([0.0, *fired, *patterns]))
+        out.append(Window(index, names, frozenset(words), float(evidence.sum())))
+    return out
+
+
+def choose_vocabulary(rows: list[Row], read: list[Window]) -> frozenset[str]:
+    """English words that occur often and in several datasets, so that none is one author's habit."""
+    count: Counter[str] = Counter()
+    groups: dict[str, set[str]] = defaultdict(set)
+    for window in read:
+        row = rows[window.row]
+        if row.language.startswith("en"):
+            for word in window.words:
+                count[word] += 1
+                groups[word].add(row.group)
+    return frozenset(
+        w for w, n in count.items()
+        if n >= MIN_COUNT and len(groups[w]) >= MIN_GROUPS and w.isascii() and w.isalpha()
+    )  # fmt: skip
+
+
+def build_table(read: list[Window], vocabulary: frozenset[str]) -> Table:
+    """The matrix of `read`, with a copy without words of every English window."""
+    lines: list[list[str]] = []
+    owner, rules, copies = [], [], []
+    for window in read:
+        known = window.words & vocabulary
+        english = is_english(len(known), len(window.words))
+        foreign = [*window.names, FOREIGN]
+        for line, copy in (
+            ([*window.names, *(f"w:{w}" for w in known)], False) if english else (foreign, False),
+            (foreign, True),
+        ):
+            if copy and not english:
+                continue
+            lines.append(line)
+            owner.append(window.row)
+            rules.append(window.rules)
+            copies.append(copy)
+    return Table(*_matrix(lines), np.array(owner), np.array(rules), np.array(copies))
+
+
+def _matrix(lines: list[list[str]]) -> tuple[list[str], sparse.csr_matrix]:
+    seen = Counter(name for line in lines for name in line)
+    names = sorted(name for name, n in seen.items() if n >= MIN_FEATURE)
+    index = {name: i for i, name in enumerate(names)}
+    columns = [index[name] for line in lines for name in sorted(line) if name in index]
+    ends = np.cumsum([0, *(sum(name in index for name in line) for line in lines)])
+    data = np.ones(len(columns), np.float32)
+    return names, sparse.csr_matrix((data, columns, ends), shape=(len(lines), len(names)))
+
+
+def fit(table: Table, labels: np.ndarray, weights: np.ndarray, use: np.ndarray) -> np.ndarray:
+    """Coefficients (intercept last) of the regression on the rows where `use` is true."""
+    per_row = np.maximum(1, np.bincount(table.owner[~table.copies], minlength=len(labels)))
+    label = labels[table.owner]
+    attack, benign = weights / per_row, weights / np.sqrt(per_row)
+    share = np.where(label == 1, attack[table.owner], benign[table.owner])
+    share = share * np.where(table.copies, FOREIGN_SHARE, 1.0)
+    chosen = use[table.owner]
+    learner = LogisticRegression(C=REGULARISATION, solver="liblinear", max_iter=300)
+    learner.fit(table.matrix[chosen], label[chosen], sample_weight=share[chosen])
+    return np.append(learner.coef_[0], learner.intercept_[0])
+
+
+def score_rows(table: Table, coefficients: np.ndarray, count: int) -> np.ndarray:
+    """Log-odds of every row: its best window's, rule evidence included; copies do not count."""
+    own = table.matrix @ coefficients[:-1] + coefficients[-1]
+    own = own + RULE_SCALE * np.minimum(table.rules, RULE_CAP)
+    best = np.full(count, -99.0)
+    real = ~table.copies
+    np.maximum.at(best, table.owner[real], own[real])
+    return best
