@@ -148,8 +148,7 @@ def test_a_channel_blocks_before_it_releases() -> None:
     channel = made.open_channel(Channel("/0", Source.ASSISTANT), Conversation("abcdef"))
     assert channel is not None
     with pytest.raises(ChannelBlocked):
-        channel.feed(TEXT)
-        channel.close()
+        channel.feed(TEXT + " and more")
     assert [f.rule for f in channel.findings] == ["CREDIT_CARD"]
 
 
@@ -171,5 +170,5 @@ def test_recognizers_of_your_own() -> None:
 )
 def test_what_is_refused(settings: dict[str, Any], problem: str) -> None:
     with pytest.raises(PolicyError) as caught:
-        check(**settings)
+        check(*settings.pop("entities", ()), **settings)
     assert caught.value.problems[0].startswith(problem)
