@@ -36,7 +36,7 @@ _EXPIRED = AuthFailure(AuthCode.API_KEY_EXPIRED, "the API key has expired")
 class ApiKey:
     """One API key, known by its digest."""
 
-    id: str = setting("Stable name of the key's owner.", min_length=1, max_length=128)
+    id: str = setting("Stable name of the key's owner.", kind=Kind.IDENTIFIER)
     sha256: str = setting("SHA-256 of the key, hexadecimal.", kind=Kind.SHA256)
     claims: Mapping[str, JSON] = setting(
         "Claims of whoever presents it; `sub` defaults to the id.", default_factory=dict

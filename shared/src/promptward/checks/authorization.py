@@ -32,7 +32,7 @@ from promptward.auth.claims import Matcher, compile_matcher, find, parse_path
 from promptward.auth.globs import GlobSet, spellings
 from promptward.decision import Principal
 from promptward.exchange import JSON
-from promptward.settings import setting
+from promptward.settings import Kind, setting
 
 # names that are shown back to the client: identifiers only, so that no text is echoed or logged
 _SHOWABLE = re.compile(r"[A-Za-z0-9._:/@-]{1,64}", re.ASCII)
@@ -56,7 +56,7 @@ class AuthorizationCondition:
 class AuthorizationRule:
     """One permission or denial."""
 
-    id: str = setting("Name of the rule in decisions and audit.", min_length=1, max_length=128)
+    id: str = setting("Name of the rule in decisions and audit.", kind=Kind.IDENTIFIER)
     effect: Literal["allow", "deny"] = setting("What the rule does when it applies.")
     when: AuthorizationCondition = setting(
         "Whom it is about; everyone when left out.", default_factory=AuthorizationCondition
