@@ -79,6 +79,7 @@ class Stack:
     upstream: subprocess.Popen[bytes]
     services: list[subprocess.Popen[bytes]]
     addresses: list[str] = field(default_factory=list)
+    host: str = HOST
 
     def request(
         self,
@@ -91,7 +92,7 @@ class Stack:
         timeout_s: float = 15,
     ) -> Answer:
         """One exchange on a connection of its own."""
-        connection = http.client.HTTPConnection(HOST, self.port, timeout=timeout_s)
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=timeout_s)
         with contextlib.closing(connection):
             pairs = list(headers.items() if isinstance(headers, dict) else headers or [])
             names = {n.lower() for n, _ in pairs}
