@@ -88,6 +88,8 @@ class BudgetLine:
         amount: estimate to reserve, in the unit, 0 or more.
         window: see Window.
         soft: when False the line is refused over the limit; when True it is only counted.
+        local_percent: how much of the limit each process may grant by itself while the store is
+            out of reach, 0..100; use is reconciled afterwards. 0: the failure is the caller's.
     """
 
     budget: str
@@ -97,6 +99,7 @@ class BudgetLine:
     amount: int
     window: Window
     soft: bool = False
+    local_percent: int = 0
 
 
 @dataclass(frozen=True, slots=True)
