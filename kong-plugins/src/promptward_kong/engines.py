@@ -11,7 +11,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 from promptward.decision import Allow, Ticket
@@ -129,7 +129,7 @@ def _depends_on_route(policy: CompiledPolicy) -> bool:
 
 
 def _on_request(engine: Engine, job: Job) -> object:
-    exchange: Exchange = exchange_of(job.payload)
+    exchange = _with_placeholder(exchange_of(job.payload), engine)
     decision = run_sync(engine.on_request(exchange))
     if not isinstance(decision, Allow):
         return pack_deny(decision)
@@ -147,6 +147,15 @@ def _on_request(engine: Engine, job: Job) -> object:
         decision.ticket.stream,
         decision.ticket.principal.id,
     ]
+
+
+def _with_placeholder(exchange: Exchange, engine: Engine) -> Exchange:
+    """A body over the policy's limit is not fetched from Kong; one byte too many stands for it, so
+    that it is refused for its size exactly as at gateways that did read it."""
+    if exchange.body.complete:
+        return exchange
+    size = engine.policy.spec.limits.max_body_bytes + 1
+    return replace(exchange, body=Body(bytes(size)))
 
 
 def _on_response(engine: Engine, job: Job) -> object:

@@ -1,6 +1,6 @@
 """A plugin server whose plugin and workers misbehave as their configuration says.
 
-    python faulty_server.py SOCKET ACCESS_DEADLINE_S WORKERS
+python faulty_server.py SOCKET ACCESS_DEADLINE_S WORKERS
 """
 
 import logging
@@ -45,7 +45,9 @@ class Faulty:
         headers = await pdk.request_headers()
         tag = headers.get("x-tag", [""])[0]
         await pdk.set_request_headers({"x-checked": f"{self.config.get('tag', '')}:{tag}"})
-        await pdk.shared_set("promptward", {"verdict": "allow", "request": await pdk.request_line()})
+        await pdk.shared_set(
+            "promptward", {"verdict": "allow", "request": await pdk.request_line()}
+        )
         return PASSED
 
     async def _raise_first(self, context):
@@ -102,7 +104,7 @@ class Faulty:
 
     async def _work_after_exit(self, context):
         await pdk.exit_with(418, b"teapot", {"content-type": "text/plain"})
-        Path(str(self.config["witness"])).write_text("ran on")
+        open(str(self.config["witness"]), "w").close()  # noqa: ASYNC230, PTH123 - must not run
         await pdk.set_request_headers({"x": "1"})
 
     async def _exit_first(self, context):

@@ -81,7 +81,7 @@ def test_trap_4_ids_of_an_earlier_server_never_name_another_instance(faulty):
     client = RpcClient(str(faulty.path))
     for _ in range(20):
         client.call("plugin.StartInstance", {"Name": "faulty", "Config": '{"do": "exit_first"}'})
-    with pytest.raises(RpcError, match="^no plugin instance"):
+    with pytest.raises(RpcError, match=r"^no plugin instance"):
         client.call("plugin.HandleEvent", {"InstanceId": old, "EventName": "access"})
     # a step of an event the dead server had begun: a refusal, not an error, which would pass
     step = client.call("plugin.Step", {"EventId": 7, "Data": "x"})
@@ -166,9 +166,7 @@ def test_trap_9_a_large_body_reaches_kong_whole(shared_faulty):
 def test_trap_9_a_blocking_check_stalls_no_other_request(shared_faulty):
     slow = shared_faulty.node(do="work", kind="sleep", payload=0.6)
     done: list[Answer] = []
-    threads = [
-        threading.Thread(target=lambda: done.append(slow.handle(REQUEST))) for _ in range(4)
-    ]
+    threads = [threading.Thread(target=lambda: done.append(slow.handle(REQUEST))) for _ in range(4)]
     for thread in threads:
         thread.start()
     quick = shared_faulty.node(do="pass")
@@ -280,7 +278,7 @@ def test_trap_17_the_server_ends_when_the_process_that_started_it_does(short_dir
     eventually(lambda: not path.exists(), "the socket is removed")
 
 
-def test_trap_17_an_old_server_does_not_remove_the_socket_of_a_new_one(short_dir):
+def test_trap_17_an_old_server_does_not_remove_the_socket_of_a_new_one(short_dir, eventually):
     from promptward_kong.testing import ServerProcess
 
     path = short_dir / "d.sock"
@@ -288,6 +286,7 @@ def test_trap_17_an_old_server_does_not_remove_the_socket_of_a_new_one(short_dir
     old, new = ServerProcess(command, path), ServerProcess(command, path)
     old.start()
     new.start()
+    eventually(lambda: new.status()["Pid"] == new.pid, "the new server took the name")
     old.stop()
     assert new.status()["Pid"] == new.pid
     new.stop()
