@@ -16,8 +16,9 @@ def play(gateway: Gateway, vector: Vector, upstream: ScriptedUpstream) -> list[O
     """Every step of a vector, in order."""
     seen = []
     for step in vector.steps:
+        before = len(upstream.received(step.name))  # of another gateway that played it
         answer = gateway.send(step)
-        seen.append(observe(gateway, vector, answer, upstream.received(step.name)))
+        seen.append(observe(gateway, vector, answer, upstream.received(step.name)[before:]))
     return seen
 
 
