@@ -62,5 +62,7 @@ def _check_line(line: BudgetLine) -> None:
         raise PortError("ledger", f"a limit must be 0..{MAX_LIMIT}")
     if not 1 <= line.window.duration_s <= MAX_DURATION_S or not 0 <= line.window.months <= 12:
         raise PortError("ledger", f"a window lasts 1..{MAX_DURATION_S} seconds")
+    if not 0 <= line.local_percent <= 100:
+        raise PortError("ledger", "local_percent must be 0..100")
     if len(line.partition) > MAX_PARTITION_CHARS or len(line.budget) > MAX_ID_CHARS:
         raise PortError("ledger", "a partition or budget id is too long")

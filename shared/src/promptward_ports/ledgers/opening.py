@@ -69,8 +69,9 @@ def _open_redis(url: str, timeout_s: float, *, suspending: bool) -> Ledger:
             parse_redis_url,
         )
         from promptward_ports.ledgers.redis_ledger import RedisLedger
+        from promptward_ports.ledgers.resilient import ResilientLedger
     except ImportError as error:
         raise PolicyError("ledger: redis:// needs `pip install promptward[redis]`") from error
     target = parse_redis_url(url)
     connect = connect_suspending if suspending else connect_blocking
-    return RedisLedger(connect(target, timeout_s), prefix=target.prefix)
+    return ResilientLedger(RedisLedger(connect(target, timeout_s), prefix=target.prefix))

@@ -29,6 +29,7 @@ from promptward_ports.ledgers.redis_transport import (
     BlockingTransport,
     SuspendingTransport,
     Transport,
+    port_error,
 )
 
 SCHEMES = (
@@ -119,11 +120,18 @@ def _addresses(hosts: str) -> tuple[tuple[str, int], ...]:
 
 
 def connect_blocking(target: RedisTarget, timeout_s: float) -> Transport:
-    """A transport for hosts without an event loop. Connects on first use."""
+    """A transport for hosts without an event loop. Connects on first use; to a cluster, now.
+
+    Raises:
+        PortError: the cluster does not answer.
+    """
     options = _timeouts(timeout_s) | target.options
     retry = Retry(NoBackoff(), REPEATS, supported_errors=(RedisConnectionError,))
     if target.deployment == "cluster":
-        return BlockingTransport(redis.RedisCluster.from_url(target.url, **options))
+        try:
+            return BlockingTransport(redis.RedisCluster.from_url(target.url, **options))
+        except (redis.RedisError, OSError) as error:
+            raise port_error(error) from error
     if target.deployment == "sentinel":
         sentinel: Any = Sentinel(  # type: ignore[no-untyped-call]
             target.sentinels, sentinel_kwargs=_timeouts(timeout_s)
