@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
+from promptward.protocols.anthropic_messages import AnthropicMessages
 from promptward.protocols.base import (
     DEFAULT_REQUEST_LIMITS,
     Channel,
@@ -24,7 +25,7 @@ from promptward.protocols.openai_chat import OpenAiChat
 Protocol = ChatProtocol
 
 PROTOCOLS: Mapping[str, ChatProtocol] = MappingProxyType(
-    {protocol.name: protocol for protocol in (OpenAiChat(),)}
+    {protocol.name: protocol for protocol in (OpenAiChat(), AnthropicMessages())}
 )
 
 

@@ -22,6 +22,10 @@ from promptward.llm import OpaquePart, Part
 IDENTIFIER = re.compile(r"[A-Za-z_$][A-Za-z_.$-]{0,47}[0-9]{0,3}")
 # Correlation ids (`call_…`, `chatcmpl-…`, UUIDs): replacing one would break the protocol.
 CORRELATION_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:|=+/-]{0,255}")
+# Ciphertext and signatures that a provider made and only it can read (Anthropic `signature`,
+# `encrypted_content`; OpenAI `encrypted_content`): base64, standard or URL-safe. Nobody else can
+# put a text into one, and a changed one is refused by the provider.
+SEALED = re.compile(r"[A-Za-z0-9+/_-]*={0,2}")
 # Members of free-form objects that name a kind; a bare word there is structure
 # (JSON Schema 2020-12 `type`, `format`; the `type` tags of all three protocols).
 _KIND_KEYS = frozenset({"type", "format", "role", "object", "status"})
@@ -133,6 +137,14 @@ class PartCollector:
         """A field that links one object to another; anything of another shape is text."""
         if isinstance(value, str):
             if not CORRELATION_ID.fullmatch(value):
+                self.add(pointer, source, value)
+        elif value is not None:
+            wrong_type(pointer, "a string", value, self.status)
+
+    def sealed(self, pointer: str, source: Source, value: JSON) -> None:
+        """A field of provider-made ciphertext; anything of another shape is text."""
+        if isinstance(value, str):
+            if not SEALED.fullmatch(value):
                 self.add(pointer, source, value)
         elif value is not None:
             wrong_type(pointer, "a string", value, self.status)

@@ -1,0 +1,186 @@
+"""Content blocks of Anthropic messages, in requests, tool results and responses alike.
+
+Source: Anthropic API reference, "Messages": text, image, document, search_result, thinking,
+redacted_thinking, tool_use, tool_result, and the blocks of server and MCP tools, whose names end
+in `_tool_use` and `_tool_result`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from promptward.exchange import JSON, Source
+from promptward.protocols.collect import PartCollector, wrong_type
+
+_IDS = frozenset({"id", "tool_use_id", "file_id"})
+_SEALED = frozenset({"signature", "encrypted_content", "encrypted_index"})
+
+
+def read_content(collector: PartCollector, pointer: str, source: Source, value: JSON) -> None:
+    """A string, null, or an array of blocks."""
+    if isinstance(value, str):
+        collector.add(pointer, source, value)
+    elif isinstance(value, list):
+        for at, block in collector.objects(pointer, value):
+            read_block(collector, at, source, block)
+    elif value is not None:
+        wrong_type(pointer, "a string or an array of content blocks", value, collector.status)
+
+
+def read_block(
+    collector: PartCollector, pointer: str, source: Source, block: dict[str, JSON]
+) -> None:
+    """One block.
+
+    Raises:
+        ExchangeError: it has no type, or a member of the wrong type.
+    """
+    kind = block.get("type")
+    if not isinstance(kind, str):
+        wrong_type(f"{pointer}/type", "a string", kind, collector.status)
+    rows = _BLOCKS.get(kind)
+    if rows is None and kind.endswith("_tool_use"):
+        rows = _BLOCKS["tool_use"]
+    elif rows is None and kind.endswith("_tool_result"):
+        rows = _SERVER_RESULT
+    elif rows is None:
+        collector.add_opaque(pointer, source, "unknown_part_type")
+        rows = {}
+    if rows in (_RESULT, _SERVER_RESULT):
+        source = Source.TOOL_RESULT
+    read_members(collector, pointer, source, block, rows)
+
+
+def read_members(
+    collector: PartCollector,
+    pointer: str,
+    source: Source,
+    members: dict[str, JSON],
+    rows: dict[str, _Row],
+) -> None:
+    """Every member of a block or of an object in it: by its row, as an id, or walked."""
+    for key, value in members.items():
+        at = f"{pointer}/{key}"
+        if key in rows:
+            rows[key](collector, at, source, value)
+        elif key in _IDS:
+            collector.correlation_id(at, source, value)
+        elif key in _SEALED:
+            collector.sealed(at, source, value)
+        else:
+            collector.member(pointer, source, key, value, members)
+
+
+def _text(collector: PartCollector, pointer: str, source: Source, value: JSON) -> None:
+    if not isinstance(value, str):
+        wrong_type(pointer, "a string", value, collector.status)
+    collector.add(pointer, source, value)
+
+
+def _citations(collector: PartCollector, pointer: str, source: Source, value: JSON) -> None:
+    """Quotations (an array), or whether there shall be some (an object)."""
+    if isinstance(value, list):
+        for at, citation in collector.objects(pointer, value):
+            read_members(collector, at, source, citation, {})
+    else:
+        collector.walk(pointer, source, value)
+
+
+def _image_source(collector: PartCollector, pointer: str, source: Source, value: JSON) -> None:
+    members = collector.object(pointer, value)
+    inline = members.get("type") == "base64"
+    block = pointer.rpartition("/")[0]
+    collector.add_opaque(block, source, "inline_image" if inline else "remote_image")
+    _read_rest(collector, pointer, source, members)
+
+
+def _document_source(collector: PartCollector, pointer: str, source: Source, value: JSON) -> None:
+    members = collector.object(pointer, value)
+    kind = members.get("type")
+    if kind == "content":
+        rows: dict[str, _Row] = {"content": read_content}
+        read_members(collector, pointer, source, members, rows)
+    elif kind == "text":
+        read_members(collector, pointer, source, members, {"data": _text})
+    else:
+        collector.add_opaque(pointer.rpartition("/")[0], source, "file")
+        _read_rest(collector, pointer, source, members)
+
+
+def _read_rest(
+    collector: PartCollector, pointer: str, source: Source, members: dict[str, JSON]
+) -> None:
+    """What stands beside the bytes of an image or a file, or the reference to them."""
+    for key, value in members.items():
+        if key not in ("data", "url", "file_id", "media_type"):
+            collector.member(pointer, source, key, value, members)
+        elif not isinstance(value, str):
+            wrong_type(f"{pointer}/{key}", "a string", value, collector.status)
+
+
+def _document(row: _Row) -> _Row:
+    """`row`, reading as a retrieved document whoever passed it on."""
+
+    def read(collector: PartCollector, pointer: str, source: Source, value: JSON) -> None:
+        kept = source if source is Source.TOOL_RESULT else Source.DOCUMENT
+        row(collector, pointer, kept, value)
+
+    return read
+
+
+def _arguments(collector: PartCollector, pointer: str, source: Source, value: JSON) -> None:
+    del source
+    collector.walk(pointer, Source.TOOL_ARGUMENTS, value)
+
+
+def _server_result(collector: PartCollector, pointer: str, source: Source, value: JSON) -> None:
+    """What a tool of the provider's found: an array of objects, or an object that says why not."""
+    if isinstance(value, list):
+        for at, item in collector.objects(pointer, value):
+            read_members(collector, at, source, item, {})
+    elif isinstance(value, dict):
+        read_members(collector, pointer, source, value, {})
+    else:
+        collector.text(pointer, source, value)
+
+
+def _optional_text(collector: PartCollector, pointer: str, source: Source, value: JSON) -> None:
+    collector.text(pointer, source, value)
+
+
+def _id(collector: PartCollector, pointer: str, source: Source, value: JSON) -> None:
+    collector.correlation_id(pointer, source, value)
+
+
+def _sealed(collector: PartCollector, pointer: str, source: Source, value: JSON) -> None:
+    collector.sealed(pointer, source, value)
+
+
+def _uploaded(collector: PartCollector, pointer: str, source: Source, value: JSON) -> None:
+    collector.add_opaque(pointer.rpartition("/")[0], source, "file")
+    collector.correlation_id(pointer, source, value)
+
+
+_Row = Callable[[PartCollector, str, Source, JSON], None]
+_RESULT: dict[str, _Row] = {"content": read_content}
+_SERVER_RESULT: dict[str, _Row] = {"content": _server_result}
+_BLOCKS: dict[str, dict[str, _Row]] = {
+    "text": {"text": _text, "citations": _citations},
+    "image": {"source": _image_source},
+    "document": {
+        "source": _document(_document_source),
+        "title": _document(_optional_text),
+        "context": _document(_optional_text),
+    },
+    "search_result": {
+        "source": _document(_text),
+        "title": _document(_text),
+        "content": _document(read_content),
+    },
+    "thinking": {"thinking": _text},
+    "redacted_thinking": {"data": _sealed},
+    "tool_use": {"input": _arguments, "name": _id},
+    "tool_result": _RESULT,
+    "mcp_tool_result": _RESULT,
+    "container_upload": {"file_id": _uploaded},
+}
