@@ -4,7 +4,7 @@
 
 A line is `{"text": …, "spans": [[start, end, TYPE], …], "locale": …}`; a type that begins with `~`
 needs a named-entity model and is neither required nor held against us: a match that overlaps such
-a span is ignored. A match is right when it overlaps a labelled span of its type by at least half
+a span is ignored, and so is a match of a type the file labels nowhere (it is counted apart). A match is right when it overlaps a labelled span of its type by at least half
 of both (`--exact`: the same offsets).
 """
 
@@ -54,7 +54,9 @@ def as_span(match: Match) -> Span:
 class Tally:
     """Counts per type."""
 
-    def __init__(self, exact: bool, show: bool) -> None:
+    def __init__(self, labelled: frozenset[str], *, exact: bool, show: bool) -> None:
+        self._labelled = labelled
+        self.unlabelled: Counter[str] = Counter()
         self.right: Counter[str] = Counter()
         self.wrong: Counter[str] = Counter()
         self.missed: Counter[str] = Counter()
@@ -93,6 +95,9 @@ class Tally:
             lines.append(self._line(kind, *counts))
         totals = (sum(c.values()) for c in (self.right, self.wrong, self.missed))
         lines.append(self._line("all (micro)", *totals))
+        if self.unlabelled:
+            others = ", ".join(f"{kind} {count}" for kind, count in self.unlabelled.most_common())
+            lines.append(f"found, of types this file does not label: {others}")
         return "\n".join(lines)
 
     @staticmethod
@@ -112,8 +117,10 @@ def main() -> None:
     options = parser.parse_args()
     recognizers = RecognizerSet(recognizers_for(options.entities.split(",")))
     for path in options.files:
-        tally = Tally(options.exact, options.errors)
-        for text, labels in rows(path):
+        texts = list(rows(path))
+        labelled = frozenset(kind for _, labels in texts for _, _, kind in labels)
+        tally = Tally(labelled, exact=options.exact, show=options.errors)
+        for text, labels in texts:
             tally.add(text, labels, [as_span(match) for match in recognizers.find(text)])
         sys.stdout.write(f"{path.name}\n{tally.table()}\n")
 

@@ -8,7 +8,24 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
-from promptward.recognizers import contact, network, payment, phone, secrets, us
+from promptward.recognizers import (
+    addresses,
+    americas,
+    asia_pacific,
+    banking,
+    birth_dates,
+    contact,
+    europe_north_east,
+    europe_west,
+    medical,
+    network,
+    payment,
+    phone,
+    secrets,
+    united_kingdom,
+    us,
+    wallets,
+)
 from promptward.recognizers.model import Recognizer
 
 
@@ -28,6 +45,18 @@ _PERSONAL = _by_entity(
         *network.IP_ADDRESS,
         *network.MAC_ADDRESS,
         *us.US_SSN,
+        *us.US_IDENTITY,
+        *united_kingdom.UNITED_KINGDOM,
+        *europe_west.EUROPE_WEST,
+        *europe_north_east.EUROPE_NORTH_EAST,
+        *asia_pacific.ASIA_PACIFIC,
+        *americas.AMERICAS,
+        *banking.SWIFT_BIC,
+        *banking.BANKING,
+        *wallets.CRYPTO,
+        *birth_dates.DATE_OF_BIRTH,
+        *medical.MEDICAL,
+        *addresses.STREET_ADDRESS,
     )
 )
 _SECRET = _by_entity(

@@ -27,6 +27,7 @@ class CompiledRecognizer:
     """Exact and viable-prefix matchers of one recognizer.
 
     Attributes:
+        body: matches the entity without looking at its neighbours; often quicker to say no.
         exact: matches the entity with its boundaries.
         partial: matches a viable prefix that reaches the end of the buffer.
         max_length: characters in the longest match.
@@ -35,6 +36,7 @@ class CompiledRecognizer:
     """
 
     __slots__ = (
+        "body",
         "context",
         "denial",
         "entity",
@@ -50,6 +52,7 @@ class CompiledRecognizer:
 
     def __init__(self, spec: Recognizer) -> None:
         body = parse(spec.pattern)
+        self.body = re.compile(to_source(body), re.ASCII)
         if min_length(body) == 0:
             raise ValueError(f"{spec.id}: the pattern matches the empty string")
         forbidden, required = parse(spec.not_after), parse(spec.followed_by)

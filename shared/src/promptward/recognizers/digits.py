@@ -131,6 +131,6 @@ def _item(compiled: CompiledRecognizer, minimum: float) -> _Item:
     if not first <= frozenset("0123456789+(_") | {c for c in map(chr, range(128)) if c.isalpha()}:
         raise ValueError(f"{spec.id}: a number begins with a letter, a digit, '+' or '('")
     cued = bool(spec.context) and spec.score < minimum
-    if cued and anchor.lead > 16:
+    if cued and anchor.lead > 32:
         raise ValueError(f"{spec.id}: a recognizer that needs context has a short lead")
     return _Item(compiled, anchor, minimum, cued, first)

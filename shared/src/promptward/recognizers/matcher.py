@@ -83,7 +83,10 @@ class RecognizerSet:
         self._literals.scan(text, start, found)
         self._digits.scan(text, start, found)
         for item in self._anywhere:
-            self._scan(item, text, start, found)
+            # A pattern that begins with a class is skipped through quickly; a look at the
+            # neighbour before it is not.
+            if item.body.search(text, start) is not None:
+                self._scan(item, text, start, found)
         return found
 
     def _scan(self, item: CompiledRecognizer, text: str, start: int, found: list[Match]) -> None:

@@ -29,7 +29,7 @@ _BY_LENGTH: tuple[tuple[int, int, str], ...] = (
 _SEP = "[ .()/\\x{a0}-]{0,3}"
 _EXTENSION = "(?:[ ,;]{0,2}(?:x|ext\\.?|extension)[ .]?[0-9]{1,6})?"
 _INTERNATIONAL = "|".join(
-    f"(?:{codes})(?:[ -]?\\(0\\))?(?:{_SEP}[0-9]){{{least},{most}}}"
+    f"(?:{codes})(?:{_SEP}|[ -]?\\(0\\)[ -]?)[0-9](?:{_SEP}[0-9]){{{least - 1},{most - 1}}}"
     for least, most, codes in _BY_LENGTH
 )
 

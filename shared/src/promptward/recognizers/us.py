@@ -1,9 +1,10 @@
-"""United States: social security numbers."""
+"""United States: social security, taxpayer, passport, driving licence numbers."""
 
 from __future__ import annotations
 
 from promptward.recognizers.checksums import digits_of
 from promptward.recognizers.cues import REFERENCES
+from promptward.recognizers.identity import register_number
 from promptward.recognizers.model import Digits, Recognizer
 
 
@@ -14,6 +15,18 @@ def _is_ssn(value: str) -> bool:
     return area not in ("000", "666") and area < "900" and group != "00" and serial != "0000"
 
 
+def _is_itin(digits: str) -> bool:
+    """IRS: 9xx, and the groups that are assigned."""
+    group = int(digits[3:5])
+    return 50 <= group <= 65 or 70 <= group <= 88 or 90 <= group <= 92 or 94 <= group <= 99
+
+
+def _is_licence(value: str) -> bool:
+    """State formats differ too much for more than this: enough digits, not all the same."""
+    digits = digits_of(value)
+    return 5 <= len(digits) <= 14 and len(set(digits)) > 2
+
+
 _SSN_WORDS = ("ssn", "social security", "ss#", "ss #", "social sec", "taxpayer", "tin")
 
 US_SSN = (
@@ -22,7 +35,7 @@ US_SSN = (
         entity="US_SSN",
         pattern="[0-8][0-9]{2}-[0-9]{2}-[0-9]{4}",
         score=0.75,
-        anchor=Digits(least=9, lead=0),
+        anchor=Digits(least=9, most=9, lead=0),
         validate=_is_ssn,
         context=_SSN_WORDS,
         context_score=0.95,
@@ -35,7 +48,7 @@ US_SSN = (
         entity="US_SSN",
         pattern="[0-8][0-9]{2}(?:[ .][0-9]{2}[ .][0-9]{4}|[0-9]{6})",
         score=0.2,
-        anchor=Digits(least=9, lead=0),
+        anchor=Digits(least=9, most=9, lead=0),
         validate=_is_ssn,
         context=_SSN_WORDS,
         denial=REFERENCES,
@@ -43,3 +56,26 @@ US_SSN = (
         not_after="[0-9A-Za-z_]|[.-][0-9]",
     ),
 )
+
+US_IDENTITY = (
+    register_number(
+        "US_ITIN", "9[0-9]{2}-[0-9]{2}-[0-9]{4}", _is_itin,
+        least=9, score=0.55, context=("itin", "individual taxpayer", "taxpayer", "tax id", "tin"),
+    ),
+    register_number(
+        "US_ITIN", "9[0-9]{2} ?[0-9]{2} ?[0-9]{4}", _is_itin, variant="loose",
+        least=9, context=("itin", "individual taxpayer"),
+    ),
+    register_number(
+        "US_PASSPORT", "[A-Z][0-9]{8}|[0-9]{9}", None,
+        least=8, lead=1, context=("passport",),
+    ),
+    register_number(
+        "US_DRIVER_LICENSE",
+        "[A-Z]{0,2}[0-9]{5,14}|[A-Z][0-9]{3}(?:-[0-9]{3,4}){2,3}|[0-9]{3}(?:[- ][0-9]{3}){2}",
+        _is_licence,
+        least=5, lead=2,
+        context=("driver's lic", "driver lic", "drivers lic", "driving lic", "driver’s lic",
+                 "licence number", "license number", "license no", "licence no", "dl#", "dl no"),
+    ),
+)  # fmt: skip

@@ -1,0 +1,29 @@
+"""Street addresses where a pattern can tell: a house number and a word that names a street.
+
+Names of places need a model; see the `Classifier` port.
+"""
+
+from __future__ import annotations
+
+from promptward.recognizers.model import Anywhere, Recognizer
+
+_CAP = "[A-Z\\x{c0}-\\x{de}][a-z\\x{df}-\\x{ff}'.-]{1,20}"
+# USPS Publication 28, appendix C1 (the common ones), and their British cousins.
+_KIND = (
+    "(?:Street|St|Avenue|Ave|Road|Rd|Boulevard|Blvd|Lane|Ln|Drive|Dr|Court|Ct|Square|Sq|Place|Pl"
+    "|Terrace|Way|Highway|Hwy|Parkway|Pkwy|Crescent|Close|Gardens|Trail|Circle|Cir)"
+)
+_UNIT = "(?:,? (?:Apt|Apartment|Suite|Ste|Unit|Flat|#)\\.? ?[0-9A-Za-z-]{1,6})?"
+
+STREET_ADDRESS = (
+    Recognizer(
+        id="street_english",
+        entity="STREET_ADDRESS",
+        pattern=(
+            f"[1-9][0-9]{{0,4}}[A-Z]?,? (?:[NSEW]\\.? )?(?:{_CAP} ){{1,3}}{_KIND}\\b\\.?{_UNIT}"
+        ),
+        score=0.6,
+        anchor=Anywhere(),
+        not_before="[0-9A-Za-z_.,:/$-]",
+    ),
+)
