@@ -155,11 +155,13 @@ def response_trailers() -> Message:
 
 
 def immediate(decision: Deny, extra: HeaderPairs = ()) -> Message:
-    """Answer the client now with the finished denial."""
+    """Answer the client now with the finished denial; its own headers win over `extra`."""
     message = ProcessingResponse()
     answer = message.immediate_response
     answer.status.code = decision.status
-    pairs = tuple((n, v) for n, v in decision.headers + extra if n not in _FRAMING)
+    own = {name for name, _ in decision.headers}
+    added = tuple(p for p in extra if p[0] not in own)
+    pairs = tuple((n, v) for n, v in decision.headers + added if n not in _FRAMING)
     add_header_options(answer.headers.set_headers, pairs)
     answer.body = decision.body
     answer.details = f"promptward_{decision.code}"
