@@ -78,26 +78,27 @@ class StreamEvent:
         closes: channels that are complete with this event (their remainder goes into it, or
             before it).
         echoes: values that repeat a channel's text in another form (log probabilities): where
-            that channel is inspected they are replaced by null, because what they repeat may be
-            held back or change.
+            that channel is inspected they give way to the replacement named here, because what
+            they repeat may be held back or change.
         opaque: parts that cannot be inspected.
         usage: token counts, when it carries them.
-        changed: the codec itself altered `document` (an injected usage field taken out).
+        changed: the codec itself altered `document` (an injected usage field taken out, a
+            sequence number moved by an extra event); `remainder` may still set it.
         drop: the client did not ask for this event and must not see it.
         end: the protocol's last event.
-        error: the upstream reports a failure; every channel ends here.
+        closes_all: every channel ends here, though more events may follow (a failure).
     """
 
     document: dict[str, JSON]
     deltas: list[Delta] = field(default_factory=list)
     closes: Sequence[Channel] = ()
-    echoes: Sequence[tuple[Place, Channel]] = ()
+    echoes: Sequence[tuple[Place, Channel, JSON]] = ()
     opaque: Sequence[OpaquePart] = ()
     usage: Usage | None = None
     changed: bool = False
     drop: bool = False
     end: bool = False
-    error: bool = False
+    closes_all: bool = False
 
 
 class StreamCodec(Protocol):

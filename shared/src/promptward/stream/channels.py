@@ -69,6 +69,9 @@ class ChannelFilter(Protocol):
 OpenFilters = Callable[[Channel], Sequence[tuple[str, ChannelFilter]]]
 
 
+MAX_TEXTS = 65_536  # places of whole texts that the coverage lists; our bound
+
+
 class FilterChain:
     """The filters of one channel as one."""
 
@@ -112,7 +115,7 @@ class ChannelSet:
 
     Args:
         open_filters: what a new channel is read by.
-        max_channels: channels and whole texts with a place of their own, at least 1.
+        max_channels: texts that arrive in pieces, at least 1.
     """
 
     def __init__(self, open_filters: OpenFilters, max_channels: int) -> None:
@@ -130,6 +133,8 @@ class ChannelSet:
         """
         known = self._chains.get(channel.pointer)
         if known is None:
+            if len(self._chains) >= self._max:
+                raise _too_many(self._max)
             known = (channel, self._new(channel))
             self._chains[channel.pointer] = known
         return known[1]
@@ -161,18 +166,20 @@ class ChannelSet:
         filters = self._open_filters(channel)
         chain = FilterChain(filters) if filters else None
         if channel.pointer not in self._seen:
-            if len(self._seen) >= self._max:
-                raise ExchangeError(
-                    "too_many_channels", f"the upstream streams more than {self._max} texts", 502
-                )
+            if len(self._seen) >= MAX_TEXTS:
+                raise _too_many(MAX_TEXTS)
             self._seen[channel.pointer] = chain.checks if chain is not None else ()
         return chain
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """What was found so far: whole texts first, then channel by channel."""
+        """What was found so far: whole texts first, then channel by channel, nothing twice.
+
+        A protocol may send a text in pieces and again as a whole; a finding counts once.
+        """
         chains = (chain for _, chain in self._chains.values() if chain is not None)
-        return (*self._findings, *(finding for chain in chains for finding in chain.findings))
+        found = (*self._findings, *(finding for chain in chains for finding in chain.findings))
+        return tuple(dict.fromkeys(found))
 
     @property
     def coverage(self) -> tuple[CoverageEntry, ...]:
@@ -183,3 +190,7 @@ class ChannelSet:
             else CoverageEntry("response", pointer, CoverageState.SKIPPED, "no_check")
             for pointer, checks in self._seen.items()
         )
+
+
+def _too_many(most: int) -> ExchangeError:
+    return ExchangeError("too_many_channels", f"the upstream streams more than {most} texts", 502)

@@ -219,12 +219,12 @@ class EventStreamGuard:
     ) -> list[bytes]:
         if event.usage is not None or event.opaque:
             self._note(event)
-        changed = event.changed or others is not frame.others
+        changed = others is not frame.others
         released: dict[str, tuple[Place, str]] = {}
         for delta in event.deltas:
             changed |= self._filter(event.document, delta, released)
         before: list[bytes] = []
-        completed = (event.closes or event.end or event.error) and self._completed(event)
+        completed = (event.closes or event.end or event.closes_all) and self._completed(event)
         for channel, rest in completed or ():
             if channel.pointer in released:
                 place, text = released[channel.pointer]
@@ -232,14 +232,17 @@ class EventStreamGuard:
                 changed = True
             else:
                 before.append(self._codec.remainder(channel, rest))
-        for place, channel in event.echoes:
+        for place, channel, replacement in event.echoes:
             if self._channels.chain(channel) is not None:
-                _put(event.document, place, None)
+                _put(event.document, place, replacement)
                 changed = True
         self._ended = event.end
         if event.drop:
             return before
-        return [*before, _encoded(frame, others, event.document) if changed else frame.raw]
+        return [
+            *before,
+            _encoded(frame, others, event.document) if changed or event.changed else frame.raw,
+        ]
 
     def _note(self, event: StreamEvent) -> None:
         """Keep what the event says beside its texts."""
@@ -280,7 +283,7 @@ class EventStreamGuard:
             rest = chain.close() if chain is not None else ""
             if rest:
                 held.append((channel, rest))
-        if event.end or event.error:
+        if event.end or event.closes_all:
             held += self._channels.remainders()
         return held
 

@@ -121,8 +121,9 @@ def test_coverage_says_who_read_what() -> None:
 def test_channels_are_bounded() -> None:
     channels = ChannelSet(lambda _: [], 2)
     channels.chain(CONTENT)
-    channels.whole(OTHER, "x")
-    channels.whole(OTHER, "y")
+    channels.chain(OTHER)
+    channels.whole(Channel("/whole", Source.ASSISTANT), "x")
+    channels.chain(OTHER)
     with pytest.raises(ExchangeError) as caught:
         channels.chain(Channel("/third", Source.ASSISTANT))
     assert (caught.value.code, caught.value.status) == ("too_many_channels", 502)

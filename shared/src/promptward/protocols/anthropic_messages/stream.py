@@ -75,8 +75,8 @@ class MessagesStreamCodec:
             channel = self._channels.pop(_index(document), None)
             event.closes = () if channel is None else (channel,)
         event.end = kind == "message_stop"
-        event.error = kind == "error"
-        self._over = self._over or event.end or event.error
+        event.closes_all = kind == "error"
+        self._over = self._over or event.end or event.closes_all
         return event
 
     def _read_start(self, event: StreamEvent, message: JSON) -> None:

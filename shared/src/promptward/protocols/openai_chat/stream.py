@@ -100,7 +100,7 @@ class ChatStreamCodec:
             elif key != "usage":
                 whole_member(event, (), key, value)
         if document.get("error") is not None or name == "error":
-            self._over = event.error = True
+            self._over = event.closes_all = True
         elif "choices" not in document:
             raise unexpected("expected choices, an error or the end")
         if document.get("usage") is not None or (self._drop_usage and "usage" in document):
@@ -111,7 +111,7 @@ class ChatStreamCodec:
         event.usage = read_usage(document["usage"])
         if self._drop_usage:
             event.drop = document["usage"] is not None and not (
-                document.get("choices") or event.deltas or event.error
+                document.get("choices") or event.deltas or event.closes_all
             )
             del document["usage"]
             event.changed = True
@@ -146,7 +146,7 @@ class ChatStreamCodec:
         place = ("choices", position)
         if key == "logprobs":
             content = self._channel(state, ("content",), False)
-            event.echoes = [*event.echoes, ((*place, key), content)]
+            event.echoes = [*event.echoes, ((*place, key), content, None)]
         elif key in _CHOICE_KEYS:
             quiet(event, (*place, key), value)
         else:

@@ -107,13 +107,13 @@ def test_the_last_event() -> None:
 def test_an_error_event() -> None:
     codec = ChatStreamCodec(False)
     event = codec.read("", b'{"error":{"message":"it broke","code":"x"}}')
-    assert event.error
+    assert event.closes_all
     assert codec.complete
     assert [(d.channel.pointer, d.whole) for d in event.deltas] == [
         ("/error/message", True),
         ("/error/code", True),
     ]
-    assert ChatStreamCodec(False).read("error", b'{"message":"it broke"}').error
+    assert ChatStreamCodec(False).read("error", b'{"message":"it broke"}').closes_all
 
 
 def test_ids_and_words_are_structure_until_they_are_texts() -> None:
