@@ -14,10 +14,10 @@ from scipy import sparse
 from sklearn.linear_model import LogisticRegression
 
 from promptward.exchange import Source
-from promptward.injection.features import concept_features, length_feature, windows
+from promptward.injection.features import concept_features, length_feature
 from promptward.injection.model import FOREIGN, is_english
 from promptward.injection.patterns import matches
-from promptward.injection.scoring import fired_rules, read_window
+from promptward.injection.scoring import fired_rules, windows_of
 from promptward.injection.views import View, expand
 
 RULE_SCALE = 2.0  # log-odds per unit of rule evidence, chosen on leave-one-dataset-out
@@ -65,13 +65,12 @@ def read_windows(rows: list[Row]) -> list[Window]:
 
 def _windows_of(index: int, view: View, source: Source) -> list[Window]:
     out = []
-    patterns = [rule.weight for rule, _, _ in matches(view.text, source)]
-    for _, words in windows(view.words):
-        masks = read_window(words)
-        names = (*concept_features(masks), length_feature(len(words)))
-        fired = [rule.weight for rule, _ in fired_rules(masks, source)]
+    patterns = [rule.weight for rule, _, _ in matches(view.text, view.distinct, source)]
+    for window in windows_of(view.words, view.distinct):
+        names = (*concept_features(window.masks), length_feature(len(window.words)))
+        fired = [rule.weight for rule, _ in fired_rules(window.masks, source)]
         evidence = -np.log(1 - np.array([0.0, *fired, *patterns]))
-        out.append(Window(index, names, frozenset(words), float(evidence.sum())))
+        out.append(Window(index, names, frozenset(window.words), float(evidence.sum())))
     return out
 
 

@@ -21,7 +21,7 @@ from promptward.injection.result import InjectionHit, InjectionResult
 from promptward.injection.rules import Rule
 from promptward.injection.scoring import WindowReading, read_view
 from promptward.injection.tokens import spaced
-from promptward.injection.views import View, expand
+from promptward.injection.views import View, expand, view_of
 
 DETECTORS = frozenset({"heuristic", "classifier"})
 MAX_HITS = 32  # hits reported for one text, the heaviest first
@@ -68,7 +68,7 @@ class InjectionDetector:
         readings = [self._read(view, source) for view in self._views(text)]
         scored = [(self._log_odds(reading), reading) for reading in readings]
         worst = max(value for value, _ in scored)
-        hits = self._hits(scored, text) if self._match else ()
+        hits = self._hits(scored) if self._match else ()
         return InjectionResult(round(self._weights.calibrated(worst), 6), hits)
 
     def analyze_conversation(
@@ -85,19 +85,21 @@ class InjectionDetector:
             blanked = view.text
             for phrase in self._allowed:
                 blanked = blanked.replace(phrase, " " * len(phrase))
-            words = lexicon().words(spaced(blanked))
-            yield View(view.kind, blanked, words, view.origin)
+            yield view_of(view.kind, blanked, view.origin)
 
     def _read(self, view: View, source: Source) -> _Reading:
         weights = self._weights if self._classify else None
-        windows = read_view(view.words, source, weights)
-        return _Reading(view, windows, matches(view.text, source) if self._match else [])
+        windows = read_view(view.words, view.distinct, source, weights)
+        if not self._match:
+            return _Reading(view, windows, [])
+        found = matches(view.text, view.distinct, source)
+        if dialogue_turns(view.text, view.distinct):
+            found.append((CODE_RULES["many_shot.dialogue"], 0, len(view.text)))
+        return _Reading(view, windows, found)
 
     def _log_odds(self, reading: _Reading) -> float:
         """The worst window's log-odds, pattern rules counted in every window."""
         patterns: list[Rule | PatternRule] = [rule for rule, _, _ in reading.patterns]
-        if self._match and dialogue_turns(reading.view.text):
-            patterns.append(CODE_RULES["many_shot.dialogue"])
         return max(
             (window.classifier if self._classify else self._weights.silent)
             + (
@@ -108,17 +110,15 @@ class InjectionDetector:
             for window in reading.windows
         )
 
-    def _hits(
-        self, scored: Sequence[tuple[float, _Reading]], text: str
-    ) -> tuple[InjectionHit, ...]:
+    def _hits(self, scored: Sequence[tuple[float, _Reading]]) -> tuple[InjectionHit, ...]:
         found: dict[tuple[str, int, int], InjectionHit] = {}
         for value, reading in scored:
-            for hit in self._hits_of(value, reading, text):
+            for hit in self._hits_of(value, reading):
                 found.setdefault((hit.rule, hit.start, hit.end), hit)
         heaviest = sorted(found.values(), key=lambda h: (-h.weight, h.start, h.rule))[:MAX_HITS]
         return tuple(sorted(heaviest, key=lambda h: (h.start, h.end, h.rule)))
 
-    def _hits_of(self, value: float, reading: _Reading, text: str) -> Iterator[InjectionHit]:
+    def _hits_of(self, value: float, reading: _Reading) -> Iterator[InjectionHit]:
         view = reading.view
         for rule, start, end in reading.patterns:
             yield _hit(rule, *view.origin(start, end))
@@ -130,8 +130,6 @@ class InjectionDetector:
                 yield _hit(item.rule, *view.origin(places[item.at][0], places[last][1]))
         if view.kind != "plain" and self._weights.calibrated(value) >= PAYLOAD_EVIDENCE:
             yield _hit(CODE_RULES["encoding.decoded_payload"], *view.origin(0, len(view.text)))
-        if dialogue_turns(view.text):
-            yield _hit(CODE_RULES["many_shot.dialogue"], 0, len(text))
 
 
 def _hit(rule: Rule | PatternRule, start: int, end: int) -> InjectionHit:

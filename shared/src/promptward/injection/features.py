@@ -10,11 +10,19 @@ from collections.abc import Iterator, Sequence
 from itertools import combinations
 
 from promptward.injection.lexicon import Masks
-from promptward.injection.rules import spread
+from promptward.injection.rules import around
 
 PAIR_WINDOW = 6  # words within which two concepts count as a pair
 WINDOW_WORDS = 160  # a text is judged in windows of this many words ...
 WINDOW_STRIDE = 120  # ... that begin this many words apart
+# Concepts rare in ordinary text; the others (your, all, new, say, ...) only count beside these.
+TELLING = frozenset(
+    {
+        "ACTAS", "AIREF", "AUTHORITY", "DEVMODE", "ENCODE", "FROMNOW", "HARM", "HIDE", "HYPO",
+        "IGNORE", "INSTR", "JBNAME", "MODE", "REFUSE", "RESTRICT", "SECRET", "SYSPROMPT",
+        "UNRESTRICTED", "YOUARE", "SEND", "ENDMARK",
+    }
+)  # fmt: skip
 LENGTH_BUCKETS = 7  # log2 buckets of the window's length
 
 
@@ -32,10 +40,17 @@ def length_feature(count: int) -> str:
     return f"n:{min(LENGTH_BUCKETS, (count + 1).bit_length() - 1)}"
 
 
+def paired(one: str, other: str) -> bool:
+    """Whether the pair of two concepts is a feature: at least one must be a telling one."""
+    return one in TELLING or other in TELLING
+
+
 def concept_features(masks: Masks) -> list[str]:
-    """Concepts present, and pairs of concepts that stand within `PAIR_WINDOW` words."""
+    """Concepts present, and telling pairs of concepts within `PAIR_WINDOW` words."""
     names = sorted(masks)
     out = [f"c:{name}" for name in names]
-    wide = {name: spread(masks[name], PAIR_WINDOW, PAIR_WINDOW) for name in names[:-1]}
-    out.extend(f"p:{a}|{b}" for a, b in combinations(names, 2) if wide[a] & masks[b])
+    wide = {name: around(masks[name], PAIR_WINDOW) for name in names}
+    out.extend(
+        f"p:{a}|{b}" for a, b in combinations(names, 2) if paired(a, b) and wide[a] & masks[b]
+    )
     return out

@@ -1,7 +1,6 @@
-"""Text smuggled in invisible characters: variation selectors and zero-width bits.
+"""Text smuggled in invisible characters: tags, variation selectors and zero-width bits.
 
-(Tag characters need no decoder: folding turns them into the ASCII they stand for.)
-Sources: P. Butler, "Smuggling arbitrary data through an emoji" (2025) for variation selectors;
+Sources: J. Thacker and R. Goodside on tag characters (2024); P. Butler, "Smuggling arbitrary data through an emoji" (2025) for variation selectors;
 zero-width steganography as used by public "hidden text" generators (U+200B is 0, U+200C is 1).
 Invariants: linear time; only readable payloads are returned.
 """
@@ -14,6 +13,7 @@ from collections.abc import Iterator
 from promptward.injection.decoding import Payload, as_text
 
 _SELECTORS = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]{6,}")
+_TAGS = re.compile("[\U000e0020-\U000e007e]{6,}")
 _BITS = re.compile("[\u200b\u200c\u200d\u2060\u2063\ufeff]{40,}")
 
 
@@ -33,6 +33,11 @@ def hidden_payloads(text: str) -> Iterator[tuple[str, Payload]]:
         decoded = as_text(bytes(map(_selector_byte, match.group())))
         if decoded is not None:
             yield "selectors", (match.start(), match.end(), decoded)
+    for match in _TAGS.finditer(text):
+        yield (
+            "tags",
+            (match.start(), match.end(), "".join(chr(ord(c) & 0x7F) for c in match.group())),
+        )
     for match in _BITS.finditer(text):
         decoded = as_text(_bits(match.group()))
         if decoded is not None:

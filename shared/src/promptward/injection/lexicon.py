@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
+from itertools import islice
 from typing import cast
 
 from promptward.injection.folding import fold, load_data
@@ -23,6 +24,8 @@ _UNSPACED = re.compile("[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]")
 _RUN = re.compile(r"\S+")
 STEM_KEY = 4  # characters that index the stems of alphabetic scripts
 SHORT_KEY = 2  # the same for syllabic and abjad scripts, whose stems are short
+
+SMALL_MASK = 512  # words up to which adding up bits beats filling a byte array
 
 Masks = dict[str, int]
 
@@ -52,6 +55,17 @@ class Lexicon:
         for runs in self._unspaced.values():
             runs.sort(key=len, reverse=True)
         self.vocabulary = frozenset(self._exact)
+        self._openers = frozenset(self._phrases)
+        # A phrase is looked for where its first two words follow each other, or, when the second
+        # is a stem, wherever its first word stands.
+        self._pairs = frozenset(
+            (first, rest[0]) for first, found in self._phrases.items() for rest, _ in found
+        )
+        self._starred = frozenset(
+            first
+            for first, found in self._phrases.items()
+            if any(rest[0].endswith("*") for rest, _ in found)
+        )
 
     def _add(self, entry: str, concept: str) -> None:
         star = entry.endswith("*")
@@ -91,34 +105,58 @@ class Lexicon:
                 return tuple(c for s, c in stems if s == stem)
         return ()
 
-    def concepts_of(self, words: Iterable[str]) -> dict[str, tuple[str, ...]]:
-        """Those of `words` that carry a concept or may begin a phrase, with their concepts."""
-        of_word, phrases = self.of_word, self._phrases
-        out = {}
-        for word in words:
-            concepts = of_word(word)
-            if concepts or word in phrases:
-                out[word] = concepts
+    def stems_of(self, words: Iterable[str]) -> dict[str, tuple[str, ...]]:
+        """Those of `words` that are inflected forms of a stem, with their concepts."""
+        of_word = self.of_word
+        return {word: found for word in words if (found := of_word(word))}
+
+    def marks(self, words: Sequence[str], distinct: frozenset[str]) -> list[tuple[int, str]]:
+        """(index, concept) of every concept in `words`, by index; phrases at their first word.
+
+        Args:
+            words: the words of a text.
+            distinct: the same, each once.
+        """
+        exact = distinct & self.vocabulary
+        known = {word: self._exact[word] for word in exact}
+        known.update(self.stems_of(distinct - exact - common_words()))
+        out: list[tuple[int, str]] = []
+        if known:
+            out = [
+                (at, concept)
+                for at, word in enumerate(words)
+                if word in known
+                for concept in known[word]
+            ]
+        if not distinct.isdisjoint(self._openers):
+            phrases = self._phrases_in(words)
+            if phrases:
+                out = sorted(out + phrases)
         return out
 
     def locate(self, words: Sequence[str]) -> Masks:
         """Where each concept stands: concept → bit mask, bit i for `words[i]`."""
-        known = self.concepts_of(set(words))
-        places: dict[str, list[int]] = {}
-        if known:
-            phrases = self._phrases
-            for at, word in enumerate(words):
-                if word in known:
-                    for concept in known[word]:
-                        places.setdefault(concept, []).append(at)
-                    if word in phrases:
-                        for concept in self._phrases_at(words, at):
-                            places.setdefault(concept, []).append(at)
-        return {concept: mask_of(ats, len(words)) for concept, ats in places.items()}
+        return masks_of(self.marks(words, frozenset(words)), 0, len(words))
+
+    def _phrases_in(self, words: Sequence[str]) -> list[tuple[int, str]]:
+        pairs = set(zip(words, islice(words, 1, None), strict=False))
+        openers = {pair[0] for pair in pairs & self._pairs}
+        openers.update(self._starred.intersection(words))
+        if not openers:
+            return []
+        return [
+            (at, concept)
+            for at, word in enumerate(words)
+            if word in openers
+            for concept in self._phrases_at(words, at)
+        ]
 
     def _phrases_at(self, words: Sequence[str], at: int) -> list[str]:
         out = []
+        following = words[at + 1] if at + 1 < len(words) else ""
         for rest, concept in self._phrases[words[at]]:
+            if not _matches(following, rest[0]):
+                continue
             tail = words[at + 1 : at + 1 + len(rest)]
             if len(tail) == len(rest) and all(map(_matches, tail, rest)):
                 out.append(concept)
@@ -167,6 +205,22 @@ def mask_of(places: Iterable[int], size: int) -> int:
     for at in places:
         bits[at >> 3] |= 1 << (at & 7)
     return int.from_bytes(bits, "little")
+
+
+def masks_of(marks: Iterable[tuple[int, str]], start: int, size: int) -> Masks:
+    """The masks of `marks` in the window of `size` words that begins at `start`."""
+    places: dict[str, list[int]] = {}
+    for at, concept in marks:
+        places.setdefault(concept, []).append(at - start)
+    if size <= SMALL_MASK:
+        return {c: sum({1 << at for at in ats}) for c, ats in places.items()}
+    return {concept: mask_of(ats, size) for concept, ats in places.items()}
+
+
+@cache
+def common_words() -> frozenset[str]:
+    """Common English words that carry no concept (`data/english.json`)."""
+    return frozenset(cast(str, load_data("english")["common"]).split())
 
 
 @cache

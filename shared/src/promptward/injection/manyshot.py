@@ -10,12 +10,12 @@ from __future__ import annotations
 import re
 
 MIN_TURNS = 8
-_LABELS = ("assistant:", "ai:", "chatgpt:", "model:", "bot:", "gpt:")
+_LABELS = frozenset({"assistant", "ai", "chatgpt", "model", "bot", "gpt"})
 _ANSWER = re.compile(r"(?:^|\n)[ \t*#>]{0,6}(?:assistant|ai|chatgpt|model|bot|gpt)[ *]{0,3}:")
 
 
-def dialogue_turns(folded: str) -> bool:
-    """Whether `folded` contains at least `MIN_TURNS` faked answers of an assistant."""
-    if sum(map(folded.count, _LABELS)) < MIN_TURNS:
+def dialogue_turns(folded: str, words: frozenset[str]) -> bool:
+    """Whether `folded`, whose distinct words are `words`, fakes `MIN_TURNS` answers or more."""
+    if words.isdisjoint(_LABELS) or folded.count(":") < MIN_TURNS:
         return False
     return sum(1 for _ in _ANSWER.finditer(folded)) >= MIN_TURNS

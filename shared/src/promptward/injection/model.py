@@ -8,17 +8,17 @@ interpreter gives the same number; a text that is not English is judged on its c
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from math import fsum, log
 from typing import Any
 
-from promptward.injection.features import concept_features, length_feature
+from promptward.injection.features import PAIR_WINDOW, length_feature
 from promptward.injection.folding import load_data
 from promptward.injection.lexicon import Masks
 from promptward.injection.patterns import PatternRule
-from promptward.injection.rules import Rule
+from promptward.injection.rules import Rule, around
 
 # Share of a window's distinct words in the English vocabulary from which it counts as English:
 # development English has 0.55..0.95, the other Latin-script languages 0.05..0.30.
@@ -38,6 +38,8 @@ class Model:
     Attributes:
         bias: intercept.
         concepts: weight of concept, pair and length features, by name.
+        partners: for each concept its weight, and the weights of its pairs with concepts that
+            sort after it.
         words: weight of an English word.
         vocabulary: the keys of `words`.
         rule_scale: log-odds per unit of rule evidence (-log(1 - weight), summed).
@@ -47,6 +49,7 @@ class Model:
 
     bias: float
     concepts: dict[str, float]
+    partners: Mapping[str, tuple[float, Mapping[str, float]]]
     words: dict[str, float]
     vocabulary: frozenset[str]
     rule_scale: float
@@ -62,15 +65,25 @@ class Model:
         """Evidence of the classifier alone for one window."""
         distinct = set(words)
         known = distinct & self.vocabulary
-        names = concept_features(masks)
-        names.append(length_feature(len(words)))
-        weights = self.concepts
-        parts = [weights[name] for name in names if name in weights]
+        parts = self._concept_weights(masks)
+        parts.append(self.concepts.get(length_feature(len(words)), 0.0))
         if is_english(len(known), len(distinct)):
             parts.extend(map(self.words.__getitem__, known))
         else:
-            parts.append(weights.get(FOREIGN, 0.0))
+            parts.append(self.concepts.get(FOREIGN, 0.0))
         return self.bias + fsum(parts)
+
+    def _concept_weights(self, masks: Masks) -> list[float]:
+        """The weights of `concept_features(masks)`, without spelling their names."""
+        parts = []
+        for concept in masks:
+            weight, partners = self.partners.get(concept, (0.0, {}))
+            parts.append(weight)
+            near = partners.keys() & masks.keys()
+            if near:
+                wide = around(masks[concept], PAIR_WINDOW)
+                parts.extend(partners[other] for other in near if wide & masks[other])
+        return parts
 
     def rule_evidence(self, rules: Sequence[Rule | PatternRule]) -> float:
         """Evidence of the rules that fired in one window."""
@@ -87,11 +100,24 @@ class Model:
         return y0 + (y1 - y0) * (log_odds - x0) / (x1 - x0)
 
 
+def _partners(concepts: Mapping[str, float]) -> dict[str, tuple[float, dict[str, float]]]:
+    out: dict[str, tuple[float, dict[str, float]]] = {}
+    for name, weight in concepts.items():
+        kind, _, rest = name.partition(":")
+        if kind == "c":
+            out[rest] = (weight, out.get(rest, (0.0, {}))[1])
+        elif kind == "p":
+            one, _, other = rest.partition("|")
+            out.setdefault(one, (0.0, {}))[1][other] = weight
+    return out
+
+
 def decode_model(data: Any) -> Model:
     """The model in the JSON object `data`."""
     return Model(
         bias=data["bias"],
         concepts=dict(data["concepts"]),
+        partners=_partners(data["concepts"]),
         words=dict(data["words"]),
         vocabulary=frozenset(data["words"]),
         rule_scale=data["rule_scale"],

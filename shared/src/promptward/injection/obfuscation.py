@@ -8,23 +8,24 @@ Invariants: linear time; every undone text keeps an origin, so a hit still point
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
 from functools import cache
 from string import ascii_lowercase
 from typing import cast
 
 from promptward.injection.folding import load_data
-from promptward.injection.lexicon import lexicon
+from promptward.injection.lexicon import common_words, lexicon
 from promptward.injection.origins import Pieced
 
 MIN_SHIFT_WORD = 5  # shorter words turn into other real words when shifted or reversed
-TYPO_LENGTHS = range(5, 15)
+_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz0134")
+MIN_SINGLE_LETTERS = 4  # different letters that stand alone, from which a text may spell words
+SHORTEST_TYPO, LONGEST_TYPO = 5, 14  # letters
 # Digits and symbols read as letters (the common leetspeak alphabet); `1` is i, or else l.
 LEET = str.maketrans("01345789@$!|+(€£", "oieastbgasiltcel")
 LEET_L = str.maketrans("01345789@$!|+(€£", "oleastbgaslltcel")
 _LEET_WORD = re.compile(r"[a-z0-9@$!|+(€£]{2,}")
 _SPACED = re.compile(r"[a-z0-9](?:[ \t\n.,_*|/+~:;=\-]{1,3}[a-z0-9]){4,}(?![a-z0-9])")
-_JOINTS = re.compile(r"[a-z](?:[-_.*~^'`\"/|+=][a-z]{1,8}){1,12}")
+_JOINTS = re.compile(r"[a-z]{1,8}(?:[-_.*~^`\"|+=][a-z]{1,8}){1,12}")
 _MARKS = re.compile(r"[-_.*~^'`\"/|+=]")
 
 
@@ -63,25 +64,35 @@ def _shifted() -> dict[str, int]:
 
 
 @cache
+def _shifted_words() -> frozenset[str]:
+    return frozenset(_shifted())
+
+
+@cache
 def _reversed() -> frozenset[str]:
     return frozenset(w[::-1] for w in strong_words() if len(w) >= MIN_SHIFT_WORD and w != w[::-1])
 
 
 def unshift(folded: str, words: frozenset[str]) -> str | None:
     """`folded` with its alphabet shifted back, if a disguised keyword is in `words`."""
-    found = words & _shifted().keys()
-    if not found:
+    if words.isdisjoint(_shifted_words()):
         return None
+    found = [word for word in words if word in _shifted()]
     shifts = sorted(_shifted()[word] for word in found)
     return folded.translate(_shift_table(max(set(shifts), key=lambda s: (shifts.count(s), -s))))
 
 
 def unreverse(folded: str, words: frozenset[str]) -> str | None:
     """`folded` backwards, if a reversed keyword is in `words`."""
-    return folded[::-1] if words & _reversed() else None
+    return None if words.isdisjoint(_reversed()) else folded[::-1]
 
 
 # --- leetspeak ----------------------------------------------------------------------------------
+
+
+@cache
+def _unleet_words() -> frozenset[str]:
+    return lexicon().vocabulary | common_words() | strong_words()
 
 
 def _unleet_word(word: str) -> str:
@@ -92,17 +103,16 @@ def _unleet_word(word: str) -> str:
     for table in (LEET, LEET_L):
         for candidate in (word.translate(table), tail.translate(table)):
             if candidate in known:
-                return candidate.ljust(len(word))[: len(word)]
-    return tail.translate(LEET).ljust(len(word))
+                return candidate
+    return tail.translate(LEET)
 
 
-def unleet(folded: str, words: Iterable[str]) -> str | None:
-    """`folded` with digits in words read as letters, if at least two words mix both."""
-    mixed = [w for w in words if not w.isalpha() and not w.isdigit() and not w[:1].isdigit()]
-    leading = [w for w in words if w[:1].isdigit() and not w.isdigit()]
-    if len(mixed) + len(leading) < 2:
+def unleet(folded: str, words: frozenset[str]) -> str | None:
+    """`folded` with digits in words read as letters, if keywords come to light."""
+    mixed = [w for w in words if not w.isalpha() and not w.isdigit()]
+    if not mixed or _unleet_words().isdisjoint(map(_unleet_word, mixed)):
         return None
-    return _LEET_WORD.sub(lambda m: _unleet_word(m.group()), folded)
+    return _LEET_WORD.sub(lambda m: _unleet_word(m.group()).ljust(len(m.group())), folded)
 
 
 # --- spaced, dashed and split letters -----------------------------------------------------------
@@ -160,9 +170,9 @@ def _join_run(run: str) -> list[tuple[int, str]]:
     return out
 
 
-def unspace(folded: str, words: Sequence[str]) -> tuple[str, Pieced] | None:
+def unspace(folded: str, words: frozenset[str]) -> tuple[str, Pieced] | None:
     """`folded` with letters that stand alone joined to words, and its origin."""
-    if list(map(len, words)).count(1) < 5:
+    if len(words & _LETTERS) < MIN_SINGLE_LETTERS:
         return None
     parts: list[str] = []
     pieces: list[tuple[int, int, int]] = []
@@ -186,8 +196,19 @@ def unspace(folded: str, words: Sequence[str]) -> tuple[str, Pieced] | None:
     return whole, Pieced(pieces, len(whole))
 
 
+@cache
+def _fragments() -> frozenset[str]:
+    """Beginnings and ends of keywords that are no words themselves."""
+    known = lexicon().vocabulary | common_words()
+    cut = {w[:i] for w in strong_words() for i in range(2, len(w))}
+    cut |= {w[i:] for w in strong_words() for i in range(1, len(w) - 1)}
+    return frozenset(cut - known)
+
+
 def unjoint(folded: str, words: frozenset[str]) -> tuple[str, Pieced] | None:
     """`folded` without marks inside words (`ig-nore`, `p*rompt`), if keywords come to light."""
+    if words.isdisjoint(_fragments()):
+        return None
     strong = strong_words()
     parts: list[str] = []
     pieces: list[tuple[int, int, int]] = []
@@ -224,11 +245,12 @@ def _typos() -> tuple[dict[str, str], frozenset[str], frozenset[str]]:
     """(disguise → keyword, first+last letters that occur, words that are no typos)."""
     index: dict[str, str] = {}
     for word in sorted(strong_words()):
-        if len(word) in TYPO_LENGTHS:
+        if SHORTEST_TYPO <= len(word) <= LONGEST_TYPO:
             for form in (word, _scrambled(word), *sorted(_shorter(word))):
                 index.setdefault(form, word)
     ends = frozenset(w[0] + w[-1] for w in strong_words())
-    return index, ends, lexicon().vocabulary | frozenset(_keywords("not_typos"))
+    real = lexicon().vocabulary | common_words() | frozenset(_keywords("not_typos"))
+    return index, ends, real
 
 
 def typo_of(word: str) -> str | None:
@@ -245,12 +267,12 @@ def typo_of(word: str) -> str | None:
     return None
 
 
-def typos(words: Iterable[str]) -> dict[str, str]:
+def typos(words: frozenset[str]) -> dict[str, str]:
     """Misspelt → meant, for those of `words` that are small typos of a keyword."""
     _, ends, real = _typos()
     out = {}
-    for word in words:
-        if word[:1] + word[-1:] in ends and len(word) in TYPO_LENGTHS and word not in real:
+    for word in words - real:
+        if SHORTEST_TYPO <= len(word) <= LONGEST_TYPO and word[0] + word[-1] in ends:
             meant = typo_of(word)
             if meant:
                 out[word] = meant

@@ -27,6 +27,9 @@ class PatternRule:
     Attributes:
         id: stable rule id.
         category: attack family.
+        words: words, without one of which the pattern cannot match; empty when it may match
+            marks alone. Looked up first, all rules at once.
+        also: further words, one of which must occur too; empty means none needs to.
         gate: literals of the folded text; without one of them the pattern cannot match.
         pattern: expression over the folded text; None for what code finds itself.
         weight: 0..1, what the rule alone is worth as evidence.
@@ -36,6 +39,8 @@ class PatternRule:
 
     id: str
     category: str
+    words: frozenset[str]
+    also: frozenset[str]
     gate: tuple[str, ...]
     pattern: re.Pattern[str] | None
     weight: float
@@ -47,6 +52,8 @@ def _decode(entry: Mapping[str, Any]) -> PatternRule:
     return PatternRule(
         id=entry["id"],
         category=entry["category"],
+        words=frozenset(entry.get("words", ())),
+        also=frozenset(entry.get("also", ())),
         gate=tuple(entry.get("gate", ())),
         pattern=re.compile(entry["pattern"]) if "pattern" in entry else None,
         weight=entry["weight"],
@@ -64,26 +71,49 @@ PATTERN_RULES: tuple[PatternRule, ...] = _load("patterns")
 CODE_RULES: Mapping[str, PatternRule] = {rule.id: rule for rule in _load("codes")}
 
 
+@dataclass(frozen=True, slots=True)
+class _Gates:
+    """The rules of one source by what may open them."""
+
+    by_word: Mapping[str, tuple[PatternRule, ...]]
+    words: frozenset[str]
+    unworded: tuple[PatternRule, ...]
+
+
 @cache
-def _gated(source: Source) -> tuple[tuple[str, tuple[PatternRule, ...]], ...]:
-    """(literal, rules it opens) for the rules that apply to `source`."""
-    out: dict[str, list[PatternRule]] = {}
-    for rule in PATTERN_RULES:
-        if not rule.sources or source in rule.sources:
-            for literal in rule.gate:
-                out.setdefault(literal, []).append(rule)
-    return tuple((literal, tuple(rules)) for literal, rules in out.items())
+def _gates(source: Source) -> _Gates:
+    rules = [r for r in PATTERN_RULES if not r.sources or source in r.sources]
+    by_word: dict[str, list[PatternRule]] = {}
+    for rule in rules:
+        for word in rule.words:
+            by_word.setdefault(word, []).append(rule)
+    return _Gates(
+        {word: tuple(found) for word, found in by_word.items()},
+        frozenset(by_word),
+        tuple(rule for rule in rules if not rule.words),
+    )
 
 
-def matches(folded: str, source: Source) -> list[tuple[PatternRule, int, int]]:
-    """The pattern rules that match `folded`, each with its first place."""
-    open_rules: dict[str, PatternRule] = {}
-    for literal, rules in _gated(source):
-        if literal in folded:
-            open_rules.update((rule.id, rule) for rule in rules)
+def matches(
+    folded: str, words: frozenset[str], source: Source
+) -> list[tuple[PatternRule, int, int]]:
+    """The pattern rules that match `folded`, each with its first place.
+
+    Args:
+        folded: the folded text of a view.
+        words: its distinct words.
+        source: where the text came from.
+    """
+    gates = _gates(source)
+    opened = {rule.id: rule for rule in gates.unworded}
+    for word in gates.words & words:
+        opened.update((rule.id, rule) for rule in gates.by_word[word])
     out = []
-    for rule in open_rules.values():
-        found = rule.pattern.search(folded) if rule.pattern else None
-        if found:
-            out.append((rule, found.start(), found.end()))
+    for rule in sorted(opened.values(), key=lambda rule: rule.id):
+        if rule.also and rule.also.isdisjoint(words):
+            continue
+        if rule.pattern and any(literal in folded for literal in rule.gate):
+            found = rule.pattern.search(folded)
+            if found:
+                out.append((rule, found.start(), found.end()))
     return out

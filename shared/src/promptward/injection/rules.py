@@ -51,14 +51,29 @@ class Rule:
 _UNLESS_WINDOW = 3
 
 
-def spread(mask: int, before: int, after: int) -> int:
-    """`mask` widened by 1..`after` words to the right and 1..`before` to the left."""
-    out = 0
-    for step in range(1, after + 1):
-        out |= mask << step
-    for step in range(1, before + 1):
-        out |= mask >> step
+def following(mask: int, count: int) -> int:
+    """`mask` moved right by 1..`count` words, all at once (in log steps)."""
+    out, reach = mask << 1, 1
+    while reach < count:
+        step = min(reach, count - reach)
+        out |= out << step
+        reach += step
     return out
+
+
+def preceding(mask: int, count: int) -> int:
+    """`mask` moved left by 1..`count` words, all at once (in log steps)."""
+    out, reach = mask >> 1, 1
+    while reach < count:
+        step = min(reach, count - reach)
+        out |= out >> step
+        reach += step
+    return out
+
+
+def around(mask: int, count: int) -> int:
+    """The words within `count` words of a word of `mask`, that word itself excluded."""
+    return preceding(mask, count) | following(mask, count)
 
 
 class Matcher:
@@ -72,29 +87,30 @@ class Matcher:
 
     def __init__(self, masks: Masks) -> None:
         self._masks = masks
-        self._wide: dict[tuple[str, int, int], int] = {}
+        self._wide: dict[tuple[str, int], int] = {}
 
-    def _around(self, concept: str, before: int, after: int) -> int:
-        key = (concept, before, after)
+    def _around(self, concept: str, window: int) -> int:
+        key = (concept, window)
         found = self._wide.get(key)
         if found is None:
-            found = self._wide[key] = spread(self._masks.get(concept, 0), before, after)
+            found = self._wide[key] = around(self._masks[concept], window)
         return found
 
     def anchors(self, rule: Rule) -> int:
         """The places of `rule`'s anchor at which it fires, as a mask."""
         at = self._masks[rule.anchor]
         for concept in rule.near:
-            at &= self._around(concept, rule.window, rule.window)
+            at &= self._around(concept, rule.window)
             if not at:
                 return 0
         for concept in rule.after:
-            at &= self._around(concept, rule.window, 0)
+            # the anchor stands before: some word of the concept follows within the window
+            at &= preceding(self._masks[concept], rule.window)
             if not at:
                 return 0
         for concept in rule.unless:
             if concept in self._masks:
-                at &= ~self._around(concept, _UNLESS_WINDOW, _UNLESS_WINDOW)
+                at &= ~self._around(concept, _UNLESS_WINDOW)
         return at
 
 

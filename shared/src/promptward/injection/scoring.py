@@ -6,13 +6,14 @@ harmless text does not dilute an attack.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 
 from promptward.exchange import Source
 from promptward.injection.features import windows
-from promptward.injection.lexicon import Masks, lexicon
+from promptward.injection.lexicon import Masks, lexicon, masks_of
 from promptward.injection.model import Model
 from promptward.injection.rules import CONCEPT_RULES, Matcher, Rule
 
@@ -41,9 +42,25 @@ def _by_anchor() -> dict[str, tuple[Rule, ...]]:
     return {anchor: tuple(rules) for anchor, rules in out.items()}
 
 
-def read_window(words: Sequence[str]) -> Masks:
-    """The concepts of one window."""
-    return lexicon().locate(words)
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Words `start:` of a view, and the concepts among them."""
+
+    start: int
+    words: Sequence[str]
+    masks: Masks
+
+
+def windows_of(words: Sequence[str], distinct: frozenset[str]) -> Iterator[Window]:
+    """The windows of a view; its concepts are looked up once."""
+    marks = lexicon().marks(words, distinct)
+    for start, window in windows(words):
+        if len(window) < len(words):
+            low = bisect_left(marks, (start, ""))
+            high = bisect_left(marks, (start + len(window), ""))
+            yield Window(start, window, masks_of(marks[low:high], start, len(window)))
+        else:
+            yield Window(start, window, masks_of(marks, 0, len(words)))
 
 
 def fired_rules(masks: Masks, source: Source) -> list[tuple[Rule, int]]:
@@ -61,17 +78,16 @@ def fired_rules(masks: Masks, source: Source) -> list[tuple[Rule, int]]:
     return out
 
 
-def read_view(words: Sequence[str], source: Source, weights: Model | None) -> list[WindowReading]:
+def read_view(
+    words: Sequence[str], distinct: frozenset[str], source: Source, weights: Model | None
+) -> list[WindowReading]:
     """Every window of a view; without `weights` only the rules speak."""
-    out = []
-    for start, window in windows(words):
-        masks = read_window(window)
-        fired = fired_rules(masks, source) if masks else []
-        classifier = weights.log_odds(window, masks) if weights else 0.0
-        out.append(
-            WindowReading(
-                classifier=classifier,
-                fired=tuple(Fired(rule, start + at) for rule, at in fired),
-            )
+    return [
+        WindowReading(
+            classifier=weights.log_odds(window.words, window.masks) if weights else 0.0,
+            fired=tuple(
+                Fired(rule, window.start + at) for rule, at in fired_rules(window.masks, source)
+            ),
         )
-    return out
+        for window in windows_of(words, distinct)
+    ]

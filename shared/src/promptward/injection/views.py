@@ -14,7 +14,7 @@ from typing import cast
 from promptward.injection.decoding import blobs, unescaped
 from promptward.injection.folding import fold, fold_table, lookalikes, skeleton, skeleton_table
 from promptward.injection.hidden import hidden_payloads
-from promptward.injection.lexicon import lexicon
+from promptward.injection.lexicon import common_words, lexicon
 from promptward.injection.obfuscation import (
     typos,
     unjoint,
@@ -40,12 +40,14 @@ class View:
         kind: `plain`, or the disguises that were undone, outermost first (`base64.url`).
         text: the folded text.
         words: its words; typos of keywords corrected.
+        distinct: the words before correction, each once.
         origin: from ranges of `text` to ranges of the original.
     """
 
     kind: str
     text: str
     words: list[str]
+    distinct: frozenset[str]
     origin: Origin
 
 
@@ -65,13 +67,14 @@ class _Budget:
         return True
 
 
-def _view(kind: str, folded: str, origin: Origin) -> tuple[View, frozenset[str]]:
+def view_of(kind: str, folded: str, origin: Origin) -> View:
+    """The view of a folded text."""
     words = lexicon().words(spaced(folded))
     distinct = frozenset(words)
     meant = typos(distinct)
     if meant:
         words = [meant.get(word, word) for word in words]
-    return View(kind, folded, words, origin), distinct
+    return View(kind, folded, words, distinct, origin)
 
 
 def _readings(raw: str, kind: str, origin: Origin, budget: _Budget, depth: int) -> Iterator[View]:
@@ -79,30 +82,29 @@ def _readings(raw: str, kind: str, origin: Origin, budget: _Budget, depth: int) 
     ascii_only = raw.isascii()
     folded = fold(raw)
     to_raw = origin if ascii_only else then(Folded(raw, fold_table()), origin)
-    plain, distinct = _view(kind, folded, to_raw)
+    plain = view_of(kind, folded, to_raw)
     yield plain
     if not ascii_only and not lookalikes().isdisjoint(raw) and budget.take(len(raw)):
-        yield _view(
+        yield view_of(
             f"{kind}.lookalikes", skeleton(raw), then(Folded(raw, skeleton_table()), origin)
-        )[0]
-    for name, text, back in _undone(folded, plain, distinct):
+        )
+    for name, text, back in _undone(plain):
         if budget.take(len(text)):
-            yield _view(f"{kind}.{name}", text, then(back, to_raw))[0]
+            yield view_of(f"{kind}.{name}", text, then(back, to_raw))
     if depth < MAX_DEPTH:
-        yield from _payloads(raw, kind, origin, budget, depth, distinct)
+        yield from _payloads(raw, kind, origin, budget, depth, plain.distinct)
 
 
-def _undone(
-    folded: str, plain: View, distinct: frozenset[str]
-) -> Iterator[tuple[str, str, Origin]]:
-    """(disguise, undone folded text, origin in `folded`)."""
+def _undone(plain: View) -> Iterator[tuple[str, str, Origin]]:
+    """(disguise, undone text, origin in the plain view's text)."""
+    folded, distinct = plain.text, plain.distinct
     if (text := unshift(folded, distinct)) is not None:
         yield "rot", text, identity
     if (text := unreverse(folded, distinct)) is not None:
         yield "reversed", text, mirrored(len(folded))
     if (text := unleet(folded, distinct)) is not None:
         yield "leet", text, identity
-    if (pair := unspace(folded, plain.words)) is not None:
+    if (pair := unspace(folded, distinct)) is not None:
         yield "spaced", *pair
     if (pair := unjoint(folded, distinct)) is not None:
         yield "joints", *pair
@@ -111,7 +113,7 @@ def _undone(
 def _payloads(
     raw: str, kind: str, origin: Origin, budget: _Budget, depth: int, distinct: frozenset[str]
 ) -> Iterator[View]:
-    longest = max(map(len, distinct), default=0)
+    longest = max(map(len, distinct - common_words()), default=0)
     for name, (start, end, text) in blobs(raw, distinct, longest):
         if budget.take(len(text)):
             inner = then(within(start, end), origin)
