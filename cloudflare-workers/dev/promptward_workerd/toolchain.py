@@ -57,23 +57,31 @@ class Toolchain:
 
 
 @contextmanager
-def _exclusive(path: Path) -> Iterator[None]:
+def exclusive(path: Path) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
 
 
-def _run(command: list[str], cwd: Path) -> None:
-    done = subprocess.run(  # noqa: S603 - fixed commands, no shell
-        command,
-        cwd=cwd,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=_INSTALL_TIMEOUT_S,
-        check=False,
-    )
+def run_to_end(command: list[str], cwd: Path) -> None:
+    """Run an installer.
+
+    Raises:
+        ToolchainError: it is missing or fails; the message ends with its output.
+    """
+    try:
+        done = subprocess.run(  # noqa: S603 - fixed commands, no shell
+            command,
+            cwd=cwd,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=_INSTALL_TIMEOUT_S,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise ToolchainError(f"{command[0]}: {error}") from error
     if done.returncode != 0:
         raise ToolchainError(f"{' '.join(command)} failed:\n{done.stdout[-2000:]}")
 
@@ -95,7 +103,7 @@ def _install_npm(project: Path) -> Path:
     npm = shutil.which("npm")
     if npm is None:
         raise ToolchainError("npm is missing: install Node.js (for example: apt install npm)")
-    _run([npm, "ci", "--no-audit", "--no-fund"], project)
+    run_to_end([npm, "ci", "--no-audit", "--no-fund"], project)
     mark.write_text(wanted)
     return modules
 
@@ -109,26 +117,35 @@ def _workerd_binary(modules: Path) -> Path:
     return binary
 
 
+def pip_install(site: Path, arguments: list[str]) -> None:
+    """pip-install into the new directory `site`, whole or not at all; compiled modules are dropped.
+
+    Raises:
+        ToolchainError: pip failed.
+    """
+    partial = site.with_suffix(".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    run_to_end([*pip, "--no-compile", "--target", str(partial), *arguments], site.parent)
+    for compiled in partial.rglob("*.so"):
+        compiled.unlink()
+    partial.rename(site)
+
+
 def _install_site(project: Path) -> Path:
     """pip-install the vendored packages, once per requirements file; returns the directory."""
     requirements = project / "requirements-worker.txt"
     site = project / ".cache" / f"site-{_fingerprint(requirements)}"
     if site.is_dir():
         return site
-    partial = site.with_suffix(".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    pip += ["--no-compile", "--no-deps", "--only-binary=:all:", "--require-hashes"]
-    _run([*pip, "--target", str(partial), *_PIP_TARGET, "-r", str(requirements)], project)
-    for compiled in partial.rglob("*.so"):
-        compiled.unlink()
-    partial.rename(site)
+    exact = ["--no-deps", "--only-binary=:all:", "--require-hashes", *_PIP_TARGET]
+    pip_install(site, [*exact, "-r", str(requirements)])
     return site
 
 
 def ensure_site(project: Path = PROJECT) -> Path:
     """Install only what is vendored: enough to deploy, without workerd and npm."""
-    with _exclusive(project / ".cache" / "install.lock"):
+    with exclusive(project / ".cache" / "install.lock"):
         return _install_site(project)
 
 
@@ -138,7 +155,7 @@ def ensure(project: Path = PROJECT) -> Toolchain:
     Raises:
         ToolchainError: npm is missing, or an installation failed.
     """
-    with _exclusive(project / ".cache" / "install.lock"):
+    with exclusive(project / ".cache" / "install.lock"):
         modules = _install_npm(project)
         pyodide = modules / "pyodide"
         bundle_dir = project / ".cache" / f"bundle-{_fingerprint(pyodide / 'package.json')}"

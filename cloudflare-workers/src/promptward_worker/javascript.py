@@ -22,6 +22,7 @@ from promptward.exchange import JSON, Body
 
 T = TypeVar("T")
 Pairs = Iterable[tuple[str, str]]
+_REASON_CHARACTERS = 200
 # Statuses that must not have a body (Fetch standard, "null body status").
 _NULL_BODY = frozenset({101, 204, 205, 304})
 
@@ -112,8 +113,13 @@ async def within(port: str, timeout_s: float, work: Awaitable[T]) -> T:
             return await work
     except TimeoutError as error:
         raise PortError(port, f"no answer within {timeout_s} s") from error
-    except (JsException, OSError) as error:
-        raise PortError(port, type(error).__name__) from error
+    except JsException as error:
+        raise PortError(port, _reason(error)) from error
+
+
+def _reason(error: JsException) -> str:
+    """The runtime's own first line: it speaks of bindings and networks, never of a body."""
+    return f"{error.name}: {error.message.partition(chr(10))[0][:_REASON_CHARACTERS]}"
 
 
 async def fetch_bytes(url: str, timeout_s: float, max_bytes: int) -> bytes:

@@ -1,7 +1,8 @@
 """Ledger calls as JSON text: how the Worker and its Durable Object talk.
 
 Both ends run the same deployment, so the format has no versions; text is used because one string
-crosses from JavaScript to Python at a hundredth of the cost of a nested object.
+crosses from JavaScript to Python at a hundredth of the cost of a nested object. A noun is an array
+of its fields in order, read back by their declared types.
 
 Invariants: decoding raises only PortError; every decoded value has the type its noun declares.
 """
@@ -11,12 +12,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import fields
-from typing import TypeVar
+from typing import TypeVar, get_args, get_type_hints
 
 from promptward.errors import PortError
 from promptward.exchange import JSON
 from promptward.ports import (
     BudgetLine,
+    EntryState,
     LedgerEntry,
     LineState,
     ReserveOutcome,
@@ -24,9 +26,11 @@ from promptward.ports import (
     SettleRequest,
     UsageRow,
     Window,
+    WindowType,
 )
 
 T = TypeVar("T")
+Decoder = Callable[[JSON], object]
 
 
 def dump(value: JSON) -> str:
@@ -34,58 +38,7 @@ def dump(value: JSON) -> str:
     return json.dumps(value, separators=(",", ":"))
 
 
-def _row(value: object, names: tuple[str, ...]) -> list[JSON]:
-    return [getattr(value, name) for name in names]
-
-
-_WINDOW = tuple(f.name for f in fields(Window))
-_LINE = tuple(f.name for f in fields(BudgetLine) if f.name != "window")
-_STATE = tuple(f.name for f in fields(LineState))
-_USAGE = tuple(f.name for f in fields(UsageRow) if f.name != "window")
-_ENTRY = tuple(f.name for f in fields(LedgerEntry))
-
-
-def reserve_text(request: ReserveRequest) -> str:
-    lines: list[JSON] = [[*_row(line, _LINE), _row(line.window, _WINDOW)] for line in request.lines]
-    return dump([request.request_id, request.tenant, request.ttl_s, lines])
-
-
-def settle_text(request: SettleRequest) -> str:
-    return dump([request.request_id, request.tenant, dict(request.amounts)])
-
-
-def states_text(states: tuple[LineState, ...]) -> str:
-    return dump([_row(state, _STATE) for state in states])
-
-
-def outcome_text(outcome: ReserveOutcome) -> str:
-    states: list[JSON] = [_row(state, _STATE) for state in outcome.states]
-    return dump([outcome.granted, states, outcome.exceeded, outcome.retry_after_s])
-
-
-def usage_text(rows: tuple[UsageRow, ...]) -> str:
-    return dump([[*_row(row, _USAGE), _row(row.window, _WINDOW)] for row in rows])
-
-
-def entries_text(entries: tuple[LedgerEntry, ...]) -> str:
-    return dump([_row(entry, _ENTRY) for entry in entries])
-
-
-def error_text(reason: str) -> str:
-    """A refusal by the ledger itself; decoding it raises PortError with the same reason."""
-    return dump({"error": reason})
-
-
-def _decoded(text: str, build: Callable[[list[JSON]], T]) -> T:
-    try:
-        parsed = json.loads(text)
-        if isinstance(parsed, dict):
-            raise PortError("ledger", _text(parsed["error"]))
-        if not isinstance(parsed, list):
-            raise TypeError("expected an array")
-        return build(parsed)
-    except (ValueError, TypeError, KeyError, IndexError, RecursionError) as error:
-        raise PortError("ledger", "malformed ledger message") from error
+# --- one noun -------------------------------------------------------------------------------------
 
 
 def _integer(value: JSON) -> int:
@@ -106,76 +59,116 @@ def _number(value: JSON) -> float:
     return float(value)
 
 
+def _flag(value: JSON) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError("expected true or false")
+    return value
+
+
 def _list(value: JSON) -> list[JSON]:
     if not isinstance(value, list):
         raise TypeError("expected an array")
     return value
 
 
-def _window(value: JSON) -> Window:
-    kind, duration_s, timezone, months = _list(value)
-    if kind not in {"fixed", "sliding", "token_bucket", "concurrent"}:
-        raise TypeError("unknown window type")
-    return Window(kind, _integer(duration_s), _text(timezone), _integer(months))  # type: ignore[arg-type]
+def _one_of(literal: object) -> Decoder:
+    names = frozenset(get_args(literal))
+
+    def decode(value: JSON) -> str:
+        if value not in names:
+            raise TypeError("unknown name")
+        return _text(value)
+
+    return decode
 
 
-def _line(value: JSON) -> BudgetLine:
-    budget, partition, unit, limit, amount, soft, window = _list(value)
-    return BudgetLine(
-        _text(budget),
-        _text(partition),
-        _text(unit),
-        _integer(limit),
-        _integer(amount),
-        _window(window),
-        soft is True,
-    )
+class _Noun:
+    """Encodes and decodes one dataclass of ports."""
+
+    def __init__(self, kind: type, known: Mapping[object, Decoder]) -> None:
+        hints = get_type_hints(kind)
+        self.names = tuple(field.name for field in fields(kind))
+        self._decoders = tuple(known[hints[name]] for name in self.names)
+        self._kind = kind
+
+    def row(self, value: object) -> list[JSON]:
+        return [_encoded(getattr(value, name)) for name in self.names]
+
+    def decode(self, value: JSON) -> object:
+        pairs = zip(self._decoders, _list(value), strict=True)
+        return self._kind(*(decode(item) for decode, item in pairs))
 
 
-def _state(value: JSON) -> LineState:
-    budget, partition, unit, limit, spent, reserved, reset_s = _list(value)
-    return LineState(
-        _text(budget),
-        _text(partition),
-        _text(unit),
-        _integer(limit),
-        _integer(spent),
-        _integer(reserved),
-        _number(reset_s),
-    )
+def _encoded(value: object) -> JSON:
+    if isinstance(value, Window):
+        return _WINDOW.row(value)
+    assert value is None or isinstance(value, str | int | float)
+    return value
 
 
-def _usage(value: JSON) -> UsageRow:
-    row = _list(value)
-    bucket, tenant, budget, partition, unit = (_text(v) for v in row[:5])
-    limit, spent, reserved = (_integer(v) for v in row[5:8])
-    return UsageRow(
-        bucket,
-        tenant,
-        budget,
-        partition,
-        unit,
-        _window(row[9]),
-        limit,
-        spent,
-        reserved,
-        _number(row[8]),
-    )
+_SCALARS: dict[object, Decoder] = {
+    int: _integer,
+    str: _text,
+    float: _number,
+    bool: _flag,
+    WindowType: _one_of(WindowType),
+    EntryState: _one_of(EntryState),
+}
+_WINDOW = _Noun(Window, _SCALARS)
+_KNOWN: dict[object, Decoder] = {**_SCALARS, Window: _WINDOW.decode}
+_LINE = _Noun(BudgetLine, _KNOWN)
+_STATE = _Noun(LineState, _KNOWN)
+_USAGE = _Noun(UsageRow, _KNOWN)
+_ENTRY = _Noun(LedgerEntry, _KNOWN)
 
 
-def _entry(value: JSON) -> LedgerEntry:
-    request_id, tenant, budget, partition, unit, amount, state = _list(value)
-    if state not in {"open", "expired", "settled"}:
-        raise TypeError("unknown state")
-    return LedgerEntry(
-        _text(request_id),
-        _text(tenant),
-        _text(budget),
-        _text(partition),
-        _text(unit),
-        _integer(amount),
-        state,  # type: ignore[arg-type]
-    )
+def _all(noun: _Noun, kind: type[T], value: JSON) -> tuple[T, ...]:
+    found = tuple(noun.decode(item) for item in _list(value))
+    return tuple(item for item in found if isinstance(item, kind))
+
+
+# --- messages -------------------------------------------------------------------------------------
+
+
+def reserve_text(request: ReserveRequest) -> str:
+    lines: list[JSON] = [_LINE.row(line) for line in request.lines]
+    return dump([request.request_id, request.tenant, request.ttl_s, lines])
+
+
+def settle_text(request: SettleRequest) -> str:
+    return dump([request.request_id, request.tenant, dict(request.amounts)])
+
+
+def states_text(states: tuple[LineState, ...]) -> str:
+    return dump([_STATE.row(state) for state in states])
+
+
+def outcome_text(outcome: ReserveOutcome) -> str:
+    states: list[JSON] = [_STATE.row(state) for state in outcome.states]
+    return dump([outcome.granted, states, outcome.exceeded, outcome.retry_after_s])
+
+
+def usage_text(rows: tuple[UsageRow, ...]) -> str:
+    return dump([_USAGE.row(row) for row in rows])
+
+
+def entries_text(entries: tuple[LedgerEntry, ...]) -> str:
+    return dump([_ENTRY.row(entry) for entry in entries])
+
+
+def error_text(reason: str) -> str:
+    """A refusal by the ledger itself; decoding it raises PortError with the same reason."""
+    return dump({"error": reason})
+
+
+def _decoded(text: str, build: Callable[[list[JSON]], T]) -> T:
+    try:
+        parsed = json.loads(text)
+        if isinstance(parsed, dict):
+            raise PortError("ledger", _text(parsed["error"]))
+        return build(_list(parsed))
+    except (ValueError, TypeError, KeyError, IndexError, RecursionError) as error:
+        raise PortError("ledger", "malformed ledger message") from error
 
 
 def _amounts(value: JSON) -> Mapping[str, int]:
@@ -188,7 +181,7 @@ def reserve_request(text: str) -> ReserveRequest:
     return _decoded(
         text,
         lambda p: ReserveRequest(
-            _text(p[0]), _text(p[1]), tuple(_line(x) for x in _list(p[3])), _integer(p[2])
+            _text(p[0]), _text(p[1]), _all(_LINE, BudgetLine, p[3]), _integer(p[2])
         ),
     )
 
@@ -198,15 +191,15 @@ def settle_request(text: str) -> SettleRequest:
 
 
 def states(text: str) -> tuple[LineState, ...]:
-    return _decoded(text, lambda p: tuple(_state(x) for x in p))
+    return _decoded(text, lambda p: _all(_STATE, LineState, p))
 
 
 def outcome(text: str) -> ReserveOutcome:
     return _decoded(
         text,
         lambda p: ReserveOutcome(
-            p[0] is True,
-            tuple(_state(x) for x in _list(p[1])),
+            _flag(p[0]),
+            _all(_STATE, LineState, p[1]),
             None if p[2] is None else _integer(p[2]),
             None if p[3] is None else _number(p[3]),
         ),
@@ -214,8 +207,8 @@ def outcome(text: str) -> ReserveOutcome:
 
 
 def usage(text: str) -> tuple[UsageRow, ...]:
-    return _decoded(text, lambda p: tuple(_usage(x) for x in p))
+    return _decoded(text, lambda p: _all(_USAGE, UsageRow, p))
 
 
 def entries(text: str) -> tuple[LedgerEntry, ...]:
-    return _decoded(text, lambda p: tuple(_entry(x) for x in p))
+    return _decoded(text, lambda p: _all(_ENTRY, LedgerEntry, p))

@@ -2,7 +2,10 @@
 
 from collections.abc import Callable
 
-class JsException(Exception): ...
+class JsException(Exception):
+    name: str
+    message: str
+
 class JsNull: ...
 
 class JsProxy:
