@@ -14,8 +14,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import cast
 
-from promptward.decision import Allow, Ticket
+from promptward.decision import Allow, Deny, Ticket
 from promptward.engine import Engine, ResponsePlan
+from promptward.engine.response import is_event_stream
 from promptward.errors import PolicyError, PromptwardError
 from promptward.exchange import Body, Exchange, Headers, Response
 from promptward.policy import CompiledPolicy
@@ -168,9 +169,13 @@ def _on_response(engine: Engine, job: Job) -> object:
         return ["allow", [(), (), None]]
     response = Response(code, pairs, Body(cast("bytes", body)))
     decision = run_sync(engine.on_response(ticket, response))
-    if hasattr(decision, "mutations"):
-        return ["allow", pack_mutations(decision.mutations)]
-    return pack_deny(decision)
+    if isinstance(decision, Deny):
+        return pack_deny(decision)
+    mutations = decision.mutations
+    if is_event_stream(pairs):
+        # The figures a gateway that streams would have sent; it cannot know the settled ones.
+        mutations = replace(mutations, set_headers=())
+    return ["allow", pack_mutations(mutations)]
 
 
 def _on_unseen(engine: Engine, job: Job) -> object:

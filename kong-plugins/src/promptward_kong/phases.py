@@ -146,10 +146,7 @@ class InstancePhases:
         if needs.problems:
             await self._refuse_policy(needs, method, path)
         headers = await pdk.request_headers()
-        if sum(map(len, headers.values())) >= MAX_HEADERS:
-            await _answer(
-                refusal(method, path, 431, "too_many_headers", "parse", "too many header fields")
-            )
+        await self._refuse_unreadable(method, path, headers)
         facts = RequestFacts(
             method=method,
             path=path,
@@ -174,6 +171,18 @@ class InstancePhases:
             case ["deny", int(status), bytes(body), pairs]:
                 await pdk.exit_with(status, body, _table(pairs))
         raise ValueError("a worker answered nonsense")
+
+    async def _refuse_unreadable(
+        self, method: str, path: str, headers: Mapping[str, list[str]]
+    ) -> None:
+        """Refuse what Kong would not show to us whole."""
+        if sum(map(len, headers.values())) >= MAX_HEADERS:
+            message = "the request has too many header fields"
+            await _answer(refusal(method, path, 431, "too_many_headers", "parse", message))
+        if self._buffered and "upgrade" in headers:
+            # Kong turns buffering off for upgraded connections, and with it our response phase.
+            message = "connection upgrades are not possible here"
+            await _answer(refusal(method, path, 400, "upgrade_refused", "parse", message))
 
     async def _route(self, needs: Needs) -> str:
         """Name (else id) of the matched route. Remembered for a while when this instance has only

@@ -26,6 +26,9 @@ PRIORITY = 940
 
 _PHASES = {STREAMING: ("access", "log"), BUFFERED: ("access", "response", "log")}
 _PREPARE_S = 30.0
+# Kong closes an instance while requests of it run on (a client may upload for minutes).
+_KEEP_S = 360.0
+_SWEEP_S = 5.0
 
 
 class Host(Protocol):
@@ -51,6 +54,9 @@ class PromptwardPlugin:
         self.phases = _PHASES[name]
         self._host = host
         self._users: dict[str, int] = {}
+        self._unused: dict[str, float] = {}  # key -> when it may be forgotten
+        if host is not None:
+            host.loop.every(_SWEEP_S, self._forget_unused)
 
     def schema(self) -> list[dict[str, dict[str, object]]]:
         """See `server.PluginType`."""
@@ -63,6 +69,7 @@ class PromptwardPlugin:
         text = json.dumps([self.name, own_config(config)], sort_keys=True)
         key = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
         self._users[key] = self._users.get(key, 0) + 1
+        self._unused.pop(key, None)
         host.pool.add_instance(key, text)
         host.pool.broadcast(Work("prepare", key, None), host.loop.now_s() + _PREPARE_S)
         return InstancePhases(
@@ -87,6 +94,15 @@ class PromptwardPlugin:
         self._users[key] -= 1
         if not self._users[key]:
             del self._users[key]
+            self._unused[key] = host.loop.now_s() + _KEEP_S
+
+    def _forget_unused(self) -> None:
+        """Drop engines that no request can be using any more."""
+        host = self._host
+        assert host is not None
+        now_s = host.loop.now_s()
+        for key in [key for key, due_s in self._unused.items() if due_s <= now_s]:
+            del self._unused[key]
             host.pool.remove_instance(key, Work("close", key, None))
 
 

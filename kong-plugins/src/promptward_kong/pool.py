@@ -58,6 +58,7 @@ class _Worker:
     idle: list[_Lane] = field(default_factory=list)
     lanes: list[_Lane] = field(default_factory=list)
     known: set[str] = field(default_factory=set)  # instances it has the configuration of
+    to_close: list[Work] = field(default_factory=list)  # for when a lane is idle
     gone: bool = False
 
 
@@ -117,7 +118,7 @@ class WorkerPool:
         for worker in self._workers:
             if key in worker.known:
                 worker.known.discard(key)
-                self._offer_to(worker, _Waiting(close, self._loop.now_s() + 5.0, _ignore))
+                worker.to_close.append(close)
 
     def broadcast(self, work: Work, deadline_s: float) -> None:
         """Run `work` on every worker with an idle lane, without waiting for the answer."""
@@ -154,8 +155,10 @@ class WorkerPool:
 
     def _give(self, lane: _Lane, waiting: _Waiting) -> None:
         work = waiting.work
-        known = lane.worker.known
-        config = None if work.instance in known else self._configs.get(work.instance)
+        # Until a worker has answered a job of an instance, each of its jobs brings the
+        # configuration: lanes of one worker run at the same time and in no order.
+        known = work.instance in lane.worker.known
+        config = None if known else self._configs.get(work.instance)
         job = Job(work.kind, work.instance, config, waiting.deadline_s, work.payload)
         try:
             data = job.encode()
@@ -163,14 +166,14 @@ class WorkerPool:
             lane.worker.idle.append(lane)
             self._later(waiting.done, WorkError(f"job cannot be packed: {error}"))
             return
-        if config is not None:
-            known.add(work.instance)
         lane.current = waiting
         lane.channel.send(data)
 
     def _received(self, lane: _Lane, assembler: FrameAssembler, data: bytes) -> None:
         for payload in assembler.feed(data):
             waiting, lane.current = lane.current, None
+            if waiting is not None and waiting.work.instance in self._configs:
+                lane.worker.known.add(waiting.work.instance)
             self._next_for(lane)
             if waiting is not None:
                 waiting.done(_result(payload))
@@ -248,6 +251,8 @@ class WorkerPool:
             if late:
                 _log.error("worker %d is stuck and will be replaced", worker.pid)
                 self._lost(worker)
+            while worker.to_close and worker.idle:
+                self._offer_to(worker, _Waiting(worker.to_close.pop(), now_s + 5.0, _ignore))
         while self._waiting and self._waiting[0].deadline_s <= now_s:
             self._waiting.popleft().done(WorkError("waited too long for a worker"))
         _reap()
