@@ -155,13 +155,11 @@ class JwksKeySource:
 
 
 def _may_look_again(key_set: _KeySet, now_s: float) -> bool:
-    """Whether an unknown key id may cause, or wait for, another fetch of a fresh set.
+    """Whether an unknown key id may cause another fetch of a fresh set, or wait for it.
 
-    Waiting for a fetch that is under way matters when keys rotate: the first request with the new
-    key id starts it, and the others must not be told meanwhile that the key is unknown.
+    True also while such a fetch is under way: when keys rotate, the first request with the new key
+    id starts it, and the others must wait and not be told that the key is unknown.
     """
-    if key_set.lock.locked():
-        return True
     recent = now_s - key_set.fetched_s < key_set.settings.min_refresh_s
     return not (recent or key_set.is_backing_off(now_s))
 

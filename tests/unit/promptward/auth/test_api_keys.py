@@ -50,6 +50,9 @@ def test_anything_else_is_unknown(presented: str) -> None:
 
 
 def test_the_longest_key() -> None:
+    too_long = "x" * (MAX_KEY_CHARACTERS + 1)
+    refused = table(ApiKey("app", digest(too_long))).authenticate(too_long, NOW_S)
+    assert isinstance(refused, AuthFailure)
     longest = "x" * MAX_KEY_CHARACTERS
     assert isinstance(table(ApiKey("app", digest(longest))).authenticate(longest, NOW_S), Principal)
 

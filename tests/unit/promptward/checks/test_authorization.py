@@ -118,6 +118,8 @@ def test_another_spelling_does_not_escape_a_denial(model: str) -> None:
     assert ask(check, model=model).code == "denied_by_rule"
     tools = compiled(allow(), deny(tools=["shell"]))
     assert ask(tools, tools=(" Shell",)).code == "denied_by_rule"
+    routes = compiled(allow(), deny(routes=["chat"]))
+    assert ask(routes, route="Chat ").code == "denied_by_rule"
 
 
 @pytest.mark.parametrize("model", ["GPT-4o", " gpt-4o", "gpt-4o "])

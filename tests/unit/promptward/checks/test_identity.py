@@ -181,6 +181,7 @@ TWO_HEADERS = {"jwt": [JWT], "api_keys": {**API_KEYS, "header": "x-api-key"}}
         [bearer("wrong"), ("x-api-key", KEY)],
         [bearer(TOKEN), ("x-api-key", "wrong")],
         [bearer(TOKEN), ("x-api-key", "")],
+        [("authorization", "Basic x"), ("x-api-key", "")],
         [bearer(TOKEN), bearer(TOKEN)],
         [("x-api-key", KEY), ("X-Api-Key", "other")],
     ],
