@@ -10,7 +10,6 @@ from __future__ import annotations
 from promptward.decision import Allow, Deny, HeaderPairs, Mutations
 from promptward.exchange import Body, Exchange, Headers
 from promptward_envoy.codec import (
-    EXT_AUTHZ_NAMESPACE,
     add_header_options,
     decision_metadata,
     expand_removals,
@@ -22,6 +21,8 @@ from promptward_envoy.codec import (
 from promptward_envoy.descriptors import Message, ProcessingMode, ProcessingResponse
 
 _ATTRIBUTES = "envoy.filters.http.ext_proc"
+# For access logs; Envoy takes it when `metadata_options.receiving_namespaces` names it.
+_METADATA_NAMESPACE = "promptward"
 # Never taken from the core: Envoy frames messages.
 _FRAMING = frozenset({"content-length", "transfer-encoding"})
 
@@ -105,7 +106,7 @@ def allow_request(decision: Allow, headers: Headers, *, has_body: bool) -> Messa
             common.header_mutation.set_headers, (("content-length", str(len(body))),)
         )
         common.body_mutation.body = body
-    metadata = message.dynamic_metadata.fields[EXT_AUTHZ_NAMESPACE].struct_value.fields
+    metadata = message.dynamic_metadata.fields[_METADATA_NAMESPACE].struct_value.fields
     for key, value in decision_metadata(decision.ticket).items():
         metadata[key].string_value = value
     return message
