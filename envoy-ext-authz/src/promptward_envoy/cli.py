@@ -59,7 +59,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="promptward-envoy", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    serve = commands.add_parser("serve", help="serve ext_authz and ext_proc to an Envoy")
+    serve = commands.add_parser(
+        "serve", help="serve ext_authz and ext_proc to an Envoy", allow_abbrev=False
+    )
     serve.set_defaults(run=_serve)
     for add in (_add_what, _add_where, _add_bounds):
         add(serve)

@@ -42,7 +42,9 @@ _STOP_S = 5.0
 def add_quickstart_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Register the command."""
     parser = commands.add_parser(
-        "quickstart", help="run a real Envoy with a demo upstream and a demo policy"
+        "quickstart",
+        help="run a real Envoy with a demo upstream and a demo policy",
+        allow_abbrev=False,
     )
     parser.add_argument(
         "--port", type=int, help=f"port of Envoy, 0 picks one (default: {_PORT}, or a free one)"

@@ -1,0 +1,79 @@
+"""Options, their environment equivalents, and errors people can act on."""
+
+from __future__ import annotations
+
+import pytest
+
+from promptward_envoy import cli
+
+
+@pytest.mark.parametrize(
+    ("address", "number", "expected"),
+    [
+        ("127.0.0.1:9910", 0, "127.0.0.1:9910"),
+        ("127.0.0.1:9910", 2, "127.0.0.1:9912"),
+        ("[::1]:9910", 1, "[::1]:9911"),
+        ("unix:/run/pw.sock", 0, "unix:/run/pw.sock"),
+        ("unix:/run/pw.sock", 1, "unix:/run/pw.sock.1"),
+    ],
+)
+def test_every_worker_has_an_address_of_its_own(address, number, expected) -> None:
+    assert cli.worker_address(address, number) == expected
+
+
+def test_admin_address() -> None:
+    assert cli.parse_admin("off") is None
+    assert cli.parse_admin("127.0.0.1:0") == ("127.0.0.1", 0)
+    assert cli.parse_admin("[::1]:9900") == ("::1", 9900)
+    for wrong in ("9900", "host:", "host:x", ""):
+        with pytest.raises(ValueError, match="expected host:port"):
+            cli.parse_admin(wrong)
+
+
+def parsed(*arguments: str):
+    return cli._parser().parse_args(["serve", *arguments])
+
+
+def test_environment_gives_defaults_and_the_command_line_wins(monkeypatch) -> None:
+    monkeypatch.setenv("PROMPTWARD_MAX_IN_FLIGHT", "7")
+    monkeypatch.setenv("PROMPTWARD_LISTEN", "unix:/run/x")
+    options = parsed("--listen", "127.0.0.1:1")
+    assert (options.max_in_flight, options.listen) == (7, "127.0.0.1:1")
+
+
+def test_token_comes_from_a_file_or_the_environment_never_from_the_command_line(
+    monkeypatch, tmp_path
+) -> None:
+    monkeypatch.setenv("PROMPTWARD_ADMIN_TOKEN", "from-env")
+    assert cli._token(parsed()) == "from-env"
+    (tmp_path / "token").write_text("from-file\n")
+    assert cli._token(parsed("--admin-token-file", str(tmp_path / "token"))) == "from-file"
+    with pytest.raises(SystemExit):
+        parsed("--admin-token", "secret")
+
+
+def test_workers_get_every_setting_but_the_admin_port() -> None:
+    options = parsed("--policy", "a", "--policy", "b", "--deadline", "2", "--listen", "h:10")
+    options.ledger = "sqlite:///x"
+    arguments = cli._worker_arguments(options, 3)
+    worker = parsed(*arguments)
+    assert [str(p) for p in worker.policy] == ["a", "b"]
+    assert (worker.listen, worker.admin, worker.workers) == ("h:13", "off", 1)
+    assert (worker.deadline, worker.ledger) == (2.0, "sqlite:///x")
+
+
+def test_without_a_policy_nothing_is_served(monkeypatch, capsys) -> None:
+    monkeypatch.delenv("PROMPTWARD_POLICY", raising=False)
+    assert cli.main(["serve"]) == 2
+    assert "no policy" in capsys.readouterr().err
+
+
+def test_missing_policy_file_is_said_plainly(monkeypatch, capsys, tmp_path) -> None:
+    missing = str(tmp_path / "no.yaml")
+    assert cli.main(["serve", "--policy", missing, "--ledger", "memory://"]) == 2
+    assert missing in capsys.readouterr().err
+
+
+def test_unknown_ledger_is_said_plainly(capsys, tmp_path) -> None:
+    assert cli.main(["serve", "--policy", "x", "--ledger", "ftp://x"]) == 2
+    assert "ftp" in capsys.readouterr().err

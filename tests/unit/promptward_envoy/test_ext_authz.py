@@ -1,0 +1,86 @@
+"""The Check service: every fault of ours is a finished denial."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from promptward_envoy.admission import Admission
+from promptward_envoy.engines import FixedEngine
+from promptward_envoy.ext_authz import Authorizer
+from promptward_envoy.metrics import Metrics
+
+
+def check(engine: Any, message: Any, *, bound: int = 9, alone: bool = True) -> Any:
+    """The answer of a fresh service; afterwards nothing may be in flight."""
+    metrics = Metrics()
+    admission = Admission(bound, metrics.in_flight)
+    source = FixedEngine(engine, ext_authz_alone=alone)
+    service = Authorizer(source, admission, metrics, deadline_s=0.05)
+    answer = asyncio.run(service.check(message, None))  # type: ignore[arg-type]
+    assert metrics.in_flight._value.get() == 0
+    return answer
+
+
+def request(messages, script: str = "", body: bytes = b"{}", **extensions: str) -> Any:
+    pairs = (("x-envoy-auth-partial-body", "false"), ("x-script", script))
+    message = messages.check(*pairs, body=body)
+    for name, value in extensions.items():
+        message.attributes.context_extensions[f"promptward.{name}"] = value
+    return message
+
+
+def code(answer: Any) -> str:
+    return str(answer.dynamic_metadata.fields["promptward_code"].string_value)
+
+
+def test_allowed_and_settled_because_no_response_will_be_seen(engine, messages) -> None:
+    answer = check(engine, request(messages))
+    assert answer.HasField("ok_response")
+    assert len(engine.named("on_unseen_response")) == 1
+
+
+def test_ext_proc_behind_settles_and_changes_the_body(engine, messages) -> None:
+    answer = check(engine, request(messages, "redact", b"SECRET", then="ext_proc"), alone=False)
+    assert answer.HasField("ok_response")
+    assert engine.named("on_unseen_response") == []
+
+
+def test_denied(engine, messages) -> None:
+    answer = check(engine, request(messages, "deny"))
+    assert (answer.denied_response.status.code, code(answer)) == (403, "scripted")
+
+
+@pytest.mark.parametrize(
+    ("script", "reason"), [("raise", "internal_error"), ("hang", "deadline_exceeded")]
+)
+def test_faults_are_denied(engine, messages, script, reason) -> None:
+    answer = check(engine, request(messages, script))
+    assert (answer.denied_response.status.code, code(answer)) == (503, reason)
+
+
+def test_over_the_bound_is_denied(engine, messages) -> None:
+    assert code(check(engine, request(messages), bound=0)) == "overloaded"
+    assert engine.named("on_request") == []
+
+
+def test_unknown_policy_is_denied(engine, messages) -> None:
+    assert code(check(engine, request(messages, policy="nobody"))) == "unknown_policy"
+    assert engine.named("on_request") == []
+
+
+def test_policy_that_needs_ext_proc_is_denied_before_anything_is_reserved(engine, messages) -> None:
+    assert code(check(engine, request(messages), alone=False)) == "needs_ext_proc"
+    assert engine.named("on_request") == []
+
+
+def test_body_that_must_change_is_denied_and_released(engine, messages) -> None:
+    assert code(check(engine, request(messages, "redact", b"SECRET"))) == "needs_ext_proc"
+    assert engine.named("on_no_response")[0]["reason"] == "needs_ext_proc"
+
+
+def test_route_name_comes_from_the_route(engine, messages) -> None:
+    check(engine, request(messages, route="chat"))
+    assert engine.named("on_request")[0]["route"] == "chat"

@@ -1,0 +1,158 @@
+"""The Process service: no way out of a stream is clean before its exchange is done."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+import pytest
+
+from promptward_envoy.admission import Admission
+from promptward_envoy.engines import FixedEngine
+from promptward_envoy.ext_proc import Processor
+from promptward_envoy.metrics import Metrics
+
+JSON = ("content-type", "application/json")
+
+
+class AbortedError(Exception):
+    """What grpc raises inside `abort`."""
+
+
+class Context:
+    """The part of a servicer context that the service uses."""
+
+    def __init__(self, **metadata: str) -> None:
+        self._metadata = tuple((k.replace("_", "-"), v) for k, v in metadata.items())
+        self.written: list[Any] = []
+        self.status: grpc.StatusCode | None = None
+
+    def invocation_metadata(self) -> tuple[tuple[str, str], ...]:
+        return self._metadata
+
+    async def write(self, message: Any) -> None:
+        self.written.append(message)
+
+    async def abort(self, status: grpc.StatusCode, _details: str) -> None:
+        self.status = status
+        raise AbortedError
+
+
+def serve(engine: Any, sent: list[Any], *, bound: int = 9, **metadata: str) -> Context:
+    """Play a stream that Envoy then closes."""
+    context = Context(**metadata)
+
+    async def messages() -> AsyncIterator[Any]:
+        for message in sent:
+            yield message
+
+    async def scenario() -> None:
+        metrics = Metrics()
+        admission = Admission(bound, metrics.in_flight)
+        service = Processor(FixedEngine(engine), admission, metrics, 0.05, 1000)
+        with contextlib.suppress(AbortedError):
+            await service.process(messages(), context)  # type: ignore[arg-type]
+        await admission.settled()
+        assert metrics.in_flight._value.get() == 0
+
+    asyncio.run(scenario())
+    return context
+
+
+def request(messages, script: str = "") -> list[Any]:
+    return [messages.request_headers(("x-script", script)), messages.request_body(b"{}")]
+
+
+def denial(context: Context) -> int:
+    return int(context.written[-1].immediate_response.status.code)
+
+
+def test_whole_exchange_ends_cleanly(engine, messages) -> None:
+    response = [messages.response_headers(JSON), messages.response_body(b"{}", ended=True)]
+    context = serve(engine, [*request(messages), *response])
+    assert context.status is None
+    assert [m.WhichOneof("response") for m in context.written] == [
+        "request_headers",
+        "request_body",
+        "response_headers",
+        "response_body",
+    ]
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3])
+def test_stream_that_ends_early_is_never_ended_with_ok(engine, messages, count) -> None:
+    sent = [*request(messages), messages.response_headers(JSON)][:count]
+    assert serve(engine, sent).status is grpc.StatusCode.ABORTED
+
+
+def test_stream_that_ends_early_is_settled(engine, messages) -> None:
+    serve(engine, [*request(messages), messages.response_headers(JSON)])
+    assert engine.named("on_no_response")[0]["reason"] == "client_gone"
+
+
+@pytest.mark.parametrize("script", ["raise", "hang"])
+def test_fault_in_the_request_is_denied_and_not_ok(engine, messages, script) -> None:
+    context = serve(engine, request(messages, script))
+    assert denial(context) == 503
+    assert context.status is grpc.StatusCode.INTERNAL
+
+
+@pytest.mark.parametrize("script", ["raise-response", "hang-response"])
+def test_fault_in_the_response_is_denied_settled_and_not_ok(engine, messages, script) -> None:
+    response = [messages.response_headers(JSON), messages.response_body(b"{}", ended=True)]
+    context = serve(engine, [*request(messages, script), *response])
+    assert denial(context) == 503
+    assert context.status is grpc.StatusCode.INTERNAL
+    assert len(engine.named("on_no_response")) == 1
+
+
+def test_fault_in_mid_stream_resets(engine, messages) -> None:
+    sse = ("content-type", "text/event-stream")
+    head = messages.response_headers(sse, ("content-encoding", "gzip"))
+    context = serve(engine, [*request(messages), head, messages.response_body(b"not gzip")])
+    assert context.status is grpc.StatusCode.FAILED_PRECONDITION
+    assert context.written[-1].WhichOneof("response") == "response_headers"
+    assert len(engine.named("close_stream")) == 1
+
+
+def test_message_out_of_order_resets(engine, messages) -> None:
+    context = serve(engine, [messages.request_body(b"{}")])
+    assert context.status is grpc.StatusCode.FAILED_PRECONDITION
+
+
+def test_over_the_bound_is_denied(engine, messages) -> None:
+    context = serve(engine, request(messages), bound=0)
+    assert denial(context) == 503
+    assert context.status is not None
+    assert engine.named("on_request") == []
+
+
+def test_unknown_policy_is_denied(engine, messages) -> None:
+    context = serve(engine, request(messages), x_promptward_policy="nobody")
+    assert denial(context) == 503
+    assert engine.named("on_request") == []
+
+
+def test_route_name_comes_from_grpc_metadata(engine, messages) -> None:
+    serve(engine, request(messages), x_promptward_route="chat")
+    assert engine.named("on_request")[0]["route"] == "chat"
+
+
+def test_engine_without_a_denial_still_resets(engine, messages, monkeypatch) -> None:
+    def broken(*_args: object) -> None:
+        raise RuntimeError("twice broken")
+
+    monkeypatch.setattr(engine, "fail_closed", broken)
+    context = serve(engine, request(messages, "raise"))
+    assert context.status is grpc.StatusCode.INTERNAL
+
+
+def test_failed_settlement_is_counted_not_raised(engine, messages, monkeypatch) -> None:
+    async def broken(*_args: object) -> None:
+        raise RuntimeError("store gone")
+
+    monkeypatch.setattr(engine, "on_no_response", broken)
+    assert serve(engine, request(messages)).status is grpc.StatusCode.ABORTED
