@@ -17,6 +17,10 @@ import msgpack  # type: ignore[import-untyped]
 
 # Longest head of a message that is kept to recover its id: array header, type and a 64-bit id.
 _HEAD_BYTES = 16
+# msgpack's buffer per connection; it would take 1 MiB. Most messages are smaller than this.
+_BUFFER_BYTES = 8 * 1024
+# After this much a reader between two messages gets a new buffer, in case one was large.
+_RENEW_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +73,18 @@ class FrameReader:
 
     def __init__(self, max_message_bytes: int) -> None:
         self._limit = max_message_bytes
+        self._head = b""
+        self._reset()
+
+    def _reset(self) -> None:
         self._unpacker = msgpack.Unpacker(
             unicode_errors="surrogateescape",
             strict_map_key=False,
-            max_buffer_size=max_message_bytes + (1 << 20),
+            max_buffer_size=self._limit + (1 << 20),
+            read_size=_BUFFER_BYTES,
         )
-        self._fed = 0
+        self._fed = 0  # stream offset of what was fed
         self._begin = 0  # stream offset of the message that is not complete yet
-        self._head = b""
 
     def feed(self, data: bytes) -> Iterator[RpcRequest]:
         """Take bytes in any cut, yield the requests they complete.
@@ -99,6 +107,8 @@ class FrameReader:
             self._note_head(data, start)
             raise WireError(type(error).__name__, self._head_id()) from None
         self._note_head(data, start)
+        if self._fed == self._begin and self._fed > _RENEW_BYTES:
+            self._reset()  # msgpack's buffer never shrinks
         if self._fed - self._begin > self._limit:
             raise WireError("message too large", self._head_id())
 

@@ -78,6 +78,20 @@ def faulty(short_dir: Path) -> Iterator[FaultyKong]:
     kong.close()
 
 
+@pytest.fixture
+def faulty_with(short_dir: Path) -> Iterator[Callable[..., FaultyKong]]:
+    """Makes a faulty server with a deadline and a number of workers."""
+    made: list[FaultyKong] = []
+
+    def make(**options: Any) -> FaultyKong:
+        made.append(FaultyKong(short_dir, **options))
+        return made[-1]
+
+    yield make
+    for kong in made:
+        kong.close()
+
+
 @pytest.fixture(scope="module")
 def shared_faulty() -> Iterator[FaultyKong]:
     """The same for tests that leave the server as it was."""
