@@ -4,8 +4,9 @@
 
 A line is `{"text": …, "spans": [[start, end, TYPE], …], "locale": …}`; a type that begins with `~`
 needs a named-entity model and is neither required nor held against us: a match that overlaps such
-a span is ignored, and so is a match of a type the file labels nowhere (it is counted apart). A match is right when it overlaps a labelled span of its type by at least half
-of both (`--exact`: the same offsets).
+a span is ignored, and a match of a type that the file labels nowhere is counted apart. A match is
+right when it and a labelled span of its type have at least half of both in common (`--exact`: the
+same offsets).
 """
 
 from __future__ import annotations
@@ -69,6 +70,9 @@ class Tally:
         optional = [label for label in labels if label[2].startswith("~")]
         open_labels = list(required)
         for span in found:
+            if span[2] not in self._labelled:
+                self.unlabelled[span[2]] += 1
+                continue
             same = [x for x in open_labels if x[2] == span[2] and overlaps(x, span, self._exact)]
             if same:
                 open_labels.remove(same[0])

@@ -39,7 +39,6 @@ def register_number(
     score: float = NEEDS_CONTEXT,
     variant: str = "",
     lead: int = 0,
-    most: int = 20,
 ) -> Recognizer:
     """A recognizer of numbers of one register.
 
@@ -56,7 +55,7 @@ def register_number(
         entity=entity,
         pattern=pattern,
         score=score,
-        anchor=Digits(least=least, most=most, lead=lead),
+        anchor=Digits(least=least, lead=lead),
         validate=None if check is None else compact(check),
         context=tuple(context),
         context_score=WITH_CONTEXT,

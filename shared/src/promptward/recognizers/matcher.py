@@ -27,9 +27,8 @@ from promptward.recognizers.model import (
     Match,
     Recognizer,
 )
+from promptward.recognizers.viable import ViablePrefixes
 
-# A recognizer that can match more than this is looked for backwards by `re`, not by position.
-_LONG = 512
 _NO_MINIMA: Mapping[str, float] = MappingProxyType({})
 
 
@@ -63,8 +62,7 @@ class RecognizerSet:
         self._anywhere = tuple(
             c for c in self._compiled if not isinstance(c.spec.anchor, Digits | Literals)
         )
-        self._long = tuple(c for c in self._compiled if c.reach > _LONG)
-        self._starters = _starters([c for c in self._compiled if c.reach <= _LONG])
+        self._prefixes = ViablePrefixes(self._compiled)
 
     def find(self, text: str) -> list[Match]:
         """The matches in `text`, sorted, not overlapping."""
@@ -108,33 +106,7 @@ class RecognizerSet:
         Returns:
             `len(text)` when nothing is pending.
         """
-        size = len(text)
-        hold = size
-        for item in self._long:
-            hit = item.partial.search(text, max(start, size - item.reach))
-            if hit is not None:
-                hold = min(hold, hit.start())
-        starters, other = self._starters
-        for at in range(max(start, size - _LONG), hold):
-            for item in starters.get(text[at], ()) if text[at] < "\x80" else other:
-                if item.partial.match(text, at) is not None:
-                    return at
-        return hold
-
-
-def _starters(
-    items: Iterable[CompiledRecognizer],
-) -> tuple[dict[str, tuple[CompiledRecognizer, ...]], tuple[CompiledRecognizer, ...]]:
-    """ASCII character -> recognizers whose match can begin with it; and those beyond ASCII."""
-    starters: dict[str, list[CompiledRecognizer]] = {}
-    other: list[CompiledRecognizer] = []
-    for item in items:
-        for low, high in item.first:
-            for code in range(low, min(high, 0x7F) + 1):
-                starters.setdefault(chr(code), []).append(item)
-        if item.first and item.first[-1][1] > 0x7F:
-            other.append(item)
-    return {char: tuple(group) for char, group in starters.items()}, tuple(other)
+        return self._prefixes.first(text, start)
 
 
 def resolve(candidates: Iterable[Match]) -> list[Match]:

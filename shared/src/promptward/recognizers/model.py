@@ -71,13 +71,11 @@ class Digits:
 
     Attributes:
         least: digits in the run, counted from the match's beginning, at least 4.
-        most: the most digits of a whole match; a longer unbroken run is passed over.
         lead: the most characters a match can have before the run.
         dots: full stops within 16 characters (3 for IPv4), to pass over other numbers cheaply.
     """
 
     least: int
-    most: int = 1000
     lead: int = 12
     dots: int = 0
 

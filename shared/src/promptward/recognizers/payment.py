@@ -69,7 +69,7 @@ CREDIT_CARD = (
             "|[3][0-9]{3}[ -][0-9]{6}[ -][0-9]{4,5}"
         ),
         score=0.9,
-        anchor=Digits(least=12, most=19, lead=0),
+        anchor=Digits(least=12, lead=0),
         validate=_card,
         context=(
             "card",

@@ -1,0 +1,77 @@
+"""Where, at the end of a buffer, a match may have begun that needs more text to be decided.
+
+Only places where a word begins can begin a match of most recognizers, and only recognizers are
+tried there that can begin with that character; they are tried together, as one pattern.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from promptward.recognizers.compiled import CompiledRecognizer
+
+# A recognizer that can match more than this is looked for by `re.search`, not place by place.
+_LONG = 512
+_WORD = frozenset("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz")
+_BEYOND = "\x80"  # stands for every character beyond ASCII
+
+
+class ViablePrefixes:
+    """The viable prefixes of many recognizers.
+
+    Args:
+        recognizers: all of a set.
+    """
+
+    def __init__(self, recognizers: Sequence[CompiledRecognizer]) -> None:
+        self._long = tuple(item for item in recognizers if item.reach > _LONG)
+        short = [item for item in recognizers if item.reach <= _LONG]
+        self._reach = max((item.reach for item in short), default=0)
+        self._beginning = _by_first(short)
+        # A place inside a word is none for a recognizer that no word character may precede.
+        self._inside = _by_first([item for item in short if not _starts_words(item)])
+        self._patterns: dict[tuple[str, bool], re.Pattern[str] | None] = {}
+
+    def first(self, text: str, start: int) -> int:
+        """The first place at or after `start` of a viable prefix; `len(text)` for none."""
+        size = len(text)
+        hold = size
+        for item in self._long:
+            hit = item.partial.search(text, max(start, size - item.reach))
+            if hit is not None:
+                hold = min(hold, hit.start())
+        patterns = self._patterns
+        for at in range(max(start, size - self._reach), hold):
+            key = (text[at], at > 0 and text[at - 1] in _WORD)
+            pattern = patterns[key] if key in patterns else self._pattern(key)
+            if pattern is not None and pattern.match(text, at) is not None:
+                return at
+        return hold
+
+    def _pattern(self, key: tuple[str, bool]) -> re.Pattern[str] | None:
+        """Compile the pattern of all that may begin so; kept, except for the many rare ones."""
+        char, in_word = key
+        table = self._inside if in_word else self._beginning
+        sources = table.get(char if char.isascii() else _BEYOND, ())
+        pattern = re.compile("|".join(sources), re.ASCII) if sources else None
+        if char.isascii():
+            self._patterns[key] = pattern
+        return pattern
+
+
+def _starts_words(item: CompiledRecognizer) -> bool:
+    before = item.spec.not_before
+    return bool(before) and all(re.match(before, char) for char in "09AZaz_")
+
+
+def _by_first(items: Iterable[CompiledRecognizer]) -> dict[str, tuple[str, ...]]:
+    """First character -> sources of the viable prefixes that can begin with it."""
+    table: dict[str, list[str]] = {}
+    for item in items:
+        for low, high in item.first:
+            for code in range(low, min(high, 0x7F) + 1):
+                table.setdefault(chr(code), []).append(item.partial.pattern)
+        if item.first and item.first[-1][1] > 0x7F:
+            table.setdefault(_BEYOND, []).append(item.partial.pattern)
+    return {char: tuple(sources) for char, sources in table.items()}
