@@ -10,7 +10,6 @@ what it really used (Cloudflare grants 30 s after the client is gone).
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Coroutine
 from dataclasses import dataclass
 
@@ -55,9 +54,12 @@ class Guard:
         decision = await self.engine.on_request(exchange)
         if isinstance(decision, Deny):
             return refusal(decision)
-        forwarding = asyncio.ensure_future(self._forward(exchange, decision, url))
-        self.context.waitUntil(_completion(forwarding))
-        return await forwarding
+        hold = js.Promise.withResolvers()
+        self.context.waitUntil(hold.promise)
+        try:
+            return await self._forward(exchange, decision, url)
+        finally:
+            hold.resolve()
 
     async def _forward(self, exchange: Exchange, allow: Allow, url: str) -> js.Response:
         try:
@@ -133,10 +135,6 @@ class Guard:
                 javascript.log(failure_event("settle_failed", error))
 
         self.context.waitUntil(logged())
-
-
-async def _completion(task: asyncio.Future[js.Response]) -> None:
-    await asyncio.wait((task,))
 
 
 def refusal(deny: Deny, extra: HeaderPairs = ()) -> js.Response:

@@ -30,15 +30,31 @@ zones.install()
 Work = Callable[[SqlShelf, int], str]
 
 
+class _ObjectSql:
+    """The object's SQLite; all rows of a statement cross in one step."""
+
+    def __init__(self, ctx: ObjectContext) -> None:
+        self._exec = ctx._ctx.storage.sql.exec
+
+    def rows(self, statement: str, *values: Value) -> list[list[Value]]:
+        cursor = self._exec(statement, *values)
+        found: list[list[Value]] = json.loads(js.JSON.stringify(js.Array.from_(cursor.raw())))
+        return found
+
+    def run(self, statement: str, *values: Value) -> None:
+        self._exec(statement, *values)
+
+
 class BudgetLedgerObject(DurableObject):
     """Reserve, settle and look at budgets. Methods take and return JSON text (`ledger_wire`)."""
 
     def __init__(self, ctx: ObjectContext, env: Env) -> None:
         super().__init__(ctx, env)
         self._book = Book()
-        self._shelf = SqlShelf(self._sql)
+        sql = _ObjectSql(ctx)
+        self._shelf = SqlShelf(sql)
         for statement in SCHEMA:
-            self._sql(statement)
+            sql.run(statement)
 
     def now_us(self) -> int:
         """The store's own clock, which decides windows: Unix time in microseconds."""
@@ -109,24 +125,23 @@ class BudgetLedgerObject(DurableObject):
 
         return self._transact(look)
 
-    def _sql(self, statement: str, *values: Value) -> list[list[Value]]:
-        cursor = self.ctx._ctx.storage.sql.exec(statement, *values)
-        # one crossing for all rows
-        rows: list[list[Value]] = json.loads(js.JSON.stringify(js.Array.from_(cursor.raw())))
-        return rows
-
     def _transact(self, work: Work) -> str:
         """Run `work` in one transaction; a PortError in it is answered, not thrown."""
         answers: list[str] = []
 
         def run() -> None:
             answers.append(work(self._shelf, self.now_us()))
+            self._shelf.flush()
 
         callback = create_proxy(run)
         try:
             self.ctx._ctx.storage.transactionSync(callback)
         except PortError as error:
+            self._shelf.forget()
             return ledger_wire.error_text(error.reason)
+        except BaseException:
+            self._shelf.forget()
+            raise
         finally:
             callback.destroy()
         return answers[0]

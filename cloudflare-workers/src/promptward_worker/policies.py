@@ -41,7 +41,7 @@ class Source(Generic[P]):
     Attributes:
         store: KV namespace, None when there is none.
         key: key of the policy in it.
-        bundled: text of the policy deployed with the Worker, None when there is none.
+        bundled: reads the policy deployed with the Worker; None when there is none.
         refresh_s: seconds between two looks.
         load: text -> enforceable policy; raises PolicyError.
         report: told of rejected policies and failed reads: (what, details).
@@ -49,7 +49,7 @@ class Source(Generic[P]):
 
     store: KeyValue | None
     key: str
-    bundled: str | None
+    bundled: Callable[[], str | None]
     refresh_s: float
     load: Callable[[str], P]
     report: Report
@@ -73,14 +73,15 @@ class PolicyStore(Generic[P]):
             except PortError as error:
                 self._next_look_s = now_s + min(source.refresh_s, _RETRY_S)
                 source.report("policy_read_failed", (error.reason,))
-        if self._current is None and source.bundled is not None:
-            self._current = self._accepted(source, source.bundled)
+        if self._current is None:
+            text = source.bundled()
+            self._current = None if text is None else self._accepted(source, text)
         return self._current
 
     async def _look(self, source: Source[P], store: KeyValue) -> None:
         text = await store.get(source.key)
         if text is None:
-            if source.bundled is None:
+            if self._current is None and source.bundled() is None:
                 source.report("policy_missing", (source.key,))
             return
         if text == self._text:

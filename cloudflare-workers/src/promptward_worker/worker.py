@@ -114,7 +114,7 @@ class _Handling:
         source = Source(
             store=self._store,
             key=self._settings.policy_key,
-            bundled=bundled.policy_text(),
+            bundled=bundled.policy_text,
             refresh_s=self._settings.policy_refresh_s,
             load=self._loaded,
             report=_report,

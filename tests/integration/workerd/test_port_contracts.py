@@ -6,13 +6,14 @@ The ledger suite itself is tests/contracts/test_ledger.py, run here on the Durab
 from __future__ import annotations
 
 import importlib.util
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from promptward.sync import run_sync
-from promptward.testing.ledgers import LedgerDriver
+from promptward.testing.ledgers import LedgerDriver, budget_line
 from promptward.testing.signatures import wrong_answers
 from promptward.testing.stepped_clock import SteppedClock
 from promptward_workerd.process import Workerd
@@ -48,6 +49,18 @@ def store(ports_worker: Workerd, request: pytest.FixtureRequest) -> Iterator[Led
 
 def test_the_suite_was_found() -> None:
     assert len(_suite_tests()) > 20
+
+
+def test_a_call_that_fails_half_way_leaves_no_trace(
+    ports_worker: Workerd, store: LedgerDriver
+) -> None:
+    store.reserve("before", budget_line(amount=20))
+    ledger = store.ledger
+    assert isinstance(ledger, RemoteLedger)
+    assert json.loads(ledger.call("crash", "")) == {"error": "crashed on purpose"}
+    assert [(row.spent, row.reserved) for row in store.usage()] == [(0, 20)]
+    assert store.reserve("after", budget_line(amount=80)).granted
+    assert [entry.request_id for entry in store.entries()] == ["after", "before"]
 
 
 def test_web_crypto_answers_every_signature_vector(ports_worker: Workerd) -> None:

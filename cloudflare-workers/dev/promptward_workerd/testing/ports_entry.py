@@ -12,10 +12,16 @@ import sys
 import js
 from workers import Request, Response, WorkerEntrypoint
 
+from promptward.errors import PortError
+from promptward.ledger import Book
+from promptward.ports import BudgetLine, ReserveRequest, Window
 from promptward_worker.ledger_object import BudgetLedgerObject as RealLedgerObject
+from promptward_worker.ledger_shelf import SqlShelf
 from promptward_worker.signatures import WebCryptoVerifier
 
 _VERIFIER = WebCryptoVerifier()
+_LINE = BudgetLine("tokens", "claim.sub=ann", "total_tokens", 100, 90, Window("fixed", 3600))
+_CRASHING = ReserveRequest("crash", "acme", (_LINE,), 60)
 
 
 class BudgetLedgerObject(RealLedgerObject):
@@ -27,8 +33,16 @@ class BudgetLedgerObject(RealLedgerObject):
     async def call(self, method: str, now_us: str, text: str) -> str:
         """Run `method` at the time `now_us`."""
         self._stepped_us = int(now_us)
+        if method == "crash":
+            return self._transact(self._crash)
         answer: str = await getattr(self, method)(text)
         return answer
+
+    def _crash(self, shelf: SqlShelf, now_us: int) -> str:
+        """Charge a request, write it, and fail before the transaction ends."""
+        Book().reserve(shelf, _CRASHING, now_us)
+        shelf.flush()
+        raise PortError("ledger", "crashed on purpose")
 
 
 class Default(WorkerEntrypoint):

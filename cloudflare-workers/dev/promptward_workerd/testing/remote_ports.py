@@ -70,25 +70,26 @@ class RemoteLedger:
         self._name = name
         self._clock = clock
 
-    def _call(self, method: str, text: str) -> str:
+    def call(self, method: str, text: str) -> str:
+        """One method of the object, text to text."""
         now_us = int(self._clock.now_s() * 1_000_000)
         path = f"/ledger/{quote(self._name)}/{method}?now_us={now_us}"
         return self._connection.post("ledger", path, text)
 
     def _known(self, method: str, arguments: list[JSON]) -> bool:
-        return bool(json.loads(self._call(method, ledger_wire.dump(arguments)))[0])
+        return bool(json.loads(self.call(method, ledger_wire.dump(arguments)))[0])
 
     async def reserve(self, request: ReserveRequest) -> ReserveOutcome:
-        return ledger_wire.outcome(self._call("reserve", ledger_wire.reserve_text(request)))
+        return ledger_wire.outcome(self.call("reserve", ledger_wire.reserve_text(request)))
 
     async def settle(self, request: SettleRequest) -> tuple[LineState, ...]:
-        return ledger_wire.states(self._call("settle", ledger_wire.settle_text(request)))
+        return ledger_wire.states(self.call("settle", ledger_wire.settle_text(request)))
 
     async def usage(
         self, *, budget: str | None = None, containing: str = "", at_most: int = 1000
     ) -> tuple[UsageRow, ...]:
         text = ledger_wire.dump([budget, containing, at_most])
-        return ledger_wire.usage(self._call("usage", text))
+        return ledger_wire.usage(self.call("usage", text))
 
     async def raise_limit(self, bucket: str, *, limit: int, for_s: int) -> bool:
         return self._known("raise_limit", [bucket, limit, for_s])
@@ -97,7 +98,7 @@ class RemoteLedger:
         return self._known("reset", [bucket])
 
     async def entries(self, *, at_most: int = 10_000) -> tuple[LedgerEntry, ...]:
-        return ledger_wire.entries(self._call("entries", ledger_wire.dump([at_most])))
+        return ledger_wire.entries(self.call("entries", ledger_wire.dump([at_most])))
 
     async def close(self) -> None:
         self._connection.close()
