@@ -7,7 +7,6 @@ Settings, then the check. What is pseudonymized in a request is given back in th
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -20,6 +19,12 @@ from promptward.checks.content import (
     Phase,
     make_finding,
 )
+from promptward.checks.recognized import (
+    Block,
+    EntityBlocked,
+    RecognizedFilter,
+    redact_part,
+)
 from promptward.errors import PolicyError
 from promptward.exchange import Source
 from promptward.findings import Effect, Finding, Span
@@ -29,9 +34,7 @@ from promptward.protocols.base import Channel
 from promptward.recognizers import CATALOGUE, GROUPS, Match, Recognizer, RecognizerSet
 from promptward.recognizers import user_recognizer as compile_recognizer
 from promptward.settings import Kind, setting
-from promptward.stream.channels import ChannelBlocked, ChannelFilter
-from promptward.stream.json_escaped import JsonEscapedChannel, transform_json_source
-from promptward.stream.redactor import TextRedactor, redact_text
+from promptward.stream.channels import ChannelFilter
 
 Action = Literal["redact", "mask", "hash", "pseudonymize", "flag", "block"]
 _CATEGORY = "sensitive_data"
@@ -161,8 +164,8 @@ class PiiCheck:
                 skipped[part.pointer] = "source_not_selected"
                 continue
             try:
-                text, matches = self._redact(part, operators)
-            except _EntityBlocked as blocked:
+                text, matches = redact_part(part, self._recognizers, operators)
+            except EntityBlocked as blocked:
                 findings.append(self.blocked_finding(blocked.entity))
                 denial = _DENIAL
                 continue
@@ -171,19 +174,11 @@ class PiiCheck:
             findings += [self.finding(m, part.pointer) for m in matches]
         return Inspection(tuple(findings), edits, skipped, denial)
 
-    def _redact(self, part: Part, operators: Mapping[str, Operator]) -> tuple[str, list[Match]]:
-        """The new text of a whole part; the same as its filter would give, without holding back."""
-        if not part.json_escaped:
-            return redact_text(part.text, self._recognizers, operators)
-        bound = max(len(part.text), 1)
-        redactor = TextRedactor(self._recognizers, operators, bound_chars=bound)
-        return transform_json_source(part.text, redactor)
-
     def open_channel(self, channel: Channel, conversation: Conversation) -> ChannelFilter | None:
         if channel.source not in self._sources:
             return None
         operators = self._operators(Phase.RESPONSE, conversation)
-        return PiiFilter(self, channel, self._recognizers, operators, self._window_chars)
+        return RecognizedFilter(self, channel, self._recognizers, operators, self._window_chars)
 
     def _operators(self, phase: Phase, conversation: Conversation) -> Mapping[str, Operator]:
         if self._shadow or not self._pseudonymized:
@@ -219,61 +214,6 @@ class PiiCheck:
         if self._shadow:
             return Effect.SHADOW
         return Effect.BLOCK if action == "block" else Effect.REDACT
-
-
-class _EntityBlocked(ChannelBlocked):
-    """An entity whose action is block was found."""
-
-    def __init__(self, entity: str) -> None:
-        super().__init__(_DENIAL)
-        self.entity = entity
-
-
-class PiiFilter:
-    """Redacts one text that arrives in pieces."""
-
-    def __init__(
-        self,
-        check: PiiCheck,
-        channel: Channel,
-        recognizers: RecognizerSet,
-        operators: Mapping[str, Operator],
-        bound_chars: int,
-    ) -> None:
-        self._check = check
-        self._pointer = channel.pointer
-        redactor = TextRedactor(recognizers, operators, bound_chars=bound_chars)
-        self._text = JsonEscapedChannel(redactor) if channel.json_escaped else redactor
-        self._blocked: list[Finding] = []
-
-    def feed(self, text: str) -> str:
-        with self._noting_a_block():
-            return self._text.feed(text)
-
-    def close(self) -> str:
-        with self._noting_a_block():
-            return self._text.close()
-
-    @property
-    def findings(self) -> list[Finding]:
-        matches = self._text.matches
-        return [self._check.finding(m, self._pointer) for m in matches] + self._blocked
-
-    @contextmanager
-    def _noting_a_block(self) -> Iterator[None]:
-        try:
-            yield
-        except _EntityBlocked as blocked:
-            self._blocked.append(self._check.blocked_finding(blocked.entity))
-            raise
-
-
-class _Block:
-    """The operator of the block action: nothing more of the exchange may pass."""
-
-    def apply(self, entity: str, value: str) -> str:
-        del value
-        raise _EntityBlocked(entity)
 
 
 def _by_entity(settings: PiiSettings) -> Iterator[tuple[str, EntitySettings]]:
@@ -327,4 +267,4 @@ def _static_operators(
             case "hash":
                 yield name, Hash((settings.hash_key or "").encode())
             case "block":
-                yield name, _Block()
+                yield name, Block(_DENIAL)

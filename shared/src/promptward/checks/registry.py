@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from promptward.checks.content import ContentCheck, Mode
+from promptward.checks.output import OutputCheck, OutputSettings
 from promptward.checks.pii import PiiCheck, PiiSettings
 from promptward.checks.prompt_injection import PromptInjectionCheck, PromptInjectionSettings
 
-CheckSettings = PromptInjectionSettings | PiiSettings
+CheckSettings = PromptInjectionSettings | PiiSettings | OutputSettings
 
 
 def build_check(settings: CheckSettings, window_chars: int) -> ContentCheck | None:
@@ -23,5 +24,7 @@ def build_check(settings: CheckSettings, window_chars: int) -> ContentCheck | No
     match settings:
         case PromptInjectionSettings():
             return PromptInjectionCheck(settings)
+        case OutputSettings():
+            return OutputCheck(settings, window_chars)
         case PiiSettings():
             return PiiCheck(settings, window_chars)

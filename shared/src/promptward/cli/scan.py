@@ -70,7 +70,7 @@ class _Scanner:
             for settings in read_policy(policy_path).spec.checks:
                 if isinstance(settings, PromptInjectionSettings):
                     injection.append(settings)
-                else:
+                elif isinstance(settings, PiiSettings):
                     pii.append(settings)
         self._injection = [PromptInjectionCheck(s) for s in injection]
         self._pii = [PiiCheck(s, MAX_LINE_CHARS) for s in pii]

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from promptward.capabilities import Capability, GatewayCapabilities
 from promptward.checks.content import Mode
 from promptward.checks.pii import PiiSettings
+from promptward.checks.prompt_injection import PromptInjectionSettings
 from promptward.checks.registry import CheckSettings
 from promptward.checks.token_budget import COUNTED
 from promptward.policy.model import Policy, PolicySpec
@@ -108,7 +109,7 @@ def _of_budgets(spec: PolicySpec) -> Iterator[Requirement]:
 def _of_check(path: str, check: CheckSettings, spec: PolicySpec) -> Iterator[Requirement]:
     if "request" in check.phase:
         yield Requirement(f"{path}.phase", Capability.READ_REQUEST_BODY, "read request bodies")
-    rewrites = isinstance(check, PiiSettings) and check.edits
+    rewrites = not isinstance(check, PromptInjectionSettings) and check.edits
     if rewrites and "request" in check.phase:
         yield Requirement(
             f"{path}.entities", Capability.CHANGE_REQUEST_BODY, "change a request body"
