@@ -193,18 +193,6 @@ def test_insecure_addresses_are_not_even_tried(uri: str) -> None:
         fetch_jwks(uri)
 
 
-def test_no_credentials_are_sent(
-    server: KeyServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    netrc = tmp_path / "netrc"
-    netrc.write_text("machine 127.0.0.1 login canary password canary\n")
-    netrc.chmod(0o600)
-    monkeypatch.setenv("NETRC", str(netrc))
-    fetch_jwks(server.uri("/jwks", answer(DOCUMENT)))
-    (request,) = server.requests
-    assert not {"authorization", "cookie"} & set(request)
-
-
 def certificate(folder: Path) -> tuple[Path, Path]:
     """A self-signed certificate for localhost."""
     key = ec.generate_private_key(ec.SECP256R1())
@@ -234,18 +222,38 @@ def certificate(folder: Path) -> tuple[Path, Path]:
     return certificate_file, key_file
 
 
-def test_the_certificate_must_be_trusted(
-    server: KeyServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def https(server: KeyServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, Path]:
+    """The server behind TLS: an address and the certificate, which nobody trusts yet."""
     certificate_file, key_file = certificate(tmp_path)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate_file, key_file)
     server.http.socket = context.wrap_socket(server.http.socket, server_side=True)
     server.uri("/jwks", answer(DOCUMENT))
-    uri = f"https://localhost:{server.http.server_port}/jwks"
     monkeypatch.setenv("NO_PROXY", "localhost")
+    return f"https://localhost:{server.http.server_port}/jwks", certificate_file
+
+
+def test_the_certificate_must_be_trusted(
+    https: tuple[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri, certificate_file = https
     with pytest.raises(PortError, match="the key server failed: SSLError"):
         fetch_jwks(uri)
     # a private authority is trusted the way every program on the host trusts it
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate_file))
     assert fetch_jwks(uri) == (KEY,)
+
+
+def test_no_credentials_are_sent(
+    https: tuple[str, Path], server: KeyServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri, certificate_file = https
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate_file))
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine localhost login canary password canary\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    fetch_jwks(uri)
+    (request,) = server.requests
+    assert not {"authorization", "cookie"} & set(request)
