@@ -12,12 +12,13 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
+from typing import cast
 
 from corpus import read_rows
 
-from promptward.injection.folding import fold
-from promptward.injection.lexicon import lexicon
+from promptward.injection.folding import fold, load_data
 from promptward.injection.tokens import spaced
 
 MIN_ROWS = 6
@@ -29,11 +30,12 @@ def main(data: str, out: str) -> None:
     for row in read_rows(Path(data)):
         if not row.label and row.language == "en":
             rows.update(set(spaced(fold(row.text)).split()))
-    terms = lexicon()
+    entries = cast(Mapping[str, Mapping[str, str]], load_data("lexicon"))
+    english = {e for languages in entries.values() for e in languages.get("en", "").split("|")}
     common = sorted(
         word
         for word, count in rows.items()
-        if count >= MIN_ROWS and word.isascii() and word.isalpha() and not terms.of_word(word)
+        if count >= MIN_ROWS and word.isascii() and word.isalpha() and word not in english
     )
     text = json.dumps({"common": " ".join(common)}, separators=(",", ":"))
     Path(out).write_text(text + "\n", encoding="ascii")

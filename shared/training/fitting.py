@@ -14,10 +14,10 @@ from scipy import sparse
 from sklearn.linear_model import LogisticRegression
 
 from promptward.exchange import Source
-from promptward.injection.features import concept_features, length_feature
+from promptward.injection.features import SILENT, concept_features, length_feature, telling
 from promptward.injection.model import FOREIGN, is_english
 from promptward.injection.patterns import matches
-from promptward.injection.scoring import fired_rules, windows_of
+from promptward.injection.scoring import fired_rules, read_marks, windows_of
 from promptward.injection.views import View, expand
 
 RULE_SCALE = 2.0  # log-odds per unit of rule evidence, chosen on leave-one-dataset-out
@@ -65,8 +65,12 @@ def read_windows(rows: list[Row]) -> list[Window]:
 
 def _windows_of(index: int, view: View, source: Source) -> list[Window]:
     out = []
-    patterns = [rule.weight for rule, _, _ in matches(view.text, view.distinct, source)]
-    for window in windows_of(view.words, view.distinct):
+    marks, gates = read_marks(view.words, view.meant)
+    found = matches(view.text, view.distinct, gates, source)
+    patterns = [rule.weight for rule, _, _ in found]
+    for window in windows_of(view.words, marks):
+        if not telling(window.masks):
+            continue
         names = (*concept_features(window.masks), length_feature(len(window.words)))
         fired = [rule.weight for rule, _ in fired_rules(window.masks, source)]
         evidence = -np.log(1 - np.array([0.0, *fired, *patterns]))
@@ -138,7 +142,7 @@ def score_rows(table: Table, coefficients: np.ndarray, count: int) -> np.ndarray
     """Log-odds of every row: its best window's, rule evidence included; copies do not count."""
     own = table.matrix @ coefficients[:-1] + coefficients[-1]
     own = own + RULE_SCALE * np.minimum(table.rules, RULE_CAP)
-    best = np.full(count, -99.0)
+    best = np.full(count, SILENT)
     real = ~table.copies
     np.maximum.at(best, table.owner[real], own[real])
     return best

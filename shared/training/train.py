@@ -26,8 +26,10 @@ from fitting import (
     score_rows,
 )
 
-# (share of benign texts at or above, score); the first and last knots are `MARGIN` further out.
-KNOTS = ((0.5, 0.05), (0.1, 0.2), (0.01, 0.5), (0.001, 0.8))
+from promptward.injection.features import SILENT
+
+# (share of benign texts at or above, score); beyond the last the score rises to 1 over three `MARGIN`s.
+KNOTS = ((0.1, 0.2), (0.01, 0.5), (0.001, 0.8))
 MARGIN = 4.0
 SMALLEST_WEIGHT = 0.01
 QUANTILE_SKIPS = {"deepset"}  # its benign labels are debatable
@@ -47,7 +49,7 @@ def unseen_benign(
 def calibration(benign: np.ndarray) -> list[list[float]]:
     """Knots (log-odds, score) at the quantiles of `KNOTS`."""
     knots = [[float(np.quantile(benign, 1 - share)), score] for share, score in KNOTS]
-    low = [knots[0][0] - MARGIN, 0.0]
+    low = [min(SILENT, knots[0][0] - MARGIN), 0.0]
     high = [knots[-1][0] + MARGIN, 0.99]
     return [[round(x, 4), y] for x, y in (low, *knots, high, [high[0] + 2 * MARGIN, 1.0])]
 

@@ -100,7 +100,7 @@ _HEX_PAIRS = frozenset(f"{n:02x}" for n in range(0x20, 0x7F))
 _CODE_NUMBERS = frozenset(str(n) for n in range(97, 123))
 Gate = Callable[[str, frozenset[str], int], bool]
 _BLOBS: tuple[tuple[str, Gate, re.Pattern[str], Callable[[str], bytes]], ...] = (
-    ("base64", lambda _t, _w, longest: longest >= 13, _BASE64, _base64),
+    ("base64", lambda _t, _w, longest: longest >= 15, _BASE64, _base64),
     ("base32", lambda _t, _w, longest: longest >= 16, _BASE32, _base32),
     ("hex", lambda _t, w, longest: longest >= 16 or len(w & _HEX_PAIRS) >= 4, _HEX, _hex),
     ("binary", lambda t, _w, _l: "0110" in t or "0111" in t, _BINARY, _binary),

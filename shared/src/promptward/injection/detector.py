@@ -12,16 +12,15 @@ from dataclasses import dataclass
 
 from promptward.exchange import Source
 from promptward.injection.conversation import folded_scores
+from promptward.injection.features import SILENT
 from promptward.injection.folding import fold
-from promptward.injection.lexicon import lexicon
 from promptward.injection.manyshot import dialogue_turns
 from promptward.injection.model import Model, model
 from promptward.injection.patterns import CODE_RULES, PatternRule, matches
 from promptward.injection.result import InjectionHit, InjectionResult
 from promptward.injection.rules import Rule
-from promptward.injection.scoring import WindowReading, read_view
-from promptward.injection.tokens import spaced
-from promptward.injection.views import View, expand, view_of
+from promptward.injection.scoring import WindowReading, read_marks, read_view
+from promptward.injection.views import View, expand, places, view_of
 
 DETECTORS = frozenset({"heuristic", "classifier"})
 MAX_HITS = 32  # hits reported for one text, the heaviest first
@@ -89,10 +88,11 @@ class InjectionDetector:
 
     def _read(self, view: View, source: Source) -> _Reading:
         weights = self._weights if self._classify else None
-        windows = read_view(view.words, view.distinct, source, weights)
+        marks, gates = read_marks(view.words, view.meant)
+        windows = read_view(view.words, marks, source, weights)
         if not self._match:
             return _Reading(view, windows, [])
-        found = matches(view.text, view.distinct, source)
+        found = matches(view.text, view.distinct, gates, source)
         if dialogue_turns(view.text, view.distinct):
             found.append((CODE_RULES["many_shot.dialogue"], 0, len(view.text)))
         return _Reading(view, windows, found)
@@ -101,7 +101,7 @@ class InjectionDetector:
         """The worst window's log-odds, pattern rules counted in every window."""
         patterns: list[Rule | PatternRule] = [rule for rule, _, _ in reading.patterns]
         return max(
-            (window.classifier if self._classify else self._weights.silent)
+            (window.classifier if self._classify else SILENT)
             + (
                 self._weights.rule_evidence([*patterns, *(f.rule for f in window.fired)])
                 if self._match
@@ -124,10 +124,10 @@ class InjectionDetector:
             yield _hit(rule, *view.origin(start, end))
         fired = {f.rule.id: f for window in reversed(reading.windows) for f in window.fired}
         if fired:
-            places = lexicon().split(spaced(view.text))
+            where = places(view, 1 + max(f.at + f.rule.window for f in fired.values()))
             for item in fired.values():
-                last = min(item.at + item.rule.window, len(places) - 1)
-                yield _hit(item.rule, *view.origin(places[item.at][0], places[last][1]))
+                last = min(item.at + item.rule.window, len(where) - 1)
+                yield _hit(item.rule, *view.origin(where[item.at][0], where[last][1]))
         if view.kind != "plain" and self._weights.calibrated(value) >= PAYLOAD_EVIDENCE:
             yield _hit(CODE_RULES["encoding.decoded_payload"], *view.origin(0, len(view.text)))
 

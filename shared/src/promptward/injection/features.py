@@ -18,11 +18,12 @@ WINDOW_STRIDE = 120  # ... that begin this many words apart
 # Concepts rare in ordinary text; the others (your, all, new, say, ...) only count beside these.
 TELLING = frozenset(
     {
-        "ACTAS", "AIREF", "AUTHORITY", "DEVMODE", "ENCODE", "FROMNOW", "HARM", "HIDE", "HYPO",
-        "IGNORE", "INSTR", "JBNAME", "MODE", "REFUSE", "RESTRICT", "SECRET", "SYSPROMPT",
-        "UNRESTRICTED", "YOUARE", "SEND", "ENDMARK",
+        "ACTAS", "AIREF", "DEVMODE", "FROMNOW", "HARM", "HIDE", "IGNORE", "INSTR", "JBNAME",
+        "REFUSE", "RESTRICT", "SECRET", "SYSPROMPT", "UNRESTRICTED", "YOUARE", "SEND", "HYPO",
+        "ENCODE",
     }
 )  # fmt: skip
+SILENT = -8.0  # log-odds of a window without any of them
 LENGTH_BUCKETS = 7  # log2 buckets of the window's length
 
 
@@ -38,6 +39,11 @@ def windows(words: Sequence[str]) -> Iterator[tuple[int, Sequence[str]]]:
 def length_feature(count: int) -> str:
     """The bucket of a window of `count` words."""
     return f"n:{min(LENGTH_BUCKETS, (count + 1).bit_length() - 1)}"
+
+
+def telling(masks: Masks) -> bool:
+    """Whether a window holds anything worth asking the model about."""
+    return not TELLING.isdisjoint(masks)
 
 
 def paired(one: str, other: str) -> bool:

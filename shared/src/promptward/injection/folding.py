@@ -10,10 +10,13 @@ Source of the tables: `shared/training/build_fold_table.py`.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from functools import cache
 from importlib import resources
 
+_NOT_ASCII = re.compile("[^\x00-\x7f]+")
+_CAPITALS = re.compile("[A-Z]+")
 _DATA = resources.files(__package__).joinpath("data")
 
 
@@ -55,11 +58,22 @@ def lookalikes() -> frozenset[str]:
     return frozenset(chr(int(code, 16)) for code in confusable)
 
 
+def _translate(text: str, table: dict[int, str]) -> str:
+    """`text.translate(table)`, quick where most of `text` is ASCII."""
+    out = _NOT_ASCII.sub(lambda run: run.group().translate(table), text)
+    return out.lower() if out.isascii() else _CAPITALS.sub(lambda run: run.group().lower(), out)
+
+
 def fold(text: str) -> str:
     """`text` in plain lower-case spelling; ASCII text keeps its length."""
-    return text.lower() if text.isascii() else text.translate(fold_table())
+    return text.lower() if text.isascii() else _translate(text, fold_table())
 
 
 def skeleton(text: str) -> str:
     """`fold`, with look-alikes of Latin letters read as Latin."""
-    return text.translate(skeleton_table())
+    return _translate(text, skeleton_table())
+
+
+def has_lookalikes(text: str) -> bool:
+    """Whether `skeleton(text)` differs from `fold(text)`."""
+    return not text.isascii() and not lookalikes().isdisjoint("".join(_NOT_ASCII.findall(text)))

@@ -25,6 +25,7 @@ _RUN = re.compile(r"\S+")
 STEM_KEY = 4  # characters that index the stems of alphabetic scripts
 SHORT_KEY = 2  # the same for syllabic and abjad scripts, whose stems are short
 
+GATE_MARK = "@"  # begins the names of marks that are no concepts but open a pattern rule
 SMALL_MASK = 512  # words up to which adding up bits beats filling a byte array
 
 Masks = dict[str, int]
@@ -47,25 +48,28 @@ class Lexicon:
         self._phrases: dict[str, list[tuple[tuple[str, ...], str]]] = {}
         self._unspaced: dict[str, list[str]] = {}
         for concept, languages in entries.items():
-            for joined in languages.values():
+            for language, joined in languages.items():
                 for entry in joined.split("|"):
-                    self._add(entry, concept)
+                    # what is common English means its English self (German "die", Dutch "me")
+                    if language == "en" or entry not in common_words():
+                        self._add(entry, concept)
         for stems in self._stems.values():
             stems.sort(key=lambda item: -len(item[0]))
         for runs in self._unspaced.values():
             runs.sort(key=len, reverse=True)
         self.vocabulary = frozenset(self._exact)
-        self._openers = frozenset(self._phrases)
         # A phrase is looked for where its first two words follow each other, or, when the second
         # is a stem, wherever its first word stands.
-        self._pairs = frozenset(
-            (first, rest[0]) for first, found in self._phrases.items() for rest, _ in found
-        )
-        self._starred = frozenset(
-            first
-            for first, found in self._phrases.items()
-            if any(rest[0].endswith("*") for rest, _ in found)
-        )
+        self._pairs: dict[tuple[str, str], list[tuple[tuple[str, ...], str]]] = {}
+        self._starred: dict[str, list[tuple[tuple[str, ...], str]]] = {}
+        for first, found in self._phrases.items():
+            for rest, concept in found:
+                if rest[0].endswith("*"):
+                    self._starred.setdefault(first, []).append((rest, concept))
+                else:
+                    self._pairs.setdefault((first, rest[0]), []).append((rest, concept))
+        self._openers = frozenset(self._phrases)
+        self._begun = frozenset(self._pairs)
 
     def _add(self, entry: str, concept: str) -> None:
         star = entry.endswith("*")
@@ -105,11 +109,6 @@ class Lexicon:
                 return tuple(c for s, c in stems if s == stem)
         return ()
 
-    def stems_of(self, words: Iterable[str]) -> dict[str, tuple[str, ...]]:
-        """Those of `words` that are inflected forms of a stem, with their concepts."""
-        of_word = self.of_word
-        return {word: found for word in words if (found := of_word(word))}
-
     def marks(self, words: Sequence[str], distinct: frozenset[str]) -> list[tuple[int, str]]:
         """(index, concept) of every concept in `words`, by index; phrases at their first word.
 
@@ -117,9 +116,11 @@ class Lexicon:
             words: the words of a text.
             distinct: the same, each once.
         """
-        exact = distinct & self.vocabulary
-        known = {word: self._exact[word] for word in exact}
-        known.update(self.stems_of(distinct - exact - common_words()))
+        exact, of_word = self._exact, self.of_word
+        known = {word: exact[word] for word in distinct & self.vocabulary}
+        for word in distinct - known_words():
+            if found := of_word(word):
+                known[word] = found
         out: list[tuple[int, str]] = []
         if known:
             out = [
@@ -129,7 +130,7 @@ class Lexicon:
                 for concept in known[word]
             ]
         if not distinct.isdisjoint(self._openers):
-            phrases = self._phrases_in(words)
+            phrases = self._phrases_in(words, distinct)
             if phrases:
                 out = sorted(out + phrases)
         return out
@@ -138,28 +139,33 @@ class Lexicon:
         """Where each concept stands: concept → bit mask, bit i for `words[i]`."""
         return masks_of(self.marks(words, frozenset(words)), 0, len(words))
 
-    def _phrases_in(self, words: Sequence[str]) -> list[tuple[int, str]]:
-        pairs = set(zip(words, islice(words, 1, None), strict=False))
-        openers = {pair[0] for pair in pairs & self._pairs}
-        openers.update(self._starred.intersection(words))
-        if not openers:
-            return []
-        return [
-            (at, concept)
-            for at, word in enumerate(words)
-            if word in openers
-            for concept in self._phrases_at(words, at)
-        ]
+    def _phrases_in(self, words: Sequence[str], distinct: frozenset[str]) -> list[tuple[int, str]]:
+        pairs = list(zip(words, islice(words, 1, None), strict=False))
+        begun = self._begun.intersection(pairs)
+        out: list[tuple[int, str]] = []
+        if begun:
+            found = [(at, pair) for at, pair in enumerate(pairs) if pair in begun]
+            for at, pair in found:
+                out.extend(self._phrases_at(words, at, self._pairs[pair]))
+        starred = distinct & self._starred.keys()
+        if starred:
+            for at, word in enumerate(words):
+                if word in starred:
+                    out.extend(self._phrases_at(words, at, self._starred[word]))
+        return out
 
-    def _phrases_at(self, words: Sequence[str], at: int) -> list[str]:
+    @staticmethod
+    def _phrases_at(
+        words: Sequence[str], at: int, phrases: Sequence[tuple[tuple[str, ...], str]]
+    ) -> list[tuple[int, str]]:
         out = []
-        following = words[at + 1] if at + 1 < len(words) else ""
-        for rest, concept in self._phrases[words[at]]:
-            if not _matches(following, rest[0]):
+        for rest, concept in phrases:
+            if len(rest) == 1 and not rest[0].endswith("*"):  # both words were compared already
+                out.append((at, concept))
                 continue
             tail = words[at + 1 : at + 1 + len(rest)]
             if len(tail) == len(rest) and all(map(_matches, tail, rest)):
-                out.append(concept)
+                out.append((at, concept))
         return out
 
     def split(self, text: str) -> list[tuple[int, int]]:
@@ -224,6 +230,21 @@ def common_words() -> frozenset[str]:
 
 
 @cache
+def known_words() -> frozenset[str]:
+    """Words that need no closer look: the lexicon's own, and common English ones."""
+    return lexicon().vocabulary | common_words()
+
+
+def _with_gates() -> dict[str, Mapping[str, str]]:
+    """The lexicon's entries, and the phrases that open pattern rules as further marks."""
+    entries = dict(cast(Mapping[str, Mapping[str, str]], load_data("lexicon")))
+    for rule in cast(list[Mapping[str, str]], load_data("patterns")["patterns"]):
+        if "phrases" in rule:
+            entries[GATE_MARK + rule["id"]] = {"en": rule["phrases"]}
+    return entries
+
+
+@cache
 def lexicon() -> Lexicon:
-    """The lexicon of `data/lexicon.json`."""
-    return Lexicon(cast(Mapping[str, Mapping[str, str]], load_data("lexicon")))
+    """The lexicon of `data/lexicon.json`, with the gates of `data/patterns.json`."""
+    return Lexicon(_with_gates())

@@ -14,7 +14,7 @@ from functools import cache
 from math import fsum, log
 from typing import Any
 
-from promptward.injection.features import PAIR_WINDOW, length_feature
+from promptward.injection.features import PAIR_WINDOW, SILENT, length_feature, telling
 from promptward.injection.folding import load_data
 from promptward.injection.lexicon import Masks
 from promptward.injection.patterns import PatternRule
@@ -56,13 +56,10 @@ class Model:
     rule_cap: float
     knots: tuple[tuple[float, float], ...]
 
-    @property
-    def silent(self) -> float:
-        """Log-odds of a window in which nothing speaks, for scoring with rules alone."""
-        return self.knots[0][0]
-
     def log_odds(self, words: Sequence[str], masks: Masks) -> float:
-        """Evidence of the classifier alone for one window."""
+        """Evidence of the classifier alone for one window; `SILENT` if nothing in it tells."""
+        if not telling(masks):
+            return SILENT
         distinct = set(words)
         known = distinct & self.vocabulary
         parts = self._concept_weights(masks)

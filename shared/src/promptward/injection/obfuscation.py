@@ -13,12 +13,13 @@ from string import ascii_lowercase
 from typing import cast
 
 from promptward.injection.folding import load_data
-from promptward.injection.lexicon import common_words, lexicon
+from promptward.injection.lexicon import known_words, lexicon
 from promptward.injection.origins import Pieced
 
 MIN_SHIFT_WORD = 5  # shorter words turn into other real words when shifted or reversed
-_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz0134")
-MIN_SINGLE_LETTERS = 4  # different letters that stand alone, from which a text may spell words
+# Letters that seldom stand alone in ordinary text (a, i and the ends of contractions do).
+_LETTERS = frozenset("bcefghjklnopqruvwxyz")
+MIN_SINGLE_LETTERS = 3  # different letters that stand alone, from which a text may spell words
 SHORTEST_TYPO, LONGEST_TYPO = 5, 14  # letters
 # Digits and symbols read as letters (the common leetspeak alphabet); `1` is i, or else l.
 LEET = str.maketrans("01345789@$!|+(€£", "oieastbgasiltcel")
@@ -51,7 +52,7 @@ def _shift_table(shift: int) -> dict[int, int]:
 @cache
 def _shifted() -> dict[str, int]:
     """Disguised word → the shift that undoes it, for every shift of the alphabet."""
-    known = lexicon().vocabulary | strong_words() | frozenset(_keywords("shifted_extra"))
+    known = known_words() | strong_words() | frozenset(_keywords("shifted_extra"))
     out: dict[str, int] = {}
     for shift in range(1, 26):
         hide = _shift_table(26 - shift)
@@ -92,7 +93,7 @@ def unreverse(folded: str, words: frozenset[str]) -> str | None:
 
 @cache
 def _unleet_words() -> frozenset[str]:
-    return lexicon().vocabulary | common_words() | strong_words()
+    return known_words() | strong_words()
 
 
 def _unleet_word(word: str) -> str:
@@ -199,7 +200,7 @@ def unspace(folded: str, words: frozenset[str]) -> tuple[str, Pieced] | None:
 @cache
 def _fragments() -> frozenset[str]:
     """Beginnings and ends of keywords that are no words themselves."""
-    known = lexicon().vocabulary | common_words()
+    known = known_words()
     cut = {w[:i] for w in strong_words() for i in range(2, len(w))}
     cut |= {w[i:] for w in strong_words() for i in range(1, len(w) - 1)}
     return frozenset(cut - known)
@@ -249,7 +250,7 @@ def _typos() -> tuple[dict[str, str], frozenset[str], frozenset[str]]:
             for form in (word, _scrambled(word), *sorted(_shorter(word))):
                 index.setdefault(form, word)
     ends = frozenset(w[0] + w[-1] for w in strong_words())
-    real = lexicon().vocabulary | common_words() | frozenset(_keywords("not_typos"))
+    real = known_words() | frozenset(_keywords("not_typos"))
     return index, ends, real
 
 

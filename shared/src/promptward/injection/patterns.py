@@ -18,19 +18,21 @@ from typing import Any, cast
 
 from promptward.exchange import Source
 from promptward.injection.folding import load_data
+from promptward.injection.lexicon import GATE_MARK
 
 
 @dataclass(frozen=True, slots=True)
 class PatternRule:
-    """A regular expression with its gate.
+    """A regular expression with its gates; one of phrases, words and openers is always set.
 
     Attributes:
         id: stable rule id.
         category: attack family.
-        words: words, without one of which the pattern cannot match; empty when it may match
-            marks alone. Looked up first, all rules at once.
+        phrases: lexicon entries, one of which must occur (looked up with the lexicon's own).
+        openers: marks, one of which must occur (`<`, `@`).
+        words: words, one of which must occur (looked up for all rules at once).
         also: further words, one of which must occur too; empty means none needs to.
-        gate: literals of the folded text; without one of them the pattern cannot match.
+        gate: literals of the folded text, one of which must occur; empty means none needs to.
         pattern: expression over the folded text; None for what code finds itself.
         weight: 0..1, what the rule alone is worth as evidence.
         sources: names of the sources it applies to; empty means all.
@@ -39,6 +41,8 @@ class PatternRule:
 
     id: str
     category: str
+    phrases: str
+    openers: tuple[str, ...]
     words: frozenset[str]
     also: frozenset[str]
     gate: tuple[str, ...]
@@ -52,6 +56,8 @@ def _decode(entry: Mapping[str, Any]) -> PatternRule:
     return PatternRule(
         id=entry["id"],
         category=entry["category"],
+        phrases=entry.get("phrases", ""),
+        openers=tuple(entry.get("openers", ())),
         words=frozenset(entry.get("words", ())),
         also=frozenset(entry.get("also", ())),
         gate=tuple(entry.get("gate", ())),
@@ -75,9 +81,10 @@ CODE_RULES: Mapping[str, PatternRule] = {rule.id: rule for rule in _load("codes"
 class _Gates:
     """The rules of one source by what may open them."""
 
+    by_mark: Mapping[str, PatternRule]
     by_word: Mapping[str, tuple[PatternRule, ...]]
     words: frozenset[str]
-    unworded: tuple[PatternRule, ...]
+    by_opener: Mapping[str, tuple[PatternRule, ...]]
 
 
 @cache
@@ -88,31 +95,42 @@ def _gates(source: Source) -> _Gates:
         for word in rule.words:
             by_word.setdefault(word, []).append(rule)
     return _Gates(
+        {GATE_MARK + rule.id: rule for rule in rules if rule.phrases},
         {word: tuple(found) for word, found in by_word.items()},
         frozenset(by_word),
-        tuple(rule for rule in rules if not rule.words),
+        {
+            opener: tuple(rule for rule in rules if opener in rule.openers)
+            for opener in sorted({opener for rule in rules for opener in rule.openers})
+        },
     )
 
 
 def matches(
-    folded: str, words: frozenset[str], source: Source
+    folded: str, words: frozenset[str], marked: frozenset[str], source: Source
 ) -> list[tuple[PatternRule, int, int]]:
     """The pattern rules that match `folded`, each with its first place.
 
     Args:
         folded: the folded text of a view.
         words: its distinct words.
+        marked: the gate marks the lexicon found in it.
         source: where the text came from.
     """
     gates = _gates(source)
-    opened = {rule.id: rule for rule in gates.unworded}
+    opened: dict[str, PatternRule] = {}
+    for opener, rules in gates.by_opener.items():
+        if opener in folded:
+            opened.update((rule.id, rule) for rule in rules)
+    for mark in marked:
+        if mark in gates.by_mark:
+            opened[gates.by_mark[mark].id] = gates.by_mark[mark]
     for word in gates.words & words:
         opened.update((rule.id, rule) for rule in gates.by_word[word])
     out = []
-    for rule in sorted(opened.values(), key=lambda rule: rule.id):
+    for _, rule in sorted(opened.items()):
         if rule.also and rule.also.isdisjoint(words):
             continue
-        if rule.pattern and any(literal in folded for literal in rule.gate):
+        if rule.pattern and (not rule.gate or any(map(folded.__contains__, rule.gate))):
             found = rule.pattern.search(folded)
             if found:
                 out.append((rule, found.start(), found.end()))

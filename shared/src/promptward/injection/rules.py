@@ -29,6 +29,7 @@ class Rule:
         weight: 0..1, what the rule alone is worth as evidence.
         sources: names of the sources it applies to; empty means all.
         taxonomy: OWASP LLM and MITRE ATLAS ids.
+        needs: the concepts without which the rule cannot fire: its gate.
     """
 
     id: str
@@ -41,11 +42,7 @@ class Rule:
     weight: float
     sources: frozenset[str]
     taxonomy: tuple[str, ...]
-
-    @property
-    def needs(self) -> frozenset[str]:
-        """The concepts without which the rule cannot fire: its gate."""
-        return frozenset((self.anchor, *self.near, *self.after))
+    needs: frozenset[str]
 
 
 _UNLESS_WINDOW = 3
@@ -126,6 +123,7 @@ def _decode(entry: Mapping[str, Any]) -> Rule:
         weight=entry["weight"],
         sources=frozenset(entry.get("sources", ())),
         taxonomy=tuple(entry["taxonomy"]),
+        needs=frozenset((entry["anchor"], *entry.get("near", ()), *entry.get("after", ()))),
     )
 
 

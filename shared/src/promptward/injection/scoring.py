@@ -13,7 +13,7 @@ from functools import cache
 
 from promptward.exchange import Source
 from promptward.injection.features import windows
-from promptward.injection.lexicon import Masks, lexicon, masks_of
+from promptward.injection.lexicon import GATE_MARK, Masks, lexicon, masks_of
 from promptward.injection.model import Model
 from promptward.injection.rules import CONCEPT_RULES, Matcher, Rule
 
@@ -51,9 +51,17 @@ class Window:
     masks: Masks
 
 
-def windows_of(words: Sequence[str], distinct: frozenset[str]) -> Iterator[Window]:
-    """The windows of a view; its concepts are looked up once."""
+def read_marks(
+    words: Sequence[str], distinct: frozenset[str]
+) -> tuple[list[tuple[int, str]], frozenset[str]]:
+    """(concepts of a view with their places, gate marks of pattern rules) of its words."""
     marks = lexicon().marks(words, distinct)
+    gates = frozenset(concept for _, concept in marks if concept[0] == GATE_MARK)
+    return ([m for m in marks if m[1][0] != GATE_MARK] if gates else marks), gates
+
+
+def windows_of(words: Sequence[str], marks: Sequence[tuple[int, str]]) -> Iterator[Window]:
+    """The windows of a view with the given concepts."""
     for start, window in windows(words):
         if len(window) < len(words):
             low = bisect_left(marks, (start, ""))
@@ -79,7 +87,10 @@ def fired_rules(masks: Masks, source: Source) -> list[tuple[Rule, int]]:
 
 
 def read_view(
-    words: Sequence[str], distinct: frozenset[str], source: Source, weights: Model | None
+    words: Sequence[str],
+    marks: Sequence[tuple[int, str]],
+    source: Source,
+    weights: Model | None,
 ) -> list[WindowReading]:
     """Every window of a view; without `weights` only the rules speak."""
     return [
@@ -89,5 +100,5 @@ def read_view(
                 Fired(rule, window.start + at) for rule, at in fired_rules(window.masks, source)
             ),
         )
-        for window in windows_of(words, distinct)
+        for window in windows_of(words, marks)
     ]

@@ -31,7 +31,9 @@ def _split_table() -> dict[int, str]:
 
 def spaced(folded: str) -> str:
     """`folded` with every separator replaced by one space; the length does not change."""
-    return folded.translate(_ASCII if folded.isascii() else _split_table())
+    if folded.isascii():
+        return folded.translate(_ASCII)
+    return folded.translate(_split_table())
 
 
 def words(folded: str) -> list[str]:

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import cast
 
 from promptward.injection.decoding import blobs, unescaped
-from promptward.injection.folding import fold, fold_table, lookalikes, skeleton, skeleton_table
+from promptward.injection.folding import fold, fold_table, has_lookalikes, skeleton, skeleton_table
 from promptward.injection.hidden import hidden_payloads
-from promptward.injection.lexicon import common_words, lexicon
+from promptward.injection.lexicon import known_words, lexicon
 from promptward.injection.obfuscation import (
     typos,
     unjoint,
@@ -40,14 +40,20 @@ class View:
         kind: `plain`, or the disguises that were undone, outermost first (`base64.url`).
         text: the folded text.
         words: its words; typos of keywords corrected.
-        distinct: the words before correction, each once.
+        meant: those words, each once.
+        read: its words as they stand, before correction.
+        distinct: those words, each once.
+        odd: those of them that are neither in the lexicon nor common English.
         origin: from ranges of `text` to ranges of the original.
     """
 
     kind: str
     text: str
     words: list[str]
+    meant: frozenset[str]
+    read: list[str]
     distinct: frozenset[str]
+    odd: frozenset[str]
     origin: Origin
 
 
@@ -67,14 +73,27 @@ class _Budget:
         return True
 
 
+def places(view: View, count: int) -> list[tuple[int, int]]:
+    """Where the first `count` words of `view` stand in its text."""
+    out: list[tuple[int, int]] = []
+    text, at = spaced(view.text), 0
+    for word in view.read[:count]:
+        at = text.index(word, at)
+        out.append((at, at + len(word)))
+        at += len(word)
+    return out
+
+
 def view_of(kind: str, folded: str, origin: Origin) -> View:
     """The view of a folded text."""
-    words = lexicon().words(spaced(folded))
-    distinct = frozenset(words)
-    meant = typos(distinct)
-    if meant:
-        words = [meant.get(word, word) for word in words]
-    return View(kind, folded, words, distinct, origin)
+    read = lexicon().words(spaced(folded))
+    distinct = frozenset(read)
+    odd = distinct - known_words()
+    corrections = typos(odd)
+    if not corrections:
+        return View(kind, folded, read, distinct, read, distinct, odd, origin)
+    words = [corrections.get(word, word) for word in read]
+    return View(kind, folded, words, frozenset(words), read, distinct, odd, origin)
 
 
 def _readings(raw: str, kind: str, origin: Origin, budget: _Budget, depth: int) -> Iterator[View]:
@@ -84,7 +103,7 @@ def _readings(raw: str, kind: str, origin: Origin, budget: _Budget, depth: int) 
     to_raw = origin if ascii_only else then(Folded(raw, fold_table()), origin)
     plain = view_of(kind, folded, to_raw)
     yield plain
-    if not ascii_only and not lookalikes().isdisjoint(raw) and budget.take(len(raw)):
+    if has_lookalikes(raw) and budget.take(len(raw)):
         yield view_of(
             f"{kind}.lookalikes", skeleton(raw), then(Folded(raw, skeleton_table()), origin)
         )
@@ -92,29 +111,29 @@ def _readings(raw: str, kind: str, origin: Origin, budget: _Budget, depth: int) 
         if budget.take(len(text)):
             yield view_of(f"{kind}.{name}", text, then(back, to_raw))
     if depth < MAX_DEPTH:
-        yield from _payloads(raw, kind, origin, budget, depth, plain.distinct)
+        yield from _payloads(raw, kind, origin, budget, depth, plain)
 
 
 def _undone(plain: View) -> Iterator[tuple[str, str, Origin]]:
     """(disguise, undone text, origin in the plain view's text)."""
-    folded, distinct = plain.text, plain.distinct
-    if (text := unshift(folded, distinct)) is not None:
+    folded, odd = plain.text, plain.odd
+    if (text := unshift(folded, odd)) is not None:
         yield "rot", text, identity
-    if (text := unreverse(folded, distinct)) is not None:
+    if (text := unreverse(folded, odd)) is not None:
         yield "reversed", text, mirrored(len(folded))
-    if (text := unleet(folded, distinct)) is not None:
+    if (text := unleet(folded, odd)) is not None:
         yield "leet", text, identity
-    if (pair := unspace(folded, distinct)) is not None:
+    if (pair := unspace(folded, plain.distinct)) is not None:
         yield "spaced", *pair
-    if (pair := unjoint(folded, distinct)) is not None:
+    if (pair := unjoint(folded, odd)) is not None:
         yield "joints", *pair
 
 
 def _payloads(
-    raw: str, kind: str, origin: Origin, budget: _Budget, depth: int, distinct: frozenset[str]
+    raw: str, kind: str, origin: Origin, budget: _Budget, depth: int, plain: View
 ) -> Iterator[View]:
-    longest = max(map(len, distinct - common_words()), default=0)
-    for name, (start, end, text) in blobs(raw, distinct, longest):
+    longest = max(map(len, plain.odd), default=0)
+    for name, (start, end, text) in blobs(raw, plain.distinct, longest):
         if budget.take(len(text)):
             inner = then(within(start, end), origin)
             yield from _readings(text, f"{kind}.{name}", inner, budget, depth + 1)
