@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from types import MappingProxyType
 
 from promptward.recognizers.compiled import CompiledRecognizer
@@ -28,6 +29,9 @@ from promptward.recognizers.model import (
     Recognizer,
 )
 from promptward.recognizers.viable import ViablePrefixes
+
+# Compiling all of them takes a quarter of a second; a reloaded policy mostly asks for the same.
+_compiled = lru_cache(maxsize=1024)(CompiledRecognizer)
 
 _NO_MINIMA: Mapping[str, float] = MappingProxyType({})
 
@@ -46,7 +50,7 @@ class RecognizerSet:
     def __init__(
         self, recognizers: Sequence[Recognizer], *, min_scores: Mapping[str, float] = _NO_MINIMA
     ) -> None:
-        self._compiled = tuple(CompiledRecognizer(spec) for spec in recognizers)
+        self._compiled = tuple(_compiled(spec) for spec in recognizers)
         if len({item.id for item in self._compiled}) != len(self._compiled):
             raise ValueError("recognizer ids must be unique")
         self._minimum = {
