@@ -39,6 +39,7 @@ class Bootstrap:
         route_timeout_s: longest exchange; streams of reasoning models take minutes.
         route_config: `typed_per_filter_config` of the route.
         keepalive_s: a service that does not answer a PING for this long has its streams reset.
+        upstream_key_variable: environment variable of Envoy with the upstream's API key.
         authz_body: instead of the `with_request_body` of ext_authz; empty for none.
     """
 
@@ -52,6 +53,7 @@ class Bootstrap:
     message_timeout_s: float = MESSAGE_TIMEOUT_S
     route_config: Config = field(default_factory=dict)
     keepalive_s: float = 5.0
+    upstream_key_variable: str = ""
     authz_body: Config | None = None
 
 
@@ -120,24 +122,27 @@ def _listener(settings: Bootstrap) -> Config:
 
 def _virtual_host(settings: Bootstrap) -> Config:
     upstream = urlsplit(settings.upstream)
+    entry: Config = {
+        "name": "llm",
+        "match": {"prefix": "/"},
+        "typed_per_filter_config": settings.route_config,
+    }
     route: Config = {"cluster": "upstream", "timeout": f"{settings.route_timeout_s}s"}
     if upstream.scheme == "https":
         route["host_rewrite_literal"] = upstream.hostname
+    if settings.upstream_key_variable:
+        # Envoy reads the variable itself: the key is in no file. The router adds headers after
+        # all filters, so the caller's own credential is gone by then.
+        value = f"Bearer %ENVIRONMENT({settings.upstream_key_variable})%"
+        header: Config = {"key": "authorization", "value": value}
+        overwrite = "OVERWRITE_IF_EXISTS_OR_ADD"
+        added: list[JSON] = [{"header": header, "append_action": overwrite}]
+        entry["request_headers_to_add"] = added
     prefix = upstream.path.rstrip("/")
     if prefix:
         route["prefix_rewrite"] = prefix + "/"
-    return {
-        "name": "llm",
-        "domains": ["*"],
-        "routes": [
-            {
-                "name": "llm",
-                "match": {"prefix": "/"},
-                "route": route,
-                "typed_per_filter_config": settings.route_config,
-            }
-        ],
-    }
+    entry["route"] = route
+    return {"name": "llm", "domains": ["*"], "routes": [entry]}
 
 
 def _filter(settings: Bootstrap, filter_: str | Config) -> Config:

@@ -34,6 +34,7 @@ from promptward_envoy.envoy_process import start_envoy, wait_until_live
 from promptward_envoy.policies import load_file
 
 _HOST = "127.0.0.1"
+_UPSTREAM_KEY = "UPSTREAM_API_KEY"
 _PORT = 10000  # the port of Envoy's own examples
 _START_S = 30.0
 _STOP_S = 5.0
@@ -52,7 +53,10 @@ def add_quickstart_parser(commands: argparse._SubParsersAction[argparse.Argument
     parser.add_argument("--policy", type=Path, metavar="FILE", help="(default: the demo policy)")
     parser.add_argument("--ledger", metavar="URL", help="(default: SQLite in a new directory)")
     parser.add_argument(
-        "--upstream", metavar="URL", help="a real LLM API, for example https://api.openai.com"
+        "--upstream",
+        metavar="URL",
+        help="a real LLM API, for example https://api.openai.com; its key is taken from the"
+        f" environment variable {_UPSTREAM_KEY}",
     )
     parser.add_argument(
         "--upstream-log",
@@ -159,7 +163,13 @@ def _start_all(plan: _Plan, binary: Path, processes: list[subprocess.Popen[bytes
         plan = _start_upstream(plan, processes)
     _start_service(plan, processes)
     admin_socket = str(plan.directory / "envoy.sock")
-    settings = Bootstrap((_HOST, plan.port), [plan.service_socket], plan.upstream, admin_socket)
+    settings = Bootstrap(
+        (_HOST, plan.port),
+        [plan.service_socket],
+        plan.upstream,
+        admin_socket,
+        upstream_key_variable=_UPSTREAM_KEY if os.environ.get(_UPSTREAM_KEY) else "",
+    )
     envoy = start_envoy(binary, plan.directory, settings, concurrency=os.cpu_count() or 1)
     processes.append(envoy)
     wait_until_live(envoy, plan.directory, admin_socket, _START_S)

@@ -239,3 +239,11 @@ def test_upstream_that_is_down_releases_the_reservation(make_stack) -> None:
         assert answer.header("x-ratelimit-remaining") == "7"
         asked = stack.last_event("on_request")
         stack.wait_for_event(event="on_no_response", id=asked["id"], reason="upstream_error")
+
+
+def test_upstreams_key_is_added_after_the_callers_is_removed(make_stack, monkeypatch) -> None:
+    monkeypatch.setenv("UPSTREAM_API_KEY", "upstream-secret")
+    with make_stack(upstream_key_variable="UPSTREAM_API_KEY") as stack:
+        answer = stack.request(chat_body("hi"), headers={"authorization": "Bearer callers"})
+        assert answer.header("x-demo-authorization") == "Bearer upstream-secret"
+        assert "upstream-secret" not in (stack.directory / "envoy.json").read_text()

@@ -75,9 +75,10 @@ class Upstream:
 
 
 def _seen(request: web.Request) -> dict[str, str]:
-    """What the gateway asked for, shown to the client."""
+    """What reached the upstream, shown to the client. A demo may; a real upstream must not."""
     return {
         "x-demo-accept-encoding": request.headers.get("accept-encoding", ""),
+        "x-demo-authorization": request.headers.get("authorization", ""),
         "x-demo-header-names": ",".join(sorted(name.lower() for name in request.headers)),
     }
 
