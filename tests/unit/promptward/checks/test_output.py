@@ -72,8 +72,7 @@ def test_block_refuses_whole_answers_and_streams(detect: str) -> None:
     released = []
 
     def stream() -> None:
-        for character in TEXT:
-            released.append(channel.feed(character))
+        released.extend(channel.feed(character) for character in TEXT)
         released.append(channel.close())
 
     with pytest.raises(ChannelBlocked):

@@ -27,11 +27,7 @@ def run(text: str, size: int = 0, known: str = SYSTEM, replacement: str | None =
     ("text", "result"),
     [
         (f"Sure: {LEAK}!", "Sure: <X>!"),
-        (f"{LEAK.upper()} and more", "<X> and more"),
-        (
-            "never, mention -- INTEREST rates\nabove *five* percent always answer in the end",
-            "<X> the end",
-        ),
+        (f"{LEAK.upper()} and more", "<X> more"),
         ("Our interest rates are above five percent.", None),
         ("I am the assistant of Acme Bank.", None),
         ("a b c d e f g h", None),
@@ -40,10 +36,6 @@ def run(text: str, size: int = 0, known: str = SYSTEM, replacement: str | None =
 )
 def test_what_is_a_leak(text: str, result: str | None) -> None:
     expected = text if result is None else result
-    if text.startswith("never,"):
-        expected = run(text)  # the exact end is told below; here only that it is replaced
-        assert "<X>" in expected
-        return
     assert run(text) == expected
 
 
@@ -52,6 +44,11 @@ def test_two_leaks_are_two_matches() -> None:
     text = f"{LEAK}. Unrelated words here. {LEAK}"
     assert channel.feed(text) + channel.close() == text
     assert [text[m.start : m.end] for m in channel.matches] == [LEAK, LEAK]
+
+
+def test_punctuation_case_and_line_ends_do_not_matter() -> None:
+    text = "never, mention -- INTEREST rates\nabove *five* percent: always answer in the end"
+    assert run(text) == "<X> end"  # "answer in the" stands there too
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 20])
