@@ -21,11 +21,12 @@ from promptward.protocols.base import (
 )
 from promptward.protocols.neutral import NEUTRAL
 from promptward.protocols.openai_chat import OpenAiChat
+from promptward.protocols.openai_responses import OpenAiResponses
 
 Protocol = ChatProtocol
 
 PROTOCOLS: Mapping[str, ChatProtocol] = MappingProxyType(
-    {protocol.name: protocol for protocol in (OpenAiChat(), AnthropicMessages())}
+    {protocol.name: protocol for protocol in (OpenAiChat(), OpenAiResponses(), AnthropicMessages())}
 )
 
 

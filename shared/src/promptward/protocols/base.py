@@ -86,6 +86,7 @@ class StreamEvent:
             sequence number moved by an extra event); `remainder` may still set it.
         drop: the client did not ask for this event and must not see it.
         end: the protocol's last event.
+        sent: the guard is done with it.
         closes_all: every channel ends here, though more events may follow (a failure).
     """
 
@@ -98,6 +99,7 @@ class StreamEvent:
     changed: bool = False
     drop: bool = False
     end: bool = False
+    sent: bool = False
     closes_all: bool = False
 
 

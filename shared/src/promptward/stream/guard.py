@@ -237,6 +237,7 @@ class EventStreamGuard:
                 _put(event.document, place, replacement)
                 changed = True
         self._ended = event.end
+        event.sent = True
         if event.drop:
             return before
         return [

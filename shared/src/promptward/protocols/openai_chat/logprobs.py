@@ -28,10 +28,10 @@ def repeats(logprobs: JSON, content: JSON, refusal: JSON) -> bool:
 
 
 def _joined(tokens: JSON, text: JSON) -> bool:
-    if tokens is None:
+    if tokens is None or tokens == []:
         return True
     if not isinstance(tokens, list) or not isinstance(text, str):
-        return tokens == []
+        return False
     pieces = [_piece(token) for token in tokens]
     return None not in pieces and b"".join(p for p in pieces if p) == text.encode("utf-8")
 

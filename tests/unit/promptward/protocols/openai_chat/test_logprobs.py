@@ -27,6 +27,7 @@ REPEATS: dict[str, tuple[JSON, JSON, JSON]] = {
         None,
     ),
     "empty": ({"content": []}, None, None),
+    "none for a text": ({"content": []}, "a", None),
 }
 DIFFERS: dict[str, tuple[JSON, JSON, JSON]] = {
     "other text": ({"content": [token("Hi")]}, "Hello", None),

@@ -1,0 +1,105 @@
+"""A whole Responses API answer: document to neutral view, edits back into the document.
+
+The answer repeats parts of the request (`instructions`, `tools`, `metadata`); they keep the source
+they had there. Source: OpenAI API reference, "The response object".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from promptward.errors import ExchangeError
+from promptward.exchange import JSON, Source
+from promptward.jsonstrict import dumps_canonical, set_pointers
+from promptward.llm import LlmResponse, Usage
+from promptward.protocols.collect import PartCollector, wrong_type
+from promptward.protocols.edits import apply_edits
+from promptward.protocols.openai_responses.items import read_items
+
+MAX_RESPONSE_PARTS = 65_536  # our bound on the texts of one answer
+BAD_GATEWAY = 502
+_IDS = frozenset({"id", "model", "previous_response_id"})
+_WORDS = frozenset({"object", "status", "service_tier", "truncation", "background"})
+_REPEATED = {
+    "tools": Source.TOOL_DEFINITION,
+    "tool_choice": Source.TOOL_DEFINITION,
+    "text": Source.TOOL_DEFINITION,
+    "metadata": Source.USER,
+    "user": Source.USER,
+    "safety_identifier": Source.USER,
+    "prompt_cache_key": Source.USER,
+    "prompt": Source.USER,
+}
+
+
+def read_response(document: JSON) -> LlmResponse:
+    """The neutral view of a response or of an error body.
+
+    Raises:
+        ExchangeError: (502) it is neither.
+    """
+    if not isinstance(document, dict):
+        wrong_type("", "an object", document, BAD_GATEWAY)
+    if "output" not in document and document.get("error") is None:
+        raise ExchangeError("missing_field", "/output: expected an array", BAD_GATEWAY)
+    collector = PartCollector(MAX_RESPONSE_PARTS, BAD_GATEWAY)
+    read_response_object(collector, "", document)
+    return LlmResponse(
+        tuple(collector.parts),
+        tuple(collector.opaque),
+        read_usage(document.get("usage")),
+        document,
+    )
+
+
+def read_response_object(collector: PartCollector, pointer: str, document: dict[str, JSON]) -> None:
+    """Collect the texts of a response object, whole or as far as a stream has it."""
+    for key, value in document.items():
+        at = f"{pointer}/{key}"
+        if key == "output":
+            read_items(collector, at, Source.ASSISTANT, collector.array(at, value))
+        elif key == "instructions":
+            read_items(collector, at, Source.SYSTEM, value)
+        elif key in _REPEATED:
+            collector.walk(at, _REPEATED[key], value)
+        elif key in _IDS:
+            collector.correlation_id(at, Source.ASSISTANT, value)
+        elif key in _WORDS and isinstance(value, str):
+            collector.word(at, Source.ASSISTANT, value)
+        else:
+            collector.member(pointer, Source.ASSISTANT, key, value, document)
+
+
+def read_usage(value: JSON) -> Usage | None:
+    """`usage`, or None when it is absent or makes no sense (then it counts as missing)."""
+    if not isinstance(value, dict):
+        return None
+    plain, output = _count(value, "input_tokens"), _count(value, "output_tokens")
+    if plain is None or output is None:
+        return None
+    cached = _count(value.get("input_tokens_details"), "cached_tokens")
+    reasoning = _count(value.get("output_tokens_details"), "reasoning_tokens")
+    return Usage(plain, output, cached or 0, reasoning or 0)
+
+
+def _count(holder: JSON, key: str) -> int | None:
+    value = holder.get(key) if isinstance(holder, dict) else None
+    return value if type(value) is int and 0 <= value < 2**40 else None
+
+
+def write_response(response: LlmResponse, edits: Mapping[str, str]) -> bytes | None:
+    """The canonical bytes of the changed response, or None when nothing changes.
+
+    Log probabilities beside a changed text would repeat what it was: they are emptied.
+    """
+    if not edits:
+        return None
+    document: JSON = apply_edits(response.document, edits)
+    for pointer in edits:
+        if pointer.endswith("/text"):
+            beside = pointer.removesuffix("text") + "logprobs"
+            try:
+                document = set_pointers(document, {beside: []})
+            except KeyError:
+                continue  # the part has none
+    return dumps_canonical(document)
