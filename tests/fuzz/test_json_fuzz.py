@@ -26,6 +26,14 @@ CORPUS = [
     b'"object","properties":{"a":{"type":"string"}}}}}],"tool_choice":{"type":"function",'
     b'"function":{"name":"f"}},"messages":[{"role":"system","content":"s"}],"metadata":{"k":"v"}}',
 ]
+CORPUS += [
+    b'{"model":"m","max_tokens":9,"system":[{"type":"text","text":"s"}],"messages":[{"role":"user",'
+    b'"content":[{"type":"tool_result","tool_use_id":"t","content":[{"type":"text","text":"r"}]},'
+    b'{"type":"image","source":{"type":"base64","data":"AA=="}}]}],"tools":[{"name":"f"}]}',
+    b'{"model":"m","instructions":"s","input":[{"role":"user","content":[{"type":"input_text",'
+    b'"text":"a"}]},{"type":"function_call","call_id":"c","name":"f","arguments":"{}"},'
+    b'{"type":"function_call_output","call_id":"c","output":"r"}],"previous_response_id":"r_1"}',
+]
 TOKENS = [b"{", b"}", b"[", b"]", b",", b":", b'"', b"\\", b"null", b"true", b"-1", b"1e999", b"{}"]
 TOKENS += [b"NaN", b"\\ud800", b'"role":"user"', b'"a":1,"a":2', b"[" * 40, b"\xff", b"\x00", b"[]"]
 TOKENS += [b"9" * 30, "é😀".encode(), b'"content":', b"\xef\xbb\xbf", b'"x y":"z"', b'""', b"0"]
