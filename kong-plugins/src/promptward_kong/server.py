@@ -83,9 +83,9 @@ class PluginType(Protocol):
 class _Running:
     id: int
     plugin: str
-    config: Mapping[str, object]
     instance: Instance
     started_s: float
+    used_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +96,8 @@ class ServerOptions:
         deadlines_s: answer deadline by phase, seconds.
         max_message_bytes: largest RPC message; bounds memory per connection.
         max_events: events at once; beyond it the ones Kong abandoned go first.
+        instance_idle_s: an instance unused for this long is closed. Kong forgets instances without
+            closing them when it restarts one; it starts one again that it still wants.
         refusal: what a client is told when its phase failed before anything about it is known.
     """
 
@@ -103,6 +105,7 @@ class ServerOptions:
     deadlines_s: Mapping[str, float]
     max_message_bytes: int = 64 << 20
     max_events: int = 20_000
+    instance_idle_s: float = 3600.0
 
 
 class PluginServer:
@@ -126,6 +129,7 @@ class PluginServer:
         self._next_event = secrets.randbits(_FIRST_ID_BITS)
         self._draining = False
         loop.every(0.2, self._expire)
+        loop.every(60.0, self.close_idle)
 
     @property
     def event_count(self) -> int:
@@ -203,6 +207,7 @@ class PluginServer:
         if running is None:
             # Kong looks for exactly these words and then starts the instance again.
             raise PluginServerException(f"no plugin instance #{instance_id}")
+        running.used_s = self._loop.now_s()
         guarded = phase in GUARDED_PHASES
         if self._draining or not self._has_room():
             _log.error("refusing a request: %s", "stopping" if self._draining else "full")
@@ -292,7 +297,8 @@ class PluginServer:
         if not isinstance(config, dict):
             config = {}  # Lua cannot tell an empty table from an empty list
         instance = self._plugin(name).start(config)
-        running = _Running(self._next_instance, name, config, instance, time.time())
+        now_s = self._loop.now_s()
+        running = _Running(self._next_instance, name, instance, time.time(), now_s)
         self._next_instance += 1
         self._instances[running.id] = running
         return self._describe(running)
@@ -302,6 +308,12 @@ class PluginServer:
         del self._instances[instance_id]
         running.instance.close()
         return self._describe(running)
+
+    def close_idle(self) -> None:
+        """Close instances that nobody used for `instance_idle_s`."""
+        oldest_s = self._loop.now_s() - self._options.instance_idle_s
+        for running in [r for r in self._instances.values() if r.used_s < oldest_s]:
+            self._close_instance(running.id)
 
     @staticmethod
     def _describe(running: _Running) -> dict[str, object]:
