@@ -95,30 +95,49 @@ def _morse(blob: str) -> bytes:
     return "".join(out).encode()
 
 
-# (name, gate on the raw text and its distinct words, pattern, decoder)
 _HEX_PAIRS = frozenset(f"{n:02x}" for n in range(0x20, 0x7F))
 _CODE_NUMBERS = frozenset(str(n) for n in range(97, 123))
-Gate = Callable[[str, frozenset[str], int], bool]
-_BLOBS: tuple[tuple[str, Gate, re.Pattern[str], Callable[[str], bytes]], ...] = (
-    ("base64", lambda _t, _w, longest: longest >= 15, _BASE64, _base64),
-    ("base32", lambda _t, _w, longest: longest >= 16, _BASE32, _base32),
-    ("hex", lambda _t, w, longest: longest >= 16 or len(w & _HEX_PAIRS) >= 4, _HEX, _hex),
-    ("binary", lambda t, _w, _l: "0110" in t or "0111" in t, _BINARY, _binary),
-    ("decimal", lambda _t, w, _l: len(w & _CODE_NUMBERS) >= 4, _DECIMAL, _decimal),
-    ("morse", lambda t, _w, _l: ".-" in t and "-." in t, _MORSE, _morse),
+LONG_WORD, LONG_PLAIN_WORD = 15, 24  # letters of a word that may be base64, with and without digits
+
+
+def _encodings(text: str, words: frozenset[str], odd: frozenset[str]) -> set[str]:
+    """The encodings worth trying on a text, judged by its words."""
+    out = set()
+    longest = [w for w in odd if len(w) >= LONG_WORD]
+    if any(len(w) >= LONG_PLAIN_WORD or not w.isalpha() for w in longest):
+        out |= {"base64", "base32", "hex"}
+    if len(words & _HEX_PAIRS) >= 4:
+        out.add("hex")
+    if len(words & _CODE_NUMBERS) >= 4:
+        out.add("decimal")
+    if "0110" in text or "0111" in text:
+        out.add("binary")
+    if ".-" in text and "-." in text:
+        out.add("morse")
+    return out
+
+
+_BLOBS: tuple[tuple[str, re.Pattern[str], Callable[[str], bytes]], ...] = (
+    ("base64", _BASE64, _base64),
+    ("base32", _BASE32, _base32),
+    ("hex", _HEX, _hex),
+    ("binary", _BINARY, _binary),
+    ("decimal", _DECIMAL, _decimal),
+    ("morse", _MORSE, _morse),
 )
 
 
-def blobs(text: str, words: frozenset[str], longest: int) -> Iterator[tuple[str, Payload]]:
+def blobs(text: str, words: frozenset[str], odd: frozenset[str]) -> Iterator[tuple[str, Payload]]:
     """(encoding, (start, end, decoded)) of every readable payload in `text`.
 
     Args:
         text: raw text; case matters.
         words: its distinct folded words, for the gates.
-        longest: length of the longest of them.
+        odd: those of them that are no known words.
     """
-    for name, gate, pattern, decode in _BLOBS:
-        if not gate(text, words, longest):
+    tried = _encodings(text, words, odd)
+    for name, pattern, decode in _BLOBS:
+        if name not in tried:
             continue
         for match in pattern.finditer(text):
             try:

@@ -74,6 +74,6 @@ def skeleton(text: str) -> str:
     return _translate(text, skeleton_table())
 
 
-def has_lookalikes(text: str) -> bool:
-    """Whether `skeleton(text)` differs from `fold(text)`."""
-    return not text.isascii() and not lookalikes().isdisjoint("".join(_NOT_ASCII.findall(text)))
+def not_ascii(text: str) -> str:
+    """The characters of `text` outside ASCII, in order."""
+    return "" if text.isascii() else "".join(_NOT_ASCII.findall(text))

@@ -27,6 +27,13 @@ def _bits(run: str) -> bytes:
     return bytes(int(digits[i : i + 8], 2) for i in range(0, len(digits) // 8 * 8, 8))
 
 
+def may_hide(foreign: str) -> bool:
+    """Whether the characters outside ASCII of a text could hold a payload."""
+    return len(foreign) >= 6 and bool(
+        _SELECTORS.search(foreign) or _TAGS.search(foreign) or _BITS.search(foreign)
+    )
+
+
 def hidden_payloads(text: str) -> Iterator[tuple[str, Payload]]:
     """(method, (start, end, decoded)) of every readable hidden payload in `text`."""
     for match in _SELECTORS.finditer(text):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from functools import cache
+from os.path import commonprefix
 from string import ascii_lowercase
 from typing import cast
 
@@ -91,11 +92,6 @@ def unreverse(folded: str, words: frozenset[str]) -> str | None:
 # --- leetspeak ----------------------------------------------------------------------------------
 
 
-@cache
-def _unleet_words() -> frozenset[str]:
-    return known_words() | strong_words()
-
-
 def _unleet_word(word: str) -> str:
     if word.isalpha() or word.isdigit() or not any(map(str.isalpha, word)):
         return word
@@ -111,7 +107,7 @@ def _unleet_word(word: str) -> str:
 def unleet(folded: str, words: frozenset[str]) -> str | None:
     """`folded` with digits in words read as letters, if keywords come to light."""
     mixed = [w for w in words if not w.isalpha() and not w.isdigit()]
-    if not mixed or _unleet_words().isdisjoint(map(_unleet_word, mixed)):
+    if not mixed or strong_words().isdisjoint(map(_unleet_word, mixed)):
         return None
     return _LEET_WORD.sub(lambda m: _unleet_word(m.group()).ljust(len(m.group())), folded)
 
@@ -233,48 +229,40 @@ def unjoint(folded: str, words: frozenset[str]) -> tuple[str, Pieced] | None:
 # --- typos --------------------------------------------------------------------------------------
 
 
-def _shorter(word: str) -> set[str]:
-    return {word[:i] + word[i + 1 :] for i in range(len(word))}
-
-
-def _scrambled(word: str) -> str:
-    return word[0] + "".join(sorted(word[1:-1])) + word[-1]
-
-
 @cache
-def _typos() -> tuple[dict[str, str], frozenset[str], frozenset[str]]:
-    """(disguise → keyword, first+last letters that occur, words that are no typos)."""
-    index: dict[str, str] = {}
+def _typo_index() -> tuple[dict[str, tuple[str, ...]], dict[str, str], frozenset[str]]:
+    """(first+last letter → keywords, keyword without its last letter → it, words that are real)."""
+    by_ends: dict[str, list[str]] = {}
     for word in sorted(strong_words()):
-        if SHORTEST_TYPO <= len(word) <= LONGEST_TYPO:
-            for form in (word, _scrambled(word), *sorted(_shorter(word))):
-                index.setdefault(form, word)
-    ends = frozenset(w[0] + w[-1] for w in strong_words())
+        by_ends.setdefault(word[0] + word[-1], []).append(word)
     real = known_words() | frozenset(_keywords("not_typos"))
-    return index, ends, real
+    cut = {w[:-1]: w for w in sorted(strong_words()) if len(w) > SHORTEST_TYPO}
+    return {ends: tuple(words) for ends, words in by_ends.items()}, cut, real
 
 
-def typo_of(word: str) -> str | None:
-    """The keyword `word` is a small misspelling of: one edit, a swap, or scrambled inside."""
-    index, _, real = _typos()
-    if word in real:
-        return None
-    if (found := index.get(word)) or (found := index.get(_scrambled(word))):
-        return found if abs(len(found) - len(word)) <= 1 else None
-    for form in sorted(_shorter(word)):
-        found = index.get(form)
-        if found and (form == found or len(found) == len(word)) and found[0] == word[0]:
-            return found
-    return None
+def _close(word: str, keyword: str) -> bool:
+    """Whether one edit apart, or the same letters in another order."""
+    longer = max(len(word), len(keyword))
+    if abs(len(word) - len(keyword)) > 1:
+        return False
+    head = len(commonprefix((word, keyword)))
+    tail = len(commonprefix((word[head:][::-1], keyword[head:][::-1])))
+    return head + tail >= longer - 1 or sorted(word) == sorted(keyword)
 
 
 def typos(words: frozenset[str]) -> dict[str, str]:
-    """Misspelt → meant, for those of `words` that are small typos of a keyword."""
-    _, ends, real = _typos()
+    """Misspelt → meant, for those of `words` that are small typos of a keyword.
+
+    A typo keeps the first letter, and is one edit or a reordering away.
+    """
+    by_ends, cut, real = _typo_index()
     out = {}
-    for word in words - real:
-        if SHORTEST_TYPO <= len(word) <= LONGEST_TYPO and word[0] + word[-1] in ends:
-            meant = typo_of(word)
-            if meant:
-                out[word] = meant
+    for word in words:
+        if SHORTEST_TYPO <= len(word) <= LONGEST_TYPO and word not in real:
+            if word in cut:
+                out[word] = cut[word]
+            for keyword in by_ends.get(word[0] + word[-1], ()):
+                if _close(word, keyword):
+                    out[word] = keyword
+                    break
     return out

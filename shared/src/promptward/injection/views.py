@@ -12,8 +12,15 @@ from dataclasses import dataclass
 from typing import cast
 
 from promptward.injection.decoding import blobs, unescaped
-from promptward.injection.folding import fold, fold_table, has_lookalikes, skeleton, skeleton_table
-from promptward.injection.hidden import hidden_payloads
+from promptward.injection.folding import (
+    fold,
+    fold_table,
+    lookalikes,
+    not_ascii,
+    skeleton,
+    skeleton_table,
+)
+from promptward.injection.hidden import hidden_payloads, may_hide
 from promptward.injection.lexicon import known_words, lexicon
 from promptward.injection.obfuscation import (
     typos,
@@ -103,7 +110,8 @@ def _readings(raw: str, kind: str, origin: Origin, budget: _Budget, depth: int) 
     to_raw = origin if ascii_only else then(Folded(raw, fold_table()), origin)
     plain = view_of(kind, folded, to_raw)
     yield plain
-    if has_lookalikes(raw) and budget.take(len(raw)):
+    foreign = not_ascii(raw)
+    if foreign and not lookalikes().isdisjoint(foreign) and budget.take(len(raw)):
         yield view_of(
             f"{kind}.lookalikes", skeleton(raw), then(Folded(raw, skeleton_table()), origin)
         )
@@ -111,7 +119,7 @@ def _readings(raw: str, kind: str, origin: Origin, budget: _Budget, depth: int) 
         if budget.take(len(text)):
             yield view_of(f"{kind}.{name}", text, then(back, to_raw))
     if depth < MAX_DEPTH:
-        yield from _payloads(raw, kind, origin, budget, depth, plain)
+        yield from _payloads(raw, kind, origin, budget, depth, plain, foreign)
 
 
 def _undone(plain: View) -> Iterator[tuple[str, str, Origin]]:
@@ -130,17 +138,16 @@ def _undone(plain: View) -> Iterator[tuple[str, str, Origin]]:
 
 
 def _payloads(
-    raw: str, kind: str, origin: Origin, budget: _Budget, depth: int, plain: View
+    raw: str, kind: str, origin: Origin, budget: _Budget, depth: int, plain: View, foreign: str
 ) -> Iterator[View]:
-    longest = max(map(len, plain.odd), default=0)
-    for name, (start, end, text) in blobs(raw, plain.distinct, longest):
+    for name, (start, end, text) in blobs(raw, plain.distinct, plain.odd):
         if budget.take(len(text)):
             inner = then(within(start, end), origin)
             yield from _readings(text, f"{kind}.{name}", inner, budget, depth + 1)
     for name, text, back in unescaped(raw):
         if budget.take(len(text)):
             yield from _readings(text, f"{kind}.{name}", then(back, origin), budget, depth + 1)
-    if not raw.isascii():
+    if may_hide(foreign):
         for name, (start, end, text) in hidden_payloads(raw):
             if budget.take(len(text)):
                 inner = then(within(start, end), origin)
