@@ -32,7 +32,8 @@ class Frame(NamedTuple):
         raw: its bytes, the blank line that ends it included.
         data: the `data` lines joined by LF, or None when there is none (a comment, a lone id).
         name: the last `event` field; empty when there is none.
-        others: every other line (comments, `id`, `retry`, unknown fields), without line ends.
+        others: every other line (comments, `id`, `retry`, unknown fields, overruled names),
+            without line ends.
     """
 
     raw: bytes
@@ -164,7 +165,7 @@ def _frame(raw: bytes) -> Frame:
 
 def _parsed(raw: bytes) -> Frame:
     data: list[bytes] = []
-    name = b""
+    name = named = b""
     others: list[bytes] = []
     for line in _LINE_END.split(raw):
         key, _, value = line.partition(b":")
@@ -172,7 +173,9 @@ def _parsed(raw: bytes) -> Frame:
         if key == b"data":
             data.append(value)
         elif key == b"event":
-            name = value
+            if named:
+                others.append(named)  # overruled, but its bytes are still there
+            name, named = value, line
         elif line:
             others.append(line)
     return Frame(raw, b"\n".join(data) if data else None, name, tuple(others))

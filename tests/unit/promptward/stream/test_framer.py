@@ -60,6 +60,12 @@ def test_fields() -> None:
     assert frame.others == (b": c", b"id: 7", b"retry: 10", b"foo: bar")
 
 
+def test_the_last_name_counts_and_the_others_are_not_lost() -> None:
+    (frame,) = frames_of(b"event: a\nevent: b\ndata: 1\nevent\n\n", 1)
+    assert frame.name == b""
+    assert frame.others == (b"event: a", b"event: b")
+
+
 def test_data_lines_are_joined_and_lose_one_space() -> None:
     assert payloads(STREAMS["many data lines"]) == [b"1\n2\n\n 3"]
 

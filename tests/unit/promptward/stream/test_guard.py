@@ -400,7 +400,7 @@ def test_an_error_of_the_upstream_passes_after_inspection() -> None:
 
 
 def test_lines_beside_the_data_are_read_too() -> None:
-    data = b": a secret\nid: secret\nid: 7\nevent: message\n" + content("hi")
+    data = b": a secret\nid: secret\nid: 7\nevent: secret\nevent: message\n" + content("hi")
     out = run(guard_of(), data + b": secret\n\n" + FINISH + DONE)
     assert out == b"id: 7\nevent: message\n" + content("hi") + FINISH + DONE
 
