@@ -22,7 +22,7 @@ from promptward.errors import PolicyError, PortError
 from promptward.exchange import Exchange, GatewayIdentity
 from promptward.policy import CompiledPolicy, lint, load_policy
 from promptward.ports import BudgetLedger
-from promptward_worker import bundled, codec, javascript, settings
+from promptward_worker import bundled, codec, javascript, settings, zones
 from promptward_worker.access import AccessVerifier
 from promptward_worker.capabilities import CLOUDFLARE
 from promptward_worker.failures import failure_event
@@ -33,10 +33,13 @@ from promptward_worker.policies import PolicyStore, Source
 from promptward_worker.ports import LogAudit, SystemEntropy, WorkersKv
 from promptward_worker.settings import WorkerSettings
 from promptward_worker.signatures import WebCryptoVerifier
+from promptward_worker.warm import warm_up
 
 if TYPE_CHECKING:
     from workers import Request
 
+warm_up()
+zones.install()
 _CLOCK = javascript.WallClock()
 
 

@@ -46,7 +46,12 @@ class Bench:
 
     def at(self, now_s: float) -> str | None:
         source = Source(
-            self.kv, "policy", lambda: self.bundled, 30.0, load, lambda what, _: self.reported.append(what)
+            self.kv,
+            "policy",
+            lambda: self.bundled,
+            30.0,
+            load,
+            lambda what, _: self.reported.append(what),
         )
         return run_sync(self.store.current(source, now_s))
 
