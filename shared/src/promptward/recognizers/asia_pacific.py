@@ -82,6 +82,8 @@ def _is_thai(digits: str) -> bool:
 def _is_ird(digits: str) -> bool:
     """New Zealand IRD: two rounds of weights modulo 11."""
     padded = digits.zfill(9)
+    if not 10_000_000 < int(digits) < 150_000_000:
+        return False
     for weights in ((3, 2, 7, 6, 5, 4, 3, 2), (7, 4, 3, 2, 5, 2, 7, 6)):
         check = -weighted(padded, weights) % 11
         if check != 10:

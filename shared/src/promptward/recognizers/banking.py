@@ -49,12 +49,13 @@ def _austrian(body: str) -> bool:
 # Checksums by country where the member state publishes one (VIES FAQ, national tax offices).
 _VAT_CHECKS: Mapping[str, Callable[[str], bool]] = {
     "AT": _austrian,
-    "BE": lambda body: 97 - int(body[:8]) % 97 == int(body[8:]),
+    "BE": lambda body: (int(body[:8]) + int(body[8:])) % 97 == 0,
     "DE": mod11_10,
     "DK": lambda body: weighted(body, (2, 7, 6, 5, 4, 3, 2, 1)) % 11 == 0,
     "FI": lambda body: weighted(body, (7, 9, 10, 5, 8, 4, 2, 1)) % 11 == 0,
     "FR": lambda body: (
-        not body[:2].isdigit() or int(body[:2]) == (12 + 3 * (int(body[2:]) % 97)) % 97
+        luhn(body[2:])
+        and (not body[:2].isdigit() or int(body[:2]) == (12 + 3 * (int(body[2:]) % 97)) % 97)
     ),
     "HR": mod11_10,
     "IT": luhn,

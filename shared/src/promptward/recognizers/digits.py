@@ -32,7 +32,7 @@ _LONGEST_CUED_LEAD = 32  # characters; keeps the stretch searched for context wo
 
 
 class _Item(NamedTuple):
-    index: int
+    slot: int
     compiled: CompiledRecognizer
     anchor: Digits
     minimum: float
@@ -97,11 +97,11 @@ class DigitScanner:
                 fitting = tuple(item for item in self._always if _fits(item, *key))
                 self._fitting[key] = fitting
             for item in fitting:
-                if at >= resume[item.index]:
-                    resume[item.index] = _try(item, text, at, run.start, found)
+                if at >= resume[item.slot]:
+                    resume[item.slot] = _try(item, text, at, run.start, found)
             for item in cued:
-                if at >= resume[item.index] and _fits(item, *key):
-                    resume[item.index] = _try(item, text, at, run.start, found)
+                if at >= resume[item.slot] and _fits(item, *key):
+                    resume[item.slot] = _try(item, text, at, run.start, found)
             if at >= run.start:
                 left -= group
 
@@ -132,7 +132,7 @@ def _try(item: _Item, text: str, at: int, run_start: int, found: list[Match]) ->
     return at
 
 
-def _item(index: int, compiled: CompiledRecognizer, minimum: float) -> _Item:
+def _item(slot: int, compiled: CompiledRecognizer, minimum: float) -> _Item:
     spec = compiled.spec
     anchor = spec.anchor
     assert isinstance(anchor, Digits)
@@ -144,7 +144,7 @@ def _item(index: int, compiled: CompiledRecognizer, minimum: float) -> _Item:
     if re.match(spec.not_before or "x", "0") is None:
         raise ValueError(f"{spec.id}: a digit may not come directly before a number")
     groups = leading_digits(parse(spec.pattern), _MOST_LOOKED_AT)
-    item = _Item(index, compiled, anchor, minimum, first, groups)
+    item = _Item(slot, compiled, anchor, minimum, first, groups)
     if _needs_cue(item) and anchor.lead > _LONGEST_CUED_LEAD:
         raise ValueError(f"{spec.id}: what needs a context word begins close to its digits")
     return item

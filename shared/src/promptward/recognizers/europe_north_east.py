@@ -46,9 +46,10 @@ def _is_pesel(digits: str) -> bool:
 
 
 def _is_rodne_cislo(digits: str) -> bool:
-    """Zákon 133/2000: divisible by 11; women add 50 to the month, overflow adds 20."""
+    """Zákon 133/2000: modulo 11, 10 counts as 0; women add 50 to the month, overflow adds 20."""
     month = int(digits[2:4]) % 50
-    return is_day(month - 20 if month > 20 else month, int(digits[4:6])) and int(digits) % 11 == 0
+    check = int(digits[:9]) % 11 % 10
+    return is_day(month % 20 or month, int(digits[4:6])) and check == int(digits[9])
 
 
 def _is_cnp(digits: str) -> bool:

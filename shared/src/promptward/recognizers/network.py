@@ -12,6 +12,11 @@ _OCTET = "(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
 _VERSIONED = ("version", "ver.", "release", "firmware", "build", "section", "chapter", "oid", "v.")
 
 
+def _is_of_somebody(value: str) -> bool:
+    """RFC 1122 3.2.1.3: "this network", loopback and masks address nobody."""
+    return value.partition(".")[0] not in ("0", "127", "255")
+
+
 def _is_ipv6(value: str) -> bool:
     """RFC 4291 text form; short forms like `a::b` are C++ or Ruby more often than addresses."""
     try:
@@ -34,6 +39,7 @@ IP_ADDRESS = (
         pattern=rf"(?:{_OCTET}\.){{3}}{_OCTET}",
         score=0.8,
         anchor=Digits(least=4, lead=0, dots=3),
+        validate=_is_of_somebody,
         denial=_VERSIONED,
         context=("ip", "addr", "host", "server", "client"),
         context_score=0.95,

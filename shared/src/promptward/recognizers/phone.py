@@ -36,7 +36,7 @@ _INTERNATIONAL = "|".join(
 _WORDS = (
     "phone", "tel", "mobile", "cell", "call me", "call us", "call him", "call her", "call them",
     "call at", "call on", "call back", "calling", "fax", "desk", "office", "whatsapp", "signal",
-    "sms", "text me", "text us", "messages to", "contact", "reach", "dial", "ring me", "hotline",
+    "sms", "text me", "text us", "messages to", "contact", "reach", "dial ", "ring me", "hotline",
     "answering at", "my number", "new number", "on my registered", "landline", "voicemail",
     "mon numéro", "téléphone", "portable", "appel", "joindre", "teléfono", "telefono", "móvil",
     "celular", "mi número", "llám", "cellulare", "chiam", "meu número", "ligue", "handy", "mobil",
@@ -68,6 +68,13 @@ def _national(value: str) -> bool:
     if _DATE.match(value) is not None:
         return False
     return value.count(".") != 1 or " " in value or "-" in value
+
+
+def _north_american(value: str) -> bool | float:
+    """Three groups with spaces alone are also how other numbers are written."""
+    if all_same(digits_of(value)):
+        return False
+    return True if any(c in "(.-" for c in value) else 0.4
 
 
 def _grouped(value: str) -> bool:
@@ -106,8 +113,9 @@ PHONE_NUMBER = (
         ),
         score=0.6,
         anchor=Digits(least=10, lead=4),
+        validate=_north_american,
         context=_WORDS,
-        context_score=0.9,
+        context_score=0.8,
         denial=_NOT_PHONES,
         not_before="[0-9A-Za-z_.+-]",
         not_after="[0-9A-Za-z_]|[.-][0-9]",
@@ -116,8 +124,8 @@ PHONE_NUMBER = (
         id="phone_trunk",  # trunk prefix 0 (or 8 in Russia), and groups
         entity="PHONE_NUMBER",
         pattern=(
-            "\\(0[0-9]{1,5}\\)(?:[ /-]{0,2}[0-9]){5,8}"
-            "|0[0-9]{1,4}[ /-](?:[0-9]{1,7}[ /-]?){0,3}[0-9]{2,8}"
+            "\\(0[1-9][0-9]{0,4}\\)(?:[ /-]{0,2}[0-9]){5,8}"
+            "|0[1-9][0-9]{0,3}[ /-](?:[0-9]{1,7}[ /-]?){0,3}[0-9]{2,8}"
             "|0[1-9](?:\\.[0-9]{2}){4}"
             "|8[ -]?\\([0-9]{3,5}\\)(?:[ -]?[0-9]){5,7}"
         ),
@@ -125,7 +133,7 @@ PHONE_NUMBER = (
         anchor=Digits(least=9, lead=2),
         validate=_grouped,
         context=_WORDS,
-        context_score=0.9,
+        context_score=0.8,
         denial=_NOT_PHONES,
         not_before="[0-9A-Za-z_.,:/+-]",
         not_after="[0-9A-Za-z_:]|[.,/-][0-9]",
@@ -151,7 +159,7 @@ PHONE_NUMBER = (
         anchor=Digits(least=6, lead=2),
         validate=_national,
         followed_by="(?i)[ ,(-]{0,2}(?:office|fax|mobile|cell|home|work|phone|desk|landline)\\b",
-        not_before="[0-9A-Za-z_.,:/+-]",
+        not_before="[0-9A-Za-z_./+-]",
         not_after="",
     ),
 )

@@ -123,7 +123,7 @@ CONNECTION_STRING = Recognizer(
 GENERIC_SECRET = Recognizer(
     id="assigned_secret",
     entity="GENERIC_SECRET",
-    pattern="[0-9A-Za-z+/=_.~!@$%^&*-]{12,200}",
+    pattern="[0-9A-Za-z+/_.~!@$%^&*-][0-9A-Za-z+/=_.~!@$%^&*-]{11,199}",
     score=0.7,
     anchor=Literals(
         ("key", "secret", "token", "passw", "pwd", "credential", "bearer "), trail=40, fold=True
@@ -134,6 +134,6 @@ GENERIC_SECRET = Recognizer(
         "auth[_-]?key|client[_-]?secret|secret|token|passw(?:or)?d|passwd|pwd|credentials?)"
         "[\"'`]?[ \\t]{0,3}(?::=|=>|[:=]|is)[ \\t]{0,3}[\"'`]?|bearer[ ]{1,2}"
     ),
-    not_before="[0-9A-Za-z+/=_.~-]",
+    not_before="[0-9A-Za-z+/_.~!@$%^&*-]",
     not_after="[0-9A-Za-z+/=_~-]",
 )  # fmt: skip

@@ -76,6 +76,6 @@ US_IDENTITY = (
         _is_licence,
         least=5, lead=2,
         context=("driver's lic", "driver lic", "drivers lic", "driving lic", "driver’s lic",
-                 "licence number", "license number", "license no", "licence no", "dl#", "dl no"),
+                 "dl number", "dl#", "dl no"),
     ),
 )  # fmt: skip
