@@ -58,7 +58,8 @@ class Delta:
     Attributes:
         channel: the text it belongs to.
         text: the string.
-        place: where it stands in the event's document.
+        place: where it stands in the event's document; empty for an object key, which can be
+            read but not changed.
         whole: True when it is a complete text of its own, not a continuation.
     """
 

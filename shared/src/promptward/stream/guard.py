@@ -273,6 +273,10 @@ class EventStreamGuard:
             released[delta.channel.pointer] = (delta.place, text)
         if text == delta.text:
             return False
+        if not delta.place:
+            raise ExchangeError(
+                "unexpected_event", "the upstream's stream: an object key would have to change", 502
+            )
         _put(document, delta.place, text)
         return True
 

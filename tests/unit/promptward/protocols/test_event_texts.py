@@ -6,7 +6,13 @@ import pytest
 
 from promptward.errors import ExchangeError
 from promptward.protocols import StreamEvent
-from promptward.protocols.event_texts import pointer_of, quiet, whole, whole_member
+from promptward.protocols.event_texts import (
+    identifier,
+    pointer_of,
+    quiet,
+    whole,
+    whole_member,
+)
 
 
 def test_whole_texts_are_found_with_their_places() -> None:
@@ -30,15 +36,27 @@ def test_quiet_fields() -> None:
 
 
 @pytest.mark.parametrize("key", ["two words", "ann@example.com", "4111111111111111"])
-def test_keys_that_may_be_texts_refuse_the_event(key: str) -> None:
+def test_keys_that_may_be_texts_are_texts_without_a_place(key: str) -> None:
+    event = StreamEvent({})
+    whole_member(event, ("x",), key, 1)
+    whole(event, (), {"a": [{key: "t"}]})
+    assert [(d.text, d.place, d.channel.pointer, d.whole) for d in event.deltas] == [
+        (key, (), "/x/*#", True),
+        (key, (), "/a/0/*#", True),
+        ("t", ("a", 0, key), "/a/0/*", True),
+    ]
+
+
+@pytest.mark.parametrize("key", ["two words", "ann@example.com", "4111111111111111"])
+def test_no_such_key_names_a_channel(key: str) -> None:
+    identifier((), "plain_name")
+    identifier((), 0)
     with pytest.raises(ExchangeError) as caught:
-        whole_member(StreamEvent({}), (), key, 1)
-    with pytest.raises(ExchangeError):
-        whole(StreamEvent({}), (), {"a": [{key: 1}]})
+        identifier((), key)
     assert (caught.value.code, caught.value.status) == ("unexpected_event", 502)
     assert key not in caught.value.message
 
 
 def test_pointer_of() -> None:
     assert pointer_of(()) == ""
-    assert pointer_of(("a", 0, "b/c")) == "/a/0/b~1c"
+    assert pointer_of(("a", 0, "b", "c d")) == "/a/0/b/*"

@@ -303,7 +303,8 @@ BROKEN = {
     "refusal an array": (chunk({"refusal": ["x"]}), "unexpected_event"),
     "tool calls no array": (chunk({"tool_calls": {"a": 1}}), "unexpected_event"),
     "tool call no object": (chunk({"tool_calls": ["a"]}), "unexpected_event"),
-    "a key that is a text": (chunk({"x": {"a secret key": "v"}}), "unexpected_event"),
+    "a key that would change": (chunk({"x": {"a secret key": "v"}}), "unexpected_event"),
+    "an odd key of a channel": (chunk({"an odd key": "v"}), "unexpected_event"),
     "a delta key that is a text": (chunk({"a secret key": "v"}), "unexpected_event"),
     "such a key of null": (chunk({"a secret key": None}), "unexpected_event"),
     "such a key of an object": (chunk({"a secret key": {}}), "unexpected_event"),
@@ -397,6 +398,18 @@ def test_an_error_of_the_upstream_passes_after_inspection() -> None:
         "error": {"message": "no [x] left", "type": "server_error", "code": 500}
     }
     assert guard.failure is None
+
+
+def test_keys_that_may_be_texts_are_read_and_pass_unchanged() -> None:
+    guard = guard_of()
+    data = chunk({"content": "a", "x": {"an odd key": [1]}}, x={"p50Time": "v w"})
+    assert run(guard, data + FINISH + DONE) == data + FINISH + DONE
+    assert [e.pointer for e in guard.coverage] == [
+        "/choices/0/message/content",
+        "/choices/0/delta/x/*#",
+        "/x/*#",
+        "/x/*",
+    ]
 
 
 def test_lines_beside_the_data_are_read_too() -> None:

@@ -18,7 +18,14 @@ from promptward.protocols.anthropic_messages.blocks import read_block
 from promptward.protocols.anthropic_messages.response import BAD_GATEWAY, read_usage
 from promptward.protocols.base import Channel, Delta, StreamEvent, sse_event
 from promptward.protocols.collect import SEALED, PartCollector
-from promptward.protocols.event_texts import identifier, quiet, unexpected, whole, whole_member
+from promptward.protocols.event_texts import (
+    identifier,
+    object_key,
+    quiet,
+    unexpected,
+    whole,
+    whole_member,
+)
 
 _LIMITS = JsonLimits(max_bytes=2**31)  # the framer bounds the size
 _MAX_BLOCKS = 4096  # our bound
@@ -123,7 +130,7 @@ class MessagesStreamCodec:
             if isinstance(text, str):
                 event.deltas.append(Delta(channel, text, ("content_block", initial)))
         for key, value in block.items():
-            identifier(("content_block",), key)
+            object_key(event, ("content_block",), key)
             if key in ("id", "name", "tool_use_id"):
                 quiet(event, ("content_block", key), value)
             elif key not in (initial, "type") and not (key in _SEALED and _is_sealed(value)):

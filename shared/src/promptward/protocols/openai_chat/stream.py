@@ -19,6 +19,7 @@ from promptward.llm import OpaquePart
 from promptward.protocols.base import Channel, Delta, Place, StreamEvent, sse_event
 from promptward.protocols.event_texts import (
     identifier,
+    object_key,
     pointer_of,
     quiet,
     unexpected,
@@ -173,7 +174,7 @@ class ChatStreamCodec:
     ) -> None:
         """A member of a delta that is no string."""
         if key not in _DELTA_KEYS:
-            identifier(place[:-1], key)
+            object_key(event, place[:-1], key)
         if value is None:
             return
         if key == "tool_calls":
@@ -233,7 +234,7 @@ class ChatStreamCodec:
             elif not (path == ("audio",) and key == "data"):
                 whole(event, (*place, *inner), text)
 
-        visit((), value, take)
+        visit(event, place, value, take, len(place))
 
     def _channel(
         self,
@@ -245,7 +246,8 @@ class ChatStreamCodec:
         """The channel of one text of one choice, opened on first use."""
         channel = self._channels.get((state.index, path))
         if channel is None:
-            identifier(path[:-1], path[-1])
+            for token in path:
+                identifier((), token)
             pointer = pointer_of(("choices", state.index, "message", *path))
             source = Source.TOOL_ARGUMENTS if path[-1] in _ARGUMENTS else Source.ASSISTANT
             channel = self._channels[state.index, path] = Channel(pointer, source, arguments)

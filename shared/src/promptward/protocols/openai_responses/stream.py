@@ -79,7 +79,7 @@ class ResponsesStreamCodec:
         elif step == "done":
             self._close(event, stem)
         for key, value in document.items():
-            if key not in known:
+            if key not in known or not (key in ("type", "delta") or type(value) is int):
                 self._read_member(event, stem, key, value)
         if kind == "error" or kind in _FINAL:
             event.closes_all = self._over = True

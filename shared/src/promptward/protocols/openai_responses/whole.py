@@ -1,8 +1,7 @@
 """The parts of an object that a stream event carries whole, as texts of that event.
 
 Invariant: a part's pointer says where the text stands in the final response, its place where it
-stands in the event; an object key that is itself a text cannot be edited in passing, so it
-refuses the event.
+stands in the event; an object key that is itself a text has no place.
 """
 
 from __future__ import annotations
@@ -10,7 +9,6 @@ from __future__ import annotations
 from promptward.exchange import JSON
 from promptward.protocols.base import Channel, Delta, Place, StreamEvent
 from promptward.protocols.collect import PartCollector
-from promptward.protocols.event_texts import unexpected
 
 
 def read_whole(
@@ -23,16 +21,13 @@ def read_whole(
         value: the object.
         prefix: pointer that the object has in the final response.
         collector: has read the object under that pointer.
-
-    Raises:
-        ExchangeError: one of the texts is an object key.
     """
     for part in collector.parts:
-        tokens = part.pointer[len(prefix) :].split("/")[1:]
-        if any(token.startswith("*") for token in tokens):
-            raise unexpected(f"{prefix or 'a response'}: expected keys that are identifiers")
         channel = Channel(part.pointer, part.source, part.json_escaped)
-        event.deltas.append(Delta(channel, part.text, (*place, *_typed(value, tokens)), whole=True))
+        typed: Place = ()
+        if not part.pointer.endswith("#"):
+            typed = (*place, *_typed(value, part.pointer[len(prefix) :].split("/")[1:]))
+        event.deltas.append(Delta(channel, part.text, typed, whole=True))
     event.opaque = [*event.opaque, *collector.opaque]
     event.echoes = [*event.echoes, *_echoes(event, place, value)]
 
@@ -45,8 +40,9 @@ def _typed(value: JSON, tokens: list[str]) -> list[str | int]:
             typed.append(int(token))
             value = value[int(token)]
         elif isinstance(value, dict):
-            typed.append(token)
-            value = value[token]
+            key = list(value)[int(token[1:])] if token.startswith("*") else token
+            typed.append(key)
+            value = value[key]
     return typed
 
 
@@ -54,7 +50,7 @@ def _echoes(event: StreamEvent, place: Place, value: JSON) -> list[tuple[Place, 
     """Log probabilities beside the texts that were found."""
     echoes: list[tuple[Place, Channel, JSON]] = []
     for delta in event.deltas:
-        if delta.place[-1] != "text" or delta.place[: len(place)] != place:
+        if delta.place[-1:] != ("text",) or delta.place[: len(place)] != place:
             continue
         owner: JSON = value
         for token in delta.place[len(place) : -1]:
