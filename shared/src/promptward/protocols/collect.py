@@ -91,20 +91,28 @@ class PartCollector:
                 "too_many_parts", f"the body holds more than {self._max_parts} texts", 413
             )
 
-    def walk(self, pointer: str, source: Source, value: JSON) -> None:
-        """Add every string below `value`, keys included."""
+    def walk(self, pointer: str, source: Source, value: JSON, numbers: bool = False) -> None:
+        """Add every string below `value`, keys included; with `numbers`, long integers too."""
         if isinstance(value, str):
             self.add(pointer, source, value)
         elif isinstance(value, list):
             for index, item in enumerate(value):
-                if type(item) in _CAN_HOLD_TEXT:
-                    self.walk(f"{pointer}/{index}", source, item)
+                if type(item) in _CAN_HOLD_TEXT or (numbers and type(item) is int):
+                    self.walk(f"{pointer}/{index}", source, item, numbers)
         elif isinstance(value, dict):
             for key, member in value.items():
-                self.member(pointer, source, key, member, value)
+                self.member(pointer, source, key, member, value, numbers)
+        elif numbers and type(value) is int and abs(value) >= _LONG_INTEGER:
+            self.add(pointer, source, str(value))
 
     def member(
-        self, pointer: str, source: Source, key: str, value: JSON, owner: dict[str, JSON]
+        self,
+        pointer: str,
+        source: Source,
+        key: str,
+        value: JSON,
+        owner: dict[str, JSON],
+        numbers: bool = False,
     ) -> None:
         """Add the texts of one member of the object `owner`, which stands at `pointer`."""
         if IDENTIFIER.fullmatch(key):
@@ -115,8 +123,8 @@ class PartCollector:
         if isinstance(value, str):
             if not (key in _KIND_KEYS and IDENTIFIER.fullmatch(value)):
                 self.add(inner, source, value)
-        elif type(value) in _CAN_HOLD_TEXT:
-            self.walk(inner, source, value)
+        elif type(value) in _CAN_HOLD_TEXT or numbers:
+            self.walk(inner, source, value, numbers)
 
     def _position(self, owner: dict[str, JSON], key: str) -> int:
         positions = self._positions.get(id(owner))
@@ -124,6 +132,14 @@ class PartCollector:
             positions = {name: position for position, name in enumerate(owner)}
             self._positions[id(owner)] = positions
         return positions[key]
+
+    def arguments(self, pointer: str, value: JSON) -> None:
+        """The arguments of a tool call as JSON values: long integers are read like texts.
+
+        A card or account number may stand there as a number; where a protocol carries arguments as
+        JSON source it is found all the same, and so it is here. An edit makes it a string.
+        """
+        self.walk(pointer, Source.TOOL_ARGUMENTS, value, numbers=True)
 
     def word(self, pointer: str, source: Source, value: JSON) -> None:
         """A field that names one of a fixed set; anything but a bare word there is text."""
@@ -180,3 +196,4 @@ class PartCollector:
 
 
 _CAN_HOLD_TEXT = frozenset({str, list, dict})
+_LONG_INTEGER = 10**6  # seven digits: the shortest telephone numbers; shorter ones identify nobody

@@ -45,6 +45,26 @@ def test_words_that_name_a_kind_are_structure() -> None:
     assert walked({"kind": "object"}) == {"/kind": "object"}
 
 
+def test_long_integers_in_arguments_are_read() -> None:
+    collector = PartCollector(100)
+    value: JSON = {
+        "card": 4111111111111111,
+        "n": [5, 999_999, -1_000_000, True, 1.5e300],
+        "an odd key": {"ssn": 123456789, "t": "x"},
+        "type": "text",
+        "deep": {"type": "word", "s": "y"},
+    }
+    collector.arguments("/input", value)
+    assert [(p.pointer, p.text) for p in collector.parts] == [
+        ("/input/card", "4111111111111111"),
+        ("/input/n/2", "-1000000"),
+        ("/input/*2#", "an odd key"),
+        ("/input/*2/ssn", "123456789"),
+        ("/input/*2/t", "x"),
+        ("/input/deep/s", "y"),
+    ]
+
+
 def test_empty_texts_are_left_out() -> None:
     assert walked({"a": "", "b": [""]}) == {}
 

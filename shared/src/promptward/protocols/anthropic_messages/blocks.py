@@ -130,7 +130,7 @@ def _document(row: _Row) -> _Row:
 
 def _arguments(collector: PartCollector, pointer: str, source: Source, value: JSON) -> None:
     del source
-    collector.walk(pointer, Source.TOOL_ARGUMENTS, value)
+    collector.arguments(pointer, value)
 
 
 def _server_result(collector: PartCollector, pointer: str, source: Source, value: JSON) -> None:
