@@ -55,6 +55,7 @@ class Variant:
     command: tuple[str, ...]
     plugin: str = "bench"
     config: str = "{}"
+    phases: str = "access"
 
 
 def variants() -> list[Variant]:
@@ -70,6 +71,13 @@ def variants() -> list[Variant]:
             (*serve, "--workers", "2", "--audit", "none"),
             "promptward",
             json.dumps({"policy": json.dumps(POLICY)}),
+        ),
+        Variant(
+            "ours: full policy, log phase too",
+            (*serve, "--workers", "2", "--audit", "none"),
+            "promptward",
+            json.dumps({"policy": json.dumps(POLICY)}),
+            "access,log",
         ),
     ]
 
@@ -93,7 +101,13 @@ class Server:
     def load(self, concurrency: int, requests: int) -> dict[str, Any]:
         command = [
             *(sys.executable, str(HERE / "kong_load.py"), str(self.path), self.variant.plugin),
-            *(self.variant.config, str(concurrency), str(requests), str(BODY_BYTES)),
+            *(
+                self.variant.config,
+                str(concurrency),
+                str(requests),
+                str(BODY_BYTES),
+                self.variant.phases,
+            ),
         ]
         before = self.cpu_s()
         done = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)

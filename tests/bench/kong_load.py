@@ -1,6 +1,9 @@
 """Kong's side of many concurrent access phases, with canned PDK results; for bench_kong.
 
-usage: kong_load.py SOCKET PLUGIN CONFIG_JSON CONCURRENCY REQUESTS BODY_BYTES
+usage: kong_load.py SOCKET PLUGIN CONFIG_JSON CONCURRENCY REQUESTS BODY_BYTES PHASES
+
+PHASES is `access`, or `access,log` for the log phase of every request as well.
+
 Prints {"seconds": …, "requests": …, "refused": …}. One thread and one selector, so that the load
 costs less than what it measures.
 """
@@ -39,24 +42,38 @@ def results(body: bytes) -> dict[str, tuple[str, object]]:
         "kong.request.get_headers": ("plugin.StepMultiMap", headers),
         "kong.request.get_raw_body": ("plugin.Step", body),
         "kong.router.get_route": ("plugin.StepRoute", {"id": "r", "name": "chat"}),
+        "kong.response.get_status": ("plugin.Step", 200),
+        "kong.response.get_source": ("plugin.Step", "service"),
     }
 
 
 class Connection:
     """One request after another on one connection."""
 
-    def __init__(self, path: str, instance: int, canned) -> None:
+    def __init__(self, path: str, instance: int, canned, phases) -> None:
         self.sock = socket.socket(socket.AF_UNIX)
         self.sock.connect(path)
         self.unpacker = msgpack.Unpacker(strict_map_key=False)
         self.canned = canned
-        self.start = msgpack.packb(
-            [0, 1, "plugin.HandleEvent", [{"InstanceId": instance, "EventName": "access"}]]
-        )
+        self.events = [
+            msgpack.packb([0, 1, "plugin.HandleEvent", [{"InstanceId": instance, "EventName": p}]])
+            for p in phases
+        ]
+        self.waiting: list[bytes] = []
+        self.mark: object = None
         self.refused = 0
 
     def begin(self) -> None:
-        self.sock.sendall(self.start)
+        self.waiting = self.events[1:]
+        self.mark = None
+        self.sock.sendall(self.events[0])
+
+    def ended(self) -> bool:
+        """Begin the next phase of the request, if there is one."""
+        if not self.waiting:
+            return True
+        self.sock.sendall(self.waiting.pop(0))
+        return False
 
     def readable(self) -> bool:
         """Handle what came; True when a request has ended."""
@@ -65,11 +82,15 @@ class Connection:
             assert error is None, error
             data = result["Data"]
             if data == "ret":
-                return True
+                return self.ended()
             if data["Method"] == "kong.response.exit":
                 self.refused += 1
                 return True
             method, value = self.canned.get(data["Method"], ("plugin.Step", None))
+            if data["Method"] == "kong.ctx.shared.set":
+                self.mark = data["Args"][1]
+            elif data["Method"] == "kong.ctx.shared.get":
+                value = self.mark
             step = {"EventId": result["EventId"]}
             if value is not None:
                 step["Data"] = value
@@ -91,11 +112,13 @@ def start_instance(path: str, plugin: str, config: str) -> int:
 
 
 def main() -> None:
-    path, plugin, config, concurrency, count, size = sys.argv[1:]
+    path, plugin, config, concurrency, count, size, phases = sys.argv[1:]
     instance = start_instance(path, plugin, config)
     canned = results(chat(int(size)))
     selector = selectors.DefaultSelector()
-    connections = [Connection(path, instance, canned) for _ in range(int(concurrency))]
+    connections = [
+        Connection(path, instance, canned, phases.split(",")) for _ in range(int(concurrency))
+    ]
     left = int(count)
     started = time.perf_counter()
     for connection in connections:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import gc
 import logging
-import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from promptward.errors import PolicyError
@@ -20,8 +19,8 @@ from promptward_kong.tickets import TicketStore
 _log = logging.getLogger(__name__)
 
 
-def _default_workers() -> int:
-    return max(1, min(os.cpu_count() or 1, 8))
+# Two keep the server under 100 MB (docs/adr/0011); each further one takes about 30 MB.
+DEFAULT_WORKERS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +42,7 @@ class AppOptions:
     """
 
     socket: Path
-    workers: int = field(default_factory=_default_workers)
+    workers: int = DEFAULT_WORKERS
     threads: int = 8
     ledger: str = ""
     audit: str = "stdout"

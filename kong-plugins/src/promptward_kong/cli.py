@@ -71,7 +71,7 @@ def _add_socket(parser: argparse.ArgumentParser) -> None:
 
 def _add_serve(parser: argparse.ArgumentParser) -> None:
     _add_socket(parser)
-    parser.add_argument("--workers", type=int, metavar="N", help="check processes (default: cores)")
+    parser.add_argument("--workers", type=int, metavar="N", help="check processes (default: 2)")
     parser.add_argument("--threads", type=int, default=8, metavar="N", help="checks per process")
     parser.add_argument("--ledger", default="", metavar="URL", help="default ledger of budgets")
     parser.add_argument(
@@ -106,7 +106,7 @@ def _socket_path(options: argparse.Namespace) -> Path:
 
 def _serve(options: argparse.Namespace) -> int:
     from promptward.errors import PromptwardError
-    from promptward_kong.app import AppOptions
+    from promptward_kong.app import DEFAULT_WORKERS, AppOptions
     from promptward_kong.serving import make_app
 
     logging.basicConfig(
@@ -116,7 +116,7 @@ def _serve(options: argparse.Namespace) -> int:
         app = make_app(
             AppOptions(
                 socket=_socket_path(options),
-                workers=options.workers or min(os.cpu_count() or 1, 8),
+                workers=options.workers or DEFAULT_WORKERS,
                 threads=options.threads,
                 ledger=options.ledger,
                 audit=options.audit,

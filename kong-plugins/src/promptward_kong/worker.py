@@ -6,6 +6,8 @@ thread goes on; when the front is gone (end of file on any lane) the process end
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import logging
 import os
 import socket
@@ -17,13 +19,27 @@ from promptward_kong.jobs import Job, frame
 
 _log = logging.getLogger(__name__)
 
+# malloc.h of glibc
+_M_ARENA_MAX = -8
+
 _LENGTH = struct.Struct("!I")
 
 Handler = Callable[[Job], object]
 
 
+def share_one_arena() -> None:
+    """Let all threads allocate from one glibc arena.
+
+    By default each thread gets its own, and with them a worker of eight threads keeps about
+    10 MB more. Elsewhere than on glibc nothing happens.
+    """
+    with contextlib.suppress(AttributeError, OSError):
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
+
+
 def serve_lanes(sockets: list[socket.socket], handler: Handler) -> None:
     """Run `handler` for every job on every lane; returns when the front is gone."""
+    share_one_arena()
     threads = [
         threading.Thread(target=_serve, args=(sock, handler), daemon=True) for sock in sockets[1:]
     ]
