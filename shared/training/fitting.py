@@ -146,3 +146,24 @@ def score_rows(table: Table, coefficients: np.ndarray, count: int) -> np.ndarray
     real = ~table.copies
     np.maximum.at(best, table.owner[real], own[real])
     return best
+
+
+def score_texts(
+    texts: list[tuple[str, Row]],
+    vocabulary: frozenset[str],
+    names: list[str],
+    coefficients: np.ndarray,
+) -> np.ndarray:
+    """Log-odds of texts that are not part of the corpus, each judged as its row's source."""
+    weight = dict(zip(names, coefficients, strict=False))
+    out = np.full(len(texts), SILENT)
+    for index, (text, row) in enumerate(texts):
+        for view in expand(text):
+            for window in _windows_of(index, view, source_of(row)):
+                known = window.words & vocabulary
+                english = is_english(len(known), len(window.words))
+                extra = [f"w:{w}" for w in known] if english else [FOREIGN]
+                total = sum(weight.get(name, 0.0) for name in (*window.names, *extra))
+                total += coefficients[-1] + RULE_SCALE * min(window.rules, RULE_CAP)
+                out[index] = max(out[index], total)
+    return out

@@ -8,6 +8,7 @@ Invariants: linear time; every undone text keeps an origin, so a hit still point
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from functools import cache
 from os.path import commonprefix
 from string import ascii_lowercase
@@ -17,7 +18,31 @@ from promptward.injection.folding import load_data
 from promptward.injection.lexicon import known_words, lexicon
 from promptward.injection.origins import Pieced
 
-MIN_SHIFT_WORD = 5  # shorter words turn into other real words when shifted or reversed
+# Words so common that several of them, disguised alike, are no accident either.
+_LITTLE = frozenset(
+    [
+        "the",
+        "and",
+        "you",
+        "your",
+        "that",
+        "this",
+        "with",
+        "what",
+        "from",
+        "are",
+        "not",
+        "have",
+        "can",
+        "all",
+        "for",
+        "will",
+        "any",
+        "must",
+        "now",
+    ]
+)
+MIN_LITTLE = 3
 # Letters that seldom stand alone in ordinary text (a, i and the ends of contractions do).
 _LETTERS = frozenset("bcefghjklnopqruvwxyz")
 MIN_SINGLE_LETTERS = 3  # different letters that stand alone, from which a text may spell words
@@ -51,42 +76,54 @@ def _shift_table(shift: int) -> dict[int, int]:
 
 
 @cache
-def _shifted() -> dict[str, int]:
-    """Disguised word → the shift that undoes it, for every shift of the alphabet."""
-    known = known_words() | strong_words() | frozenset(_keywords("shifted_extra"))
-    out: dict[str, int] = {}
+def _shifted() -> tuple[dict[str, int], dict[str, int]]:
+    """(disguised keyword → shift that undoes it, the same for little words), every shift."""
+    real = known_words() | strong_words()
+    telling: dict[str, int] = {}
+    little: dict[str, int] = {}
     for shift in range(1, 26):
         hide = _shift_table(26 - shift)
-        for word in sorted(strong_words()):
-            if len(word) >= MIN_SHIFT_WORD and (turned := word.translate(hide)) not in known:
-                out.setdefault(turned, shift)
-    rot13 = _shift_table(13)
-    out.update((w.translate(rot13), 13) for w in _keywords("shifted_extra") if len(w) > 3)
-    return out
+        for words, out in ((strong_words(), telling), (_LITTLE, little)):
+            for word in sorted(words):
+                if (turned := word.translate(hide)) not in real:
+                    out.setdefault(turned, shift)
+    return telling, little
 
 
 @cache
-def _shifted_words() -> frozenset[str]:
-    return frozenset(_shifted())
+def _reversed() -> tuple[frozenset[str], frozenset[str]]:
+    """(keywords backwards, little words backwards)."""
+    real = known_words() | strong_words()
+    return (
+        frozenset(w[::-1] for w in strong_words()) - real,
+        frozenset(w[::-1] for w in _LITTLE) - real,
+    )
 
 
-@cache
-def _reversed() -> frozenset[str]:
-    return frozenset(w[::-1] for w in strong_words() if len(w) >= MIN_SHIFT_WORD and w != w[::-1])
+def _shift_of(words: frozenset[str]) -> int:
+    """The shift that undoes a shifted alphabet in `words`; 0 when there is none."""
+    telling, little = _shifted()
+    found = [telling[w] for w in words if w in telling]
+    weak = [little[w] for w in words if w in little]
+    if not found and len(weak) < MIN_LITTLE:
+        return 0
+    votes = sorted(found * MIN_LITTLE + weak)
+    best = max(set(votes), key=lambda shift: (votes.count(shift), -shift))
+    return best if votes.count(best) >= MIN_LITTLE else 0
 
 
 def unshift(folded: str, words: frozenset[str]) -> str | None:
-    """`folded` with its alphabet shifted back, if a disguised keyword is in `words`."""
-    if words.isdisjoint(_shifted_words()):
-        return None
-    found = [word for word in words if word in _shifted()]
-    shifts = sorted(_shifted()[word] for word in found)
-    return folded.translate(_shift_table(max(set(shifts), key=lambda s: (shifts.count(s), -s))))
+    """`folded` with its alphabet shifted back, if disguised words are among `words`."""
+    shift = _shift_of(words) if words else 0
+    return folded.translate(_shift_table(shift)) if shift else None
 
 
 def unreverse(folded: str, words: frozenset[str]) -> str | None:
-    """`folded` backwards, if a reversed keyword is in `words`."""
-    return None if words.isdisjoint(_reversed()) else folded[::-1]
+    """`folded` backwards, if reversed words are among `words`."""
+    telling, little = _reversed()
+    if words.isdisjoint(telling) and len(words & little) < MIN_LITTLE:
+        return None
+    return folded[::-1]
 
 
 # --- leetspeak ----------------------------------------------------------------------------------
@@ -107,7 +144,10 @@ def _unleet_word(word: str) -> str:
 def unleet(folded: str, words: frozenset[str]) -> str | None:
     """`folded` with digits in words read as letters, if keywords come to light."""
     mixed = [w for w in words if not w.isalpha() and not w.isdigit()]
-    if not mixed or strong_words().isdisjoint(map(_unleet_word, mixed)):
+    if not mixed:
+        return None
+    read = frozenset(map(_unleet_word, mixed))
+    if read.isdisjoint(strong_words()) and len(read & _LITTLE) < MIN_LITTLE:
         return None
     return _LEET_WORD.sub(lambda m: _unleet_word(m.group()).ljust(len(m.group())), folded)
 
@@ -117,8 +157,8 @@ def unleet(folded: str, words: frozenset[str]) -> str | None:
 
 @cache
 def _pieces_of_words() -> tuple[frozenset[str], int]:
-    words = {w for w in lexicon().vocabulary if w.isascii() and w.isalpha() and len(w) > 2}
-    words |= strong_words() | {"a", "i", "to", "me", "my", "of", "in", "is", "it", "an", "do", "and",
+    words = {w for w in known_words() if w.isascii() and w.isalpha() and len(w) > 3}
+    words |= strong_words() | _LITTLE | {"a", "i", "to", "me", "my", "of", "in", "is", "it", "an", "do", "and",
                                "the", "you", "your", "that", "for", "with", "what", "are", "be"}  # fmt: skip
     return frozenset(words), max(map(len, words))
 
@@ -229,40 +269,74 @@ def unjoint(folded: str, words: frozenset[str]) -> tuple[str, Pieced] | None:
 # --- typos --------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
+class _Typos:
+    """What typos are looked up in.
+
+    Attributes:
+        by_ends: first and last letter → keywords.
+        cut: keyword without its last letter → it.
+        scrambled: first letter, sorted middle, last letter → English word of the lexicon.
+        real: words that are no typos.
+    """
+
+    by_ends: dict[str, tuple[str, ...]]
+    cut: dict[str, str]
+    scrambled: dict[str, str]
+    real: frozenset[str]
+
+
 @cache
-def _typo_index() -> tuple[dict[str, tuple[str, ...]], dict[str, str], frozenset[str]]:
-    """(first+last letter → keywords, keyword without its last letter → it, words that are real)."""
-    by_ends: dict[str, list[str]] = {}
+def _typo_index() -> _Typos:
+    by_ends: dict[str, tuple[str, ...]] = {}
     for word in sorted(strong_words()):
-        by_ends.setdefault(word[0] + word[-1], []).append(word)
-    real = known_words() | frozenset(_keywords("not_typos"))
+        ends = word[0] + word[-1]
+        by_ends[ends] = (*by_ends.get(ends, ()), word)
     cut = {w[:-1]: w for w in sorted(strong_words()) if len(w) > SHORTEST_TYPO}
-    return {ends: tuple(words) for ends, words in by_ends.items()}, cut, real
+    scrambled = {
+        _scrambled(w): w
+        for w in sorted(known_words(), reverse=True)
+        if len(w) > SHORTEST_TYPO and w.isascii() and w.isalpha()
+    }
+    real = known_words() | frozenset(_keywords("not_typos"))
+    return _Typos(by_ends, cut, scrambled, real)
+
+
+def _scrambled(word: str) -> str:
+    return word[0] + "".join(sorted(word[1:-1])) + word[-1]
 
 
 def _close(word: str, keyword: str) -> bool:
-    """Whether one edit apart, or the same letters in another order."""
+    """Whether at most one edit apart."""
     longer = max(len(word), len(keyword))
     if abs(len(word) - len(keyword)) > 1:
         return False
     head = len(commonprefix((word, keyword)))
     tail = len(commonprefix((word[head:][::-1], keyword[head:][::-1])))
-    return head + tail >= longer - 1 or sorted(word) == sorted(keyword)
+    return head + tail >= longer - 1
+
+
+def _meant(word: str, index: _Typos) -> str | None:
+    if word in index.cut:
+        return index.cut[word]
+    if found := index.scrambled.get(_scrambled(word)):
+        return found
+    for keyword in index.by_ends.get(word[0] + word[-1], ()):
+        if _close(word, keyword):
+            return keyword
+    return None
 
 
 def typos(words: frozenset[str]) -> dict[str, str]:
     """Misspelt → meant, for those of `words` that are small typos of a keyword.
 
-    A typo keeps the first letter, and is one edit or a reordering away.
+    A typo keeps the first letter, and is one edit away or (any English word of the lexicon) the
+    same letters between the same first and last.
     """
-    by_ends, cut, real = _typo_index()
+    index = _typo_index()
     out = {}
     for word in words:
-        if SHORTEST_TYPO <= len(word) <= LONGEST_TYPO and word not in real:
-            if word in cut:
-                out[word] = cut[word]
-            for keyword in by_ends.get(word[0] + word[-1], ()):
-                if _close(word, keyword):
-                    out[word] = keyword
-                    break
+        if SHORTEST_TYPO <= len(word) <= LONGEST_TYPO and word not in index.real:
+            if meant := _meant(word, index):
+                out[word] = meant
     return out

@@ -1,0 +1,143 @@
+"""Reproduce the tables of docs/detection-injection.md.
+
+    python shared/training/evaluate.py DATA.jsonl.gz [REPORT.json]
+
+Leave-one-dataset-out: for every attack dataset a model is trained without it and without one half
+of the benign datasets, and measured on that dataset against the benign half it has not seen; both
+halves are averaged. Recall is given at the thresholds that let 1 % and 0.1 % of that unseen benign
+half through. Encoded attacks are the dataset's own, disguised by `disguises.py`.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+from corpus import Row, benign_fold, read_rows, row_weights
+from disguises import DISGUISES
+from fitting import (
+    Table,
+    build_table,
+    choose_vocabulary,
+    fit,
+    read_windows,
+    score_rows,
+    score_texts,
+)
+from sklearn.metrics import roc_auc_score
+
+LEVELS = (0.01, 0.001)
+DISGUISED_ROWS = 60  # rows of each attack dataset that are disguised
+QUIET = {"banking77": 500, "clinc": 500}  # rows of big collections that count as benign
+UNTRUSTED = {"deepset"}  # its benign labels are debatable
+
+
+def counted_benign(rows: list[Row]) -> np.ndarray:
+    """Benign rows that count for false alarms, big collections thinned out."""
+    out = np.array([not r.label and r.dataset not in UNTRUSTED for r in rows])
+    for name, size in QUIET.items():
+        places = np.flatnonzero([r.dataset == name for r in rows])
+        out[places[size:]] = False
+    return out
+
+
+def thresholds(benign: np.ndarray) -> list[float]:
+    """The log-odds that `LEVELS` of `benign` exceed."""
+    ordered = np.sort(benign)[::-1]
+    return [float(ordered[int(level * len(ordered))]) for level in LEVELS]
+
+
+class Evaluation:
+    """Leave-one-dataset-out over one corpus.
+
+    Args:
+        rows: labelled rows.
+    """
+
+    def __init__(self, rows: list[Row]) -> None:
+        self.rows = rows
+        read = read_windows(rows)
+        self.vocabulary = choose_vocabulary(rows, read)
+        self.table: Table = build_table(read, self.vocabulary)
+        self.labels = np.array([r.label for r in rows])
+        self.groups = np.array([r.group for r in rows])
+        self.datasets = np.array([r.dataset for r in rows])
+        self.weights = row_weights(rows)
+        self.fold = benign_fold(rows)
+        self.benign = counted_benign(rows)
+        self.false_alarms: dict[str, list[list[float]]] = defaultdict(list)
+        self.disguised: dict[str, list[float]] = defaultdict(list)
+        self.languages: dict[str, list[list[float]]] = defaultdict(list)
+
+    def group(self, name: str) -> dict[str, float]:
+        """Figures for one attack dataset."""
+        target = (self.groups == name) & (self.labels == 1)
+        figures = []
+        for half in (self.fold, ~self.fold):
+            held = (self.labels == 0) & half
+            coefficients = fit(self.table, self.labels, self.weights, ~(held | target))
+            scores = score_rows(self.table, coefficients, len(self.rows))
+            unseen = held & self.benign
+            limits = thresholds(scores[unseen])
+            both = np.r_[scores[target], scores[unseen]]
+            truth = np.r_[np.ones(target.sum()), np.zeros(unseen.sum())]
+            recalls = [float((scores[target] > limit).mean()) for limit in limits]
+            figures.append([float(roc_auc_score(truth, both)), *recalls])
+            self._note(scores, unseen, target, limits)
+            self._disguise(np.flatnonzero(target), coefficients, limits[0])
+        auc, one, tenth = np.mean(figures, axis=0)
+        return {"rows": int(target.sum()), "auc": auc, "recall_1": one, "recall_01": tenth}
+
+    def _note(
+        self, scores: np.ndarray, unseen: np.ndarray, target: np.ndarray, limits: list[float]
+    ) -> None:
+        for dataset in sorted(set(self.datasets[unseen])):
+            chosen = scores[unseen & (self.datasets == dataset)]
+            self.false_alarms[dataset].append([float((chosen > x).mean()) for x in limits])
+        languages = np.array([r.language for r in self.rows])
+        for language in sorted(set(languages[target])):
+            chosen = scores[target & (languages == language)]
+            self.languages[language].append(
+                [len(chosen), *[float((chosen > x).sum()) for x in limits]]
+            )
+
+    def _disguise(self, places: np.ndarray, coefficients: np.ndarray, limit: float) -> None:
+        chosen = [self.rows[i] for i in places[:: max(1, len(places) // DISGUISED_ROWS)]]
+        for name, disguise in DISGUISES.items():
+            texts = [(disguise(row.text[:1500]), row) for row in chosen]
+            scores = score_texts(texts, self.vocabulary, self.table.names, coefficients)
+            self.disguised[name].extend((scores > limit).tolist())
+
+
+def report(evaluation: Evaluation) -> dict[str, object]:
+    """Every table, as plain numbers."""
+    names = sorted({r.group for r in evaluation.rows if r.label})
+    groups = {name: evaluation.group(name) for name in names}
+    return {
+        "attacks": groups,
+        "false_alarms": {
+            name: np.mean(found, axis=0).tolist()
+            for name, found in sorted(evaluation.false_alarms.items())
+        },
+        "languages": {
+            name: [float(np.sum(found, axis=0)[i] / np.sum(found, axis=0)[0]) for i in (1, 2)]
+            for name, found in evaluation.languages.items()
+        },
+        "disguises": {name: float(np.mean(v)) for name, v in evaluation.disguised.items()},
+    }
+
+
+def main(data: str, out: str = "") -> None:
+    """Print the tables; write them to `out` when given."""
+    tables = report(Evaluation(read_rows(Path(data))))
+    text = json.dumps(tables, indent=1, default=float, ensure_ascii=False, sort_keys=False)
+    if out:
+        Path(out).write_text(text + "\n", encoding="utf-8")
+    print(text)  # noqa: T201
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:3])
