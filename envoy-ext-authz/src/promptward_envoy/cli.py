@@ -27,7 +27,6 @@ from promptward_envoy.envoy_process import EnvoyFailedError
 from promptward_envoy.quickstart import add_quickstart_parser
 from promptward_envoy.server import ServerSettings
 from promptward_envoy.service import Service, ServiceSettings
-from promptward_envoy.workers import Supervisor, worker_command, worker_environment
 from promptward_ports.ledgers import open_ledger
 
 T = TypeVar("T")
@@ -198,6 +197,8 @@ def _run(work: Coroutine[object, object, int | None]) -> int:
 def _serve_workers(options: argparse.Namespace) -> int:
     if options.ledger.startswith("memory:"):
         raise PolicyError("ledger: memory:// is not shared between workers; use sqlite:///PATH")
+    from promptward_envoy.workers import Supervisor, worker_command, worker_environment
+
     with tempfile.TemporaryDirectory(prefix="promptward-") as directory:
         worker_environment(Path(directory))
         commands = [_worker_arguments(options, n) for n in range(options.workers)]

@@ -9,6 +9,7 @@ anywhere else it is a client's.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 from promptward.decision import HeaderPairs, Ticket
 from promptward.exchange import JSON, GatewayIdentity, Headers
@@ -54,16 +55,16 @@ def add_header_options(target: Message, pairs: HeaderPairs, *, raw: bool = True)
         option.append_action = _OVERWRITE_OR_ADD
 
 
-def expand_removals(patterns: Iterable[str], headers: Headers) -> list[str]:
-    """Header names to remove: exact ones as they are, `prefix*` by what `headers` really has."""
-    present = {name for name, _ in headers}
-    names: dict[str, None] = {}
-    for pattern in patterns:
-        if not pattern.endswith("*"):
-            names[pattern] = None
-            continue
-        names.update(dict.fromkeys(sorted(n for n in present if n.startswith(pattern[:-1]))))
-    return list(names)
+def expand_removals(patterns: tuple[str, ...], headers: Headers) -> list[str]:
+    """Those names in `headers` that match `patterns`: exact, or `prefix*`; sorted."""
+    exact, prefixes = _split_patterns(patterns)
+    return sorted({n for n, _ in headers if n in exact or n.startswith(prefixes)})
+
+
+@lru_cache(maxsize=1024)  # a policy has a handful of removal lists; they come with every request
+def _split_patterns(patterns: tuple[str, ...]) -> tuple[frozenset[str], tuple[str, ...]]:
+    exact = frozenset(p for p in patterns if not p.endswith("*"))
+    return exact, tuple(p[:-1] for p in patterns if p.endswith("*"))
 
 
 def value_to_json(value: Message) -> JSON:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from promptward.policy import CompiledPolicy, lint, load_policy
 from promptward_envoy.capabilities import ENVOY, ENVOY_EXT_AUTHZ
 from promptward_envoy.engines import PolicyInForce, UnknownPolicyError
 from promptward_envoy.metrics import Metrics
+
+_log = logging.getLogger("promptward.envoy")
 
 BuildEngine = Callable[[CompiledPolicy], EngineApi]
 _MAX_SHOWN_PROBLEMS = 50
@@ -91,10 +94,13 @@ class PolicyTable:
             except (PolicyError, PortError) as error:
                 problems = error.problems if isinstance(error, PolicyError) else (str(error),)
                 self.problems = tuple(problems)[:_MAX_SHOWN_PROBLEMS]
+                for problem in self.problems:
+                    _log.error("policy not reloaded: %s", problem)
                 self._metrics.reloads.labels("error").inc()
                 return self.problems
             self._install(loaded)
             self._metrics.reloads.labels("ok").inc()
+            _log.info("policies reloaded: %s", ", ".join(r.sha256[:12] for r in loaded.refs))
             return ()
 
     async def reload_if_changed(self) -> None:

@@ -14,16 +14,18 @@ import signal
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from promptward.exchange import JSON
 from promptward.ports import UsageRow
-from promptward_envoy.admin import AdminPort
 from promptward_envoy.metrics import Metrics
 from promptward_envoy.policies import PolicyTable
 from promptward_envoy.ports import EngineFactory, open_audit
 from promptward_envoy.server import Server, ServerSettings
 from promptward_ports.ledgers import Ledger, open_ledger
+
+if TYPE_CHECKING:
+    from promptward_envoy.admin import AdminPort
 
 _log = logging.getLogger("promptward.envoy")
 _BUDGET_ROWS = 1000
@@ -50,7 +52,7 @@ class ServiceSettings:
     ledger: str
     ledger_timeout_s: float = 1.0
     audit: str = "stdout"
-    admin: tuple[str, int] | None = ("127.0.0.1", 9911)
+    admin: tuple[str, int] | None = None
     admin_token: str = ""
     watch_s: float = 2.0
     status_file: Path | None = None
@@ -66,7 +68,7 @@ class Service:
         factory = EngineFactory(self._ledger, open_audit(settings.audit, stdout))
         self.policies = PolicyTable(settings.policies, factory, self._metrics)
         self._server = Server(settings.server, self.policies, self._metrics)
-        self._admin = AdminPort(self, settings.admin_token)
+        self._admin: AdminPort | None = None
         self._draining = False
         self._admin_port = 0
 
@@ -80,13 +82,13 @@ class Service:
             PolicyError: the policies cannot be enforced.
             OSError: an address cannot be bound.
         """
-        await self.policies.load()
         stopping = asyncio.Event()
         loop = asyncio.get_running_loop()
         for signal_ in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(signal_, stopping.set)
         reloads = _Reloads(self.reload)
         loop.add_signal_handler(signal.SIGHUP, reloads.ask)
+        await self.policies.load()
         await self._server.start()
         self._admin_port = await self._start_admin()
         watch = asyncio.create_task(self._watch())
@@ -97,7 +99,8 @@ class Service:
         _log.info("draining")
         watch.cancel()
         await self._server.drain()
-        await self._admin.stop()
+        if self._admin is not None:
+            await self._admin.stop()
         await self._ledger.close()
 
     def status(self) -> Mapping[str, JSON]:
@@ -119,8 +122,6 @@ class Service:
     async def reload(self) -> Sequence[str]:
         """See `AdminView`."""
         problems = await self.policies.reload()
-        for problem in problems:
-            _log.error("policy not reloaded: %s", problem)
         self._write_status()
         return problems
 
@@ -135,6 +136,10 @@ class Service:
     async def _start_admin(self) -> int:
         if self._settings.admin is None:
             return 0
+        # Imported here: aiohttp takes 10 MB, which a worker without an admin port does without.
+        from promptward_envoy.admin import AdminPort
+
+        self._admin = AdminPort(self, self._settings.admin_token)
         return await self._admin.start(*self._settings.admin)
 
     async def _watch(self) -> None:

@@ -114,7 +114,7 @@ class Supervisor:
         self._workers = [Worker(n, command, directory) for n, command in enumerate(commands)]
         self._ledger = ledger
         self._admin_address = admin
-        self._admin = AdminPort(self, admin_token)
+        self._admin_token = admin_token
         self._stop_s = stop_s
 
     async def run(self, announce: Callable[[Mapping[str, JSON]], None]) -> int:
@@ -129,14 +129,15 @@ class Supervisor:
         if not await self._all_serving(stopping):
             self._stop_all()
             return 1
-        port = await self._admin.start(*self._admin_address) if self._admin_address else 0
+        admin = AdminPort(self, self._admin_token)
+        port = await admin.start(*self._admin_address) if self._admin_address else 0
         announce({"workers": len(self._workers), "admin_port": port})
         while not stopping.is_set():
             for worker in self._workers:
                 worker.keep_alive(loop.time())
             await _wait(stopping, _POLL_S)
         await asyncio.to_thread(self._stop_all)
-        await self._admin.stop()
+        await admin.stop()
         await self._ledger.close()
         return 0
 

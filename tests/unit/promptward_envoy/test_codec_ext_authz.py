@@ -100,7 +100,9 @@ def test_marker_in_the_merged_map_counts(messages) -> None:
 def test_allow_sets_removes_and_names_itself(header_values) -> None:
     mutations = Mutations((("x-verdict", "ok"),), ("authorization", "x-user-*"))
     allow = Allow(mutations, TICKET, (), (), (("ratelimit", "1"),))
-    response = codec.response_from_allow(allow, Headers([("x-user-id", "1")]))
+    response = codec.response_from_allow(
+        allow, Headers([("x-user-id", "1"), ("authorization", "Bearer x")])
+    )
     assert response.status.code == 0
     assert header_values(response.ok_response.headers) == {"x-verdict": "ok"}
     assert list(response.ok_response.headers_to_remove) == ["authorization", "x-user-id"]

@@ -1,0 +1,132 @@
+"""The gRPC server by itself: calls, health, bounds, and the orderly end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from promptward_envoy.descriptors import (
+    AUTHORIZATION_SERVICE,
+    EXTERNAL_PROCESSOR_SERVICE,
+    CheckRequest,
+    CheckResponse,
+    ProcessingRequest,
+    ProcessingResponse,
+)
+from promptward_envoy.engines import FixedEngine
+from promptward_envoy.metrics import Metrics
+from promptward_envoy.server import Server, ServerSettings
+
+SERVING = health_pb2.HealthCheckResponse.SERVING
+NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+def with_server(engine: Any, scenario: Callable[..., Awaitable[None]], **settings: Any) -> None:
+    """Run a scenario against a started server and a channel to it."""
+
+    async def run() -> None:
+        made = {"drain_s": 0.0, "grace_s": 0.2, "deadline_s": 5.0, **settings}
+        server = Server(ServerSettings("127.0.0.1:0", **made), FixedEngine(engine), Metrics())
+        await server.start()
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+            await scenario(server, channel)
+        await server.drain()
+
+    asyncio.run(run())
+
+
+def check(channel: grpc.aio.Channel) -> Any:
+    return channel.unary_unary(
+        f"/{AUTHORIZATION_SERVICE}/Check", CheckRequest.SerializeToString, CheckResponse.FromString
+    )
+
+
+def process(channel: grpc.aio.Channel) -> Any:
+    return channel.stream_stream(
+        f"/{EXTERNAL_PROCESSOR_SERVICE}/Process",
+        ProcessingRequest.SerializeToString,
+        ProcessingResponse.FromString,
+    )()
+
+
+def test_check_over_the_wire(engine, messages) -> None:
+    async def scenario(_server: Server, channel: grpc.aio.Channel) -> None:
+        pairs = (("x-envoy-auth-partial-body", "false"),)
+        assert (await check(channel)(messages.check(*pairs, body=b"{}"))).HasField("ok_response")
+
+    with_server(engine, scenario)
+
+
+def test_health_of_every_service_then_draining(engine) -> None:
+    async def scenario(server: Server, channel: grpc.aio.Channel) -> None:
+        stub = health_pb2_grpc.HealthStub(channel)
+        for name in ("", AUTHORIZATION_SERVICE, EXTERNAL_PROCESSOR_SERVICE):
+            answer = await stub.Check(health_pb2.HealthCheckRequest(service=name))
+            assert answer.status == SERVING
+        draining = asyncio.create_task(server.drain())
+        await asyncio.sleep(0)
+        answer = await stub.Check(health_pb2.HealthCheckRequest())
+        assert answer.status == NOT_SERVING
+        await draining
+
+    with_server(engine, scenario, drain_s=0.5)
+
+
+def test_message_over_the_bound_fails(engine, messages) -> None:
+    async def scenario(_server: Server, channel: grpc.aio.Channel) -> None:
+        call = process(channel)
+        await call.write(messages.request_headers())
+        await call.read()
+        await call.write(messages.request_body(b"x" * 5000))
+        assert await call.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+    with_server(engine, scenario, max_message_bytes=4096)
+
+
+def test_stream_that_outlives_the_grace_period_ends_with_an_error(engine, messages) -> None:
+    async def scenario(server: Server, channel: grpc.aio.Channel) -> None:
+        call = process(channel)
+        await call.write(messages.request_headers())
+        await call.read()
+        await call.write(messages.request_body(b"{}"))
+        await call.read()
+        await server.drain()
+        assert await call.code() is not grpc.StatusCode.OK
+        assert [c["reason"] for c in engine.named("on_no_response")] == ["client_gone"]
+
+    with_server(engine, scenario)
+
+
+def test_stream_under_way_may_finish_while_draining(engine, messages) -> None:
+    async def scenario(server: Server, channel: grpc.aio.Channel) -> None:
+        call = process(channel)
+        await call.write(messages.request_headers())
+        await call.read()
+        stub = health_pb2_grpc.HealthStub(channel)
+        draining = asyncio.create_task(server.drain())
+        while (await stub.Check(health_pb2.HealthCheckRequest())).status == SERVING:
+            await asyncio.sleep(0)
+        await call.write(messages.request_body(b"{}"))
+        assert (await call.read()).WhichOneof("response") == "request_body"
+        call.cancel()
+        await draining
+
+    with_server(engine, scenario, drain_s=0.2, grace_s=5.0)
+
+
+def test_cancelled_stream_is_settled(engine, messages) -> None:
+    async def scenario(server: Server, channel: grpc.aio.Channel) -> None:
+        call = process(channel)
+        await call.write(messages.request_headers())
+        await call.read()
+        await call.write(messages.request_body(b"{}"))
+        await call.read()
+        call.cancel()
+        await server.drain()
+        assert [c["reason"] for c in engine.named("on_no_response")] == ["client_gone"]
+
+    with_server(engine, scenario)
