@@ -44,6 +44,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_socket(ready)
     ready.add_argument("--timeout", type=float, default=2.0, metavar="SECONDS")
     ready.set_defaults(run=_ready)
+    gate = commands.add_parser("gate", help="install the Lua gate for Kong")
+    gate.add_argument("--to", type=Path, required=True, metavar="DIR", help="see lua_package_path")
+    gate.set_defaults(run=_gate)
     check = commands.add_parser("check", help="whether Kong can enforce a policy file")
     check.add_argument("policy", type=Path)
     check.add_argument("--plugin", choices=[STREAMING, BUFFERED], default=STREAMING)
@@ -154,6 +157,17 @@ def _ready(options: argparse.Namespace) -> int:
         return 1
     print(json.dumps(status))
     return 0 if not status.get("Draining") else 1
+
+
+def _gate(options: argparse.Namespace) -> int:
+    from promptward_kong.gate import install_gate
+
+    try:
+        print(install_gate(options.to))
+    except OSError as error:
+        print(f"promptward-kong: {error}", file=sys.stderr)
+        return 1
+    return 0
 
 
 def _check(options: argparse.Namespace) -> int:
