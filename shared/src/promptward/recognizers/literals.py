@@ -20,9 +20,10 @@ from promptward.recognizers.syntax import parse, to_source
 
 Window = tuple[int, int]
 
-# Characters of running text, the most frequent first (English letter frequencies, Norvig 2012).
-# What is not listed is rarer than all of these.
+# Characters of running text, the most frequent first (English letter frequencies, Norvig 2012;
+# the rest in the order of our own benign prompts, documents and code).
 _COMMON = " etaoinshrldcumfpgwybv"
+_FREQUENCY = _COMMON + "k0123456789.,-TSAICMPHBWRDNLEFGOUVYKJ:/_jxqzXQZ@="
 
 
 class _Pivot(NamedTuple):
@@ -31,6 +32,22 @@ class _Pivot(NamedTuple):
     item: int
     literal: str
     offset: int  # of the character in the literal
+
+
+class _Place(NamedTuple):
+    """What may stand around one character: literals by their character before it or after it."""
+
+    before: dict[str, list[_Pivot]]
+    after: dict[str, list[_Pivot]]
+    alone: list[_Pivot]
+
+    def add(self, pivot: _Pivot) -> None:
+        if pivot.offset:
+            self.before.setdefault(pivot.literal[pivot.offset - 1], []).append(pivot)
+        elif len(pivot.literal) > 1:
+            self.after.setdefault(pivot.literal[1], []).append(pivot)
+        else:
+            self.alone.append(pivot)
 
 
 def folded(text: str) -> str:
@@ -51,7 +68,7 @@ class LiteralScanner:
 
     def __init__(self, recognizers: Sequence[tuple[CompiledRecognizer, float]]) -> None:
         self._items = [_LiteralItem(compiled, minimum) for compiled, minimum in recognizers]
-        self._pivots: dict[str, list[_Pivot]] = {}
+        self._pivots: dict[str, _Place] = {}
         self._whole: list[_Pivot] = []
         self._folded: list[_Pivot] = []
         for index, item in enumerate(self._items):
@@ -63,7 +80,7 @@ class LiteralScanner:
                 elif char in _COMMON:
                     self._whole.append(pivot)
                 else:
-                    self._pivots.setdefault(char, []).append(pivot)
+                    self._pivots.setdefault(char, _Place({}, {}, [])).add(pivot)
 
     def scan(self, text: str, start: int, found: list[Match]) -> None:
         """Append the accepted matches that begin at `start` or later."""
@@ -77,14 +94,16 @@ class LiteralScanner:
     def _places(self, text: str) -> dict[int, list[int]]:
         """Recognizer -> where its literals stand between fitting neighbours."""
         places: dict[int, list[int]] = {}
-        find = text.find
-        for char, pivots in self._pivots.items():
+        find, size = text.find, len(text)
+        for char, (before, after, alone) in self._pivots.items():
             at = find(char)
             while at >= 0:
-                for index, literal, offset in pivots:
-                    begin = at - offset
-                    if begin >= 0 and text.startswith(literal, begin):
-                        self._note(text, index, begin, literal, places)
+                if before and at and (pivots := before.get(text[at - 1])):
+                    self._check(text, at, pivots, places)
+                if after and at + 1 < size and (pivots := after.get(text[at + 1])):
+                    self._check(text, at, pivots, places)
+                if alone:
+                    self._check(text, at, alone, places)
                 at = find(char, at + 1)
         for pivot in self._whole:
             self._find(text, text, pivot, places)
@@ -93,6 +112,13 @@ class LiteralScanner:
             for pivot in self._folded:
                 self._find(text, lowered, pivot, places)
         return places
+
+    def _check(
+        self, text: str, at: int, pivots: list[_Pivot], places: dict[int, list[int]]
+    ) -> None:
+        for index, literal, offset in pivots:
+            if at >= offset and text.startswith(literal, at - offset):
+                self._note(text, index, at - offset, literal, places)
 
     def _find(self, text: str, searched: str, pivot: _Pivot, places: dict[int, list[int]]) -> None:
         at = searched.find(pivot.literal)
@@ -112,8 +138,8 @@ class LiteralScanner:
 
 
 def _rarity(char: str) -> int:
-    place = _COMMON.find(char)
-    return place if place >= 0 else len(_COMMON)
+    place = _FREQUENCY.find(char)
+    return place if place >= 0 else len(_FREQUENCY)
 
 
 class _LiteralItem:

@@ -127,6 +127,7 @@ _IBAN_LENGTHS = {
     32: "LC",
     33: "RU",
 }
+_IBAN_LEAD = 12  # characters before the account digits: "RO49 AAAA 1B"
 _FIVE_DIGITS = re.compile("[0-9](?:[ -]?[0-9]){4}")
 _IBAN = "|".join(
     f"(?:{countries})[0-9]{{2}}(?:[ -]?[A-Z0-9]){{{length - 4}}}"
@@ -137,7 +138,8 @@ _IBAN = "|".join(
 def _iban(value: str) -> bool:
     """ISO 13616: the first four characters move to the end, MOD 97-10."""
     # The anchor: no country's account numbers have fewer than five digits in a row.
-    if _FIVE_DIGITS.search(value, 2, 22) is None:
+    row = _FIVE_DIGITS.search(value, 2)
+    if row is None or row.start() > _IBAN_LEAD:
         return False
     compact = alnum_of(value)
     return mod97(compact[4:] + compact[:4])
@@ -149,7 +151,7 @@ IBAN_CODE = (
         entity="IBAN_CODE",
         pattern=f"(?i){_IBAN}",
         score=1.0,
-        anchor=Digits(least=5, lead=18),
+        anchor=Digits(least=5, lead=_IBAN_LEAD),
         validate=_iban,
     ),
 )
