@@ -13,9 +13,9 @@ from promptward.errors import ExchangeError
 from promptward.exchange import JSON, Source
 from promptward.jsonstrict import JsonLimits, dumps_canonical, parse_object
 from promptward.llm import OpaquePart
-from promptward.protocols.base import Channel, Delta, Place, StreamEvent, sse_event
+from promptward.protocols.base import Channel, Delta, StreamEvent, sse_event
 from promptward.protocols.collect import PartCollector
-from promptward.protocols.event_texts import identifier, pointer_of, quiet, unexpected, whole_member
+from promptward.protocols.event_texts import identifier, quiet, unexpected, whole_member
 from promptward.protocols.openai_responses.items import read_item, read_part
 from promptward.protocols.openai_responses.response import (
     BAD_GATEWAY,
@@ -42,6 +42,7 @@ _TEXTS: dict[str, tuple[str, ...]] = {
 }
 _FINAL = frozenset({"response.completed", "response.incomplete", "response.failed"})
 _QUIET = frozenset({"item_id", "obfuscation", "id", "call_id", "name", "delta_id"})
+_OBJECTS = frozenset({"response", "item", "part", "annotation"})
 _INDEXES = ("output_index", "content_index", "summary_index")
 
 
@@ -115,36 +116,20 @@ class ResponsesStreamCodec:
         if stem in _TEXTS:
             done = [_pointer(document, stem)[0]]
         else:
-            place: Place = ("output", _index(document, "output_index"))
+            prefix = f"/output/{_index(document, 'output_index')}/"
             for part in ("content", "summary"):
                 if f"{part}_index" in document:
-                    place = (*place, part, _index(document, f"{part}_index"))
-            prefix = pointer_of(place) + "/"
+                    prefix += f"{part}/{_index(document, f'{part}_index')}/"
             done = [pointer for pointer in self._channels if pointer.startswith(prefix)]
         closed = (self._channels.pop(pointer, None) for pointer in done)
         event.closes = [channel for channel in closed if channel is not None]
 
     def _read_member(self, event: StreamEvent, stem: str, key: str, value: JSON) -> None:
         document = event.document
-        collector = PartCollector(MAX_RESPONSE_PARTS, BAD_GATEWAY)
         if key in _QUIET:
             quiet(event, (key,), value)
-        elif key == "response":
-            read_response_object(collector, "", _object(key, value))
-            read_whole(event, (key,), value, "", collector)
-        elif key == "item":
-            prefix = f"/output/{_index(document, 'output_index')}"
-            read_item(collector, prefix, Source.ASSISTANT, _object(key, value))
-            read_whole(event, (key,), value, prefix, collector)
-        elif key == "part":
-            prefix = _pointer(document, "reasoning_summary_text" if "summary" in stem else "")[1]
-            read_part(collector, prefix, Source.ASSISTANT, _object(key, value))
-            read_whole(event, (key,), value, prefix, collector)
-        elif key == "annotation":
-            number = _index(document, "annotation_index")
-            prefix = f"{_pointer(document, stem)[1]}/annotations/{number}"
-            collector.walk(prefix, Source.ASSISTANT, value)
-            read_whole(event, (key,), value, prefix, collector)
+        elif key in _OBJECTS:
+            self._read_object(event, stem, key, _object(key, value))
         elif stem in _TEXTS and key == _TEXTS[stem][-1] and isinstance(value, str):
             channel = _channel(_pointer(document, stem)[0], stem)
             event.deltas.append(Delta(channel, value, (key,), whole=True))
@@ -157,6 +142,25 @@ class ResponsesStreamCodec:
             event.opaque = (OpaquePart(at, Source.ASSISTANT, "inline_image"),)
         else:
             whole_member(event, (), key, value)
+
+    def _read_object(self, event: StreamEvent, stem: str, key: str, value: dict[str, JSON]) -> None:
+        """A piece of the response that arrives whole, under the pointer it has there."""
+        document = event.document
+        collector = PartCollector(MAX_RESPONSE_PARTS, BAD_GATEWAY)
+        prefix = ""
+        if key == "response":
+            read_response_object(collector, prefix, value)
+        elif key == "item":
+            prefix = f"/output/{_index(document, 'output_index')}"
+            read_item(collector, prefix, Source.ASSISTANT, value)
+        elif key == "part":
+            prefix = _pointer(document, "reasoning_summary_text" if "summary" in stem else "")[1]
+            read_part(collector, prefix, Source.ASSISTANT, value)
+        else:
+            number = _index(document, "annotation_index")
+            prefix = f"{_pointer(document, stem)[1]}/annotations/{number}"
+            collector.walk(prefix, Source.ASSISTANT, value)
+        read_whole(event, (key,), value, prefix, collector)
 
     def remainder(self, channel: Channel, text: str) -> bytes:
         document: dict[str, JSON] = {**self._events[channel.pointer], "delta": text}
@@ -194,13 +198,12 @@ def _index(document: dict[str, JSON], key: str) -> int:
 
 
 def _pointer(document: dict[str, JSON], stem: str) -> tuple[str, str]:
-    """Where the text of an event stands in the whole response, and the part it is in."""
-    place: Place = ("output", _index(document, "output_index"))
+    """Where the text of an event stands in the whole response, and the part or item it is in."""
+    holder = f"/output/{_index(document, 'output_index')}"
     path = _TEXTS.get(stem, ("content", "text") if "content_index" in document else (stem,))
-    if path[0] in ("content", "summary") and len(path) > 1:
-        place = (*place, path[0], _index(document, f"{path[0]}_index"))
-        path = path[1:]
-    return pointer_of((*place, *path)), pointer_of(place)
+    if len(path) > 1:
+        holder += f"/{path[0]}/{_index(document, f'{path[0]}_index')}"
+    return f"{holder}/{path[-1]}", holder
 
 
 def _channel(pointer: str, stem: str) -> Channel:
