@@ -64,10 +64,14 @@ def test_benign_text_leaves_no_finding() -> None:
 
 
 def test_thresholds_in_general_and_by_source() -> None:
-    never = {"flag": 1.0, "block": 1.0}
-    assert inspect(check(threshold=never)).denial is None
-    assert inspect(check(source_thresholds={"user": never})).denial is None
-    assert inspect(check(source_thresholds={"tool_result": never})).denial is not None
+    text = "What is the capital of France?"
+    always = {"flag": 0.0, "block": 0.0}
+    assert inspect(check(threshold=always), text).denial is not None
+    assert inspect(check(source_thresholds={"user": always}), text).denial is not None
+    assert inspect(check(source_thresholds={"tool_result": always}), text).denial is None
+    reported = inspect(check(threshold={"flag": 0.0, "block": 1.0}), text)
+    assert reported.denial is None
+    assert {f.effect for f in reported.findings} == {Effect.FLAG}
 
 
 def test_sources_that_are_not_selected_are_skipped_and_said_so() -> None:
