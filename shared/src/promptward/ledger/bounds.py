@@ -32,7 +32,7 @@ def check_reserve(request: ReserveRequest) -> None:
         raise PortError("ledger", f"ttl_s must be 1..{MAX_TTL_S}")
     for line in request.lines:
         _check_line(line)
-    if len(request.lines) > 1:
+    if len({line.budget for line in request.lines}) < len(request.lines):
         buckets = {(x.budget, x.partition, x.unit, x.window) for x in request.lines}
         if len(buckets) < len(request.lines):
             raise PortError("ledger", "two lines of one reservation draw from the same bucket")

@@ -27,6 +27,7 @@ from redis.sentinel import Sentinel
 from promptward.errors import PolicyError
 from promptward_ports.ledgers.redis_transport import (
     BlockingTransport,
+    DirectTransport,
     SuspendingTransport,
     Transport,
     port_error,
@@ -137,7 +138,7 @@ def connect_blocking(target: RedisTarget, timeout_s: float) -> Transport:
             target.sentinels, sentinel_kwargs=_timeouts(timeout_s)
         )
         return BlockingTransport(sentinel.master_for(target.service, retry=retry, **options))
-    return BlockingTransport(redis.Redis.from_url(target.url, retry=retry, **options))
+    return DirectTransport(redis.Redis.from_url(target.url, retry=retry, **options))
 
 
 def connect_suspending(target: RedisTarget, timeout_s: float) -> Transport:

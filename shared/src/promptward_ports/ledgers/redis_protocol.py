@@ -1,17 +1,20 @@
-"""Calls of the Redis ledger's script, encoded and decoded: shared by both clients, no I/O.
+"""Calls of the Redis ledger's scripts, encoded and decoded: shared by both clients, no I/O.
 
 Invariants: one call is one EVALSHA whose keys all carry the tenant's hash tag; keys hold digests
-only. Numbers travel as decimal integers (Redis truncates Lua's doubles to integers in replies).
+only. Numbers travel as big-endian doubles, exact below 2**53 (see lua/common.lua for the layouts):
+an argument more costs a client about a microsecond, so each line is one.
 """
 
 from __future__ import annotations
 
 import json
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha1
 from importlib.resources import files
-from typing import cast
+from typing import Literal, cast
 
 from promptward.errors import PortError
 from promptward.ledger import (
@@ -37,23 +40,55 @@ from promptward.ports import (
     WindowType,
 )
 
-SCRIPT = files(__package__).joinpath("redis.lua").read_text("utf-8")
-SCRIPT_SHA = sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
+ScriptName = Literal["reserve", "settle", "admin"]
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """Source of a script and the digest Redis knows it by."""
+
+    source: str
+    sha: str
+
+
+def _script(name: ScriptName) -> Script:
+    folder = files(__package__).joinpath("lua")
+    source = "".join(folder.joinpath(f"{n}.lua").read_text("utf-8") for n in ("common", name))
+    return Script(source, sha1(source.encode(), usedforsecurity=False).hexdigest())
+
+
+SCRIPTS: dict[ScriptName, Script] = {name: _script(name) for name in ("reserve", "settle", "admin")}
 
 SECOND_US = 1_000_000
 REFUSED, GRANTED, BOUNDS_NEEDED, KNOWN = range(4)
+WINDOW_TYPES: dict[WindowType, int] = {
+    "fixed": 1,
+    "sliding": 2,
+    "token_bucket": 3,
+    "concurrent": 4,
+}
+STATES: dict[int, EntryState] = {1: "open", 2: "expired", 3: "settled"}
 MAX_CACHED_WINDOWS = 256
 
-Reply = Sequence[object]
-Argument = str | int
+ENCODE = json.JSONEncoder(separators=(",", ":")).encode
+ONE = struct.Struct(">d")
+TWO = struct.Struct(">dd")
+THREE = struct.Struct(">ddd")
+LEVEL = struct.Struct(">dddd")
+LEVEL_AND_LENGTH = struct.Struct(">ddddH")
+LINE = struct.Struct(">dddddddH")
+
+Reply = bytes | int | Sequence[bytes | int]
+Level = tuple[int, int, int, float]
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """Keys and arguments of one EVALSHA."""
+    """Script, keys and arguments of one EVALSHA."""
 
+    script: Script
     keys: tuple[str, ...]
-    args: tuple[Argument, ...]
+    args: tuple[bytes, ...]
 
 
 class BoundsNeeded(Exception):  # noqa: N818 (a question of the script, not an error)
@@ -96,19 +131,15 @@ class RedisProtocol:
             PortError: the request is out of bounds.
         """
         check_reserve(request)
-        tag = digest(request.tenant)[:16]
-        keys = [self._reservation_key(tag, request.tenant, request.request_id), self._due_key(tag)]
-        args: list[Argument] = [
-            *self._head("reserve", now_us),
-            request.request_id,
-            request.tenant,
-            request.ttl_s * SECOND_US,
-        ]
+        stem, tenant = self._stem(request.tenant), request.tenant
+        keys = [f"{stem}r:{digest(tenant, request.request_id)}", f"{stem}due"]
+        identity = ENCODE((request.request_id, tenant))
+        args = [self._head(now_us), ONE.pack(request.ttl_s * SECOND_US), identity.encode()]
         for index, line in enumerate(request.lines):
-            key = bucket_key(request.tenant, line.budget, line.partition, line.unit, line.window)
-            keys.append(f"{self._prefix}:{{{tag}}}:b:{key}")
-            args += self._line(request.tenant, line, times.get(index, guess_us))
-        return Call(tuple(keys), tuple(args))
+            named = _named(tenant, line.budget, line.partition, line.unit, line.window)
+            keys.append(f"{stem}b:{named.key}")
+            args.append(self._line(line, named, times.get(index, guess_us)))
+        return Call(SCRIPTS["reserve"], tuple(keys), tuple(args))
 
     def reserved(self, request: ReserveRequest, reply: Reply) -> ReserveOutcome:
         """Decode `reserve`'s reply.
@@ -116,20 +147,22 @@ class RedisProtocol:
         Raises:
             BoundsNeeded: call again with that line's time.
         """
-        kind, *rest = reply
-        if kind == BOUNDS_NEEDED:
-            raise BoundsNeeded(_int(rest[0]), _int(rest[1]))
+        data = _bytes(reply)
+        kind, at = data[0], 1
         if kind == KNOWN:
-            return ReserveOutcome(True, _states_with_meta(rest))
-        exceeded, wait_us = None, -1
-        if kind == REFUSED:
-            exceeded, wait_us = _int(rest[0]), _int(rest[1])
-            rest = rest[2:]
+            return ReserveOutcome(True, _states_with_meta(data[1:]))
+        exceeded, retry_after_s = None, None
+        if kind in (REFUSED, BOUNDS_NEEDED):
+            index, time_us = (int(number) for number in TWO.unpack_from(data, 1))
+            if kind == BOUNDS_NEEDED:
+                raise BoundsNeeded(index, time_us)
+            exceeded, at = index, 1 + TWO.size
+            retry_after_s = None if time_us < 0 else time_us / SECOND_US
+        levels = LEVEL.iter_unpack(data[at:])
         states = tuple(
-            LineState(x.budget, x.partition, x.unit, *_level(rest[4 * i : 4 * i + 4]))
-            for i, x in enumerate(request.lines)
+            LineState(line.budget, line.partition, line.unit, *_level(level))
+            for line, level in zip(request.lines, levels, strict=True)
         )
-        retry_after_s = None if wait_us < 0 else wait_us / SECOND_US
         return ReserveOutcome(kind == GRANTED, states, exceeded, retry_after_s)
 
     def settle(self, request: SettleRequest, now_us: int | None) -> Call:
@@ -139,86 +172,85 @@ class RedisProtocol:
             PortError: the request is out of bounds.
         """
         check_settle(request)
-        tag = digest(request.tenant)[:16]
-        keys = (self._reservation_key(tag, request.tenant, request.request_id), self._due_key(tag))
-        amounts = [part for pair in request.amounts.items() for part in pair]
-        return Call(keys, (*self._head("settle", now_us), *amounts))
+        stem = self._stem(request.tenant)
+        keys = (f"{stem}r:{digest(request.tenant, request.request_id)}", f"{stem}due")
+        args = [self._head(now_us)]
+        for budget, amount in request.amounts.items():
+            args += (budget.encode("utf-8", "surrogatepass"), ONE.pack(amount))
+        return Call(SCRIPTS["settle"], keys, tuple(args))
 
     def settled(self, reply: Reply) -> tuple[LineState, ...]:
         """Decode `settle`'s reply."""
-        return _states_with_meta(reply)
+        return _states_with_meta(_bytes(reply))
 
     def sweep(self, due_key: str, now_us: int | None) -> Call:
-        return Call((due_key,), self._head("sweep", now_us))
+        return self._admin("sweep", due_key, now_us)
 
     def read(self, key: str, now_us: int | None) -> Call:
-        return Call((key,), self._head("read", now_us))
+        return self._admin("read", key, now_us)
 
     def usage_row(self, key: str, reply: Reply) -> UsageRow | None:
         """Decode `read`'s reply; None when the bucket has gone meanwhile."""
-        if not reply:
+        data = _bytes(reply)
+        if not data:
             return None
-        tenant, budget, partition, unit, window = _meta(reply[0])
-        level = _level(reply[1:5])
+        tenant, budget, partition, unit, window = _meta(data[LEVEL_AND_LENGTH.size :])
+        level = _level(LEVEL.unpack_from(data))
         return UsageRow(self._bucket_id(key), tenant, budget, partition, unit, window, *level)
 
     def raise_limit(self, bucket: str, limit: int, for_s: int, now_us: int | None) -> Call | None:
         """The call, or None when `bucket` is not a name `usage` gave."""
         key = self._bucket_key_of(bucket)
-        head = self._head("raise", now_us)[:3]
-        return None if key is None else Call((key,), (*head, limit, for_s * SECOND_US))
+        if key is None:
+            return None
+        return self._admin("raise", key, now_us, TWO.pack(limit, for_s * SECOND_US))
 
     def reset(self, bucket: str, now_us: int | None) -> Call | None:
         """The call, or None when `bucket` is not a name `usage` gave."""
         key = self._bucket_key_of(bucket)
-        return None if key is None else Call((key,), self._head("reset", now_us))
+        return None if key is None else self._admin("reset", key, now_us)
 
     def entry(self, key: str, now_us: int | None) -> Call:
-        return Call((key,), self._head("entry", now_us))
+        return self._admin("entry", key, now_us)
 
     def entries(self, reply: Reply) -> list[LedgerEntry]:
         """Decode `entry`'s reply."""
-        if not reply:
+        if not isinstance(reply, Sequence) or isinstance(reply, bytes) or not reply:
             return []
-        request_id, tenant, state = (_text(part) for part in reply[:3])
+        identity, state, *lines = reply
+        request_id, tenant = json.loads(_bytes(identity))
         found = []
-        for meta, amount in zip(reply[3::2], reply[4::2], strict=True):
-            _, budget, partition, unit, _ = _meta(meta)
-            found.append(
-                LedgerEntry(
-                    request_id,
-                    tenant,
-                    budget,
-                    partition,
-                    unit,
-                    _int(amount),
-                    cast(EntryState, state),
-                )
-            )
+        for meta, amount in zip(lines[::2], lines[1::2], strict=True):
+            _, budget, partition, unit, _ = _meta(_bytes(meta))
+            (charged,) = ONE.unpack(_bytes(amount))
+            named = (request_id, tenant, budget, partition, unit)
+            found.append(LedgerEntry(*named, int(charged), STATES[cast(int, state)]))
         return found
 
     def pattern(self, kind: str) -> str:
         """SCAN pattern of all keys of a kind: `due`, `r:*` or `b:*`."""
         return f"{self._prefix}:{{*}}:{kind}"
 
-    def _head(self, operation: str, now_us: int | None) -> tuple[Argument, ...]:
-        return (operation, "" if now_us is None else now_us, self._retention_us, SWEEP_AT_MOST)
+    def _admin(self, operation: str, key: str, now_us: int | None, *args: bytes) -> Call:
+        return Call(SCRIPTS["admin"], (key,), (self._head(now_us), operation.encode(), *args))
 
-    def _line(self, tenant: str, line: BudgetLine, guess_us: int) -> tuple[Argument, ...]:
+    def _head(self, now_us: int | None) -> bytes:
+        return THREE.pack(-1 if now_us is None else now_us, self._retention_us, SWEEP_AT_MOST)
+
+    def _line(self, line: BudgetLine, named: Named, guess_us: int) -> bytes:
         window = line.window
         start_us, end_us = self._bounds_of(window, guess_us) if window.type == "fixed" else (0, 0)
-        meta = (tenant, line.budget, line.partition, line.unit, *window_fields(window))
-        return (
+        numbers = LINE.pack(
             line.limit,
             line.amount,
-            1 if line.soft else 0,
-            window.type,
+            line.soft,
+            WINDOW_TYPES[window.type],
             window.duration_s * SECOND_US,
             start_us,
             end_us,
-            line.budget,
-            json.dumps(meta, separators=(",", ":")),
+            named.budget_bytes,
         )
+        return numbers + named.texts
 
     def _bounds_of(self, window: Window, time_us: int) -> tuple[int, int]:
         known = self._bounds.get(window)
@@ -233,11 +265,8 @@ class RedisProtocol:
         self._bounds[window] = bounds
         return bounds
 
-    def _reservation_key(self, tag: str, tenant: str, request_id: str) -> str:
-        return f"{self._prefix}:{{{tag}}}:r:{digest(tenant, request_id)}"
-
-    def _due_key(self, tag: str) -> str:
-        return f"{self._prefix}:{{{tag}}}:due"
+    def _stem(self, tenant: str) -> str:
+        return f"{self._prefix}:{{{_tag(tenant)}}}:"
 
     def _bucket_id(self, key: str) -> str:
         tag, _, bucket = key[len(self._prefix) + 2 :].partition("}:b:")
@@ -250,32 +279,52 @@ class RedisProtocol:
         return f"{self._prefix}:{{{tag}}}:b:{key}"
 
 
-def _states_with_meta(reply: Reply) -> tuple[LineState, ...]:
-    states = []
-    for start in range(0, len(reply), 5):
-        _, budget, partition, unit, _ = _meta(reply[start])
-        states.append(LineState(budget, partition, unit, *_level(reply[start + 1 : start + 5])))
+@lru_cache(maxsize=1024)
+def _tag(tenant: str) -> str:
+    return digest(tenant)[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """What a line is called: its bucket's key, and the texts the script gets."""
+
+    key: str
+    budget_bytes: int
+    texts: bytes
+
+
+@lru_cache(maxsize=4096)
+def _named(tenant: str, budget: str, partition: str, unit: str, window: Window) -> Named:
+    key = bucket_key(tenant, budget, partition, unit, window)
+    name = budget.encode("utf-8", "surrogatepass")
+    meta = ENCODE((tenant, budget, partition, unit, *window_fields(window))).encode()
+    return Named(key, len(name), name + meta)
+
+
+def _states_with_meta(data: bytes) -> tuple[LineState, ...]:
+    states, at = [], 0
+    while at < len(data):
+        *level, length = LEVEL_AND_LENGTH.unpack_from(data, at)
+        at += LEVEL_AND_LENGTH.size
+        _, budget, partition, unit, _ = _meta(data[at : at + length])
+        states.append(LineState(budget, partition, unit, *_level(level)))
+        at += length
     return tuple(states)
 
 
-def _level(reply: Reply) -> tuple[int, int, int, float]:
-    limit, spent, reserved, reset_us = (_int(part) for part in reply)
-    return limit, spent, reserved, reset_us / SECOND_US
+def _level(numbers: Sequence[float]) -> Level:
+    limit, spent, reserved, reset_us = numbers
+    return int(limit), int(spent), int(reserved), reset_us / SECOND_US
 
 
-def _meta(part: object) -> tuple[str, str, str, str, Window]:
-    tenant, budget, partition, unit, kind, duration_s, timezone, months = json.loads(_text(part))
+@lru_cache(maxsize=4096)
+def _meta(encoded: bytes) -> tuple[str, str, str, str, Window]:
+    tenant, budget, partition, unit, kind, duration_s, timezone, months = json.loads(encoded)
     window = Window(cast(WindowType, kind), duration_s, timezone, months)
     return tenant, budget, partition, unit, window
 
 
-def _int(part: object) -> int:
-    if isinstance(part, int):
-        return part
-    raise PortError("ledger", "redis: a reply is not ours")
-
-
-def _text(part: object) -> str:
-    if isinstance(part, bytes):
-        return part.decode("utf-8", "surrogatepass")
+def _bytes(reply: Reply) -> bytes:
+    if isinstance(reply, bytes):
+        return reply
     raise PortError("ledger", "redis: a reply is not ours")

@@ -1,0 +1,357 @@
+-- The budget ledger in Redis: the arithmetic of promptward/ledger/windows.py, statement for statement
+-- (change both or neither), and the rows it works on. Each operation is this file followed by its own
+-- (reserve.lua, settle.lua, admin.lua): one script, one EVALSHA, atomic.
+--
+-- All keys of a call carry the same hash tag (the tenant), so one Redis Cluster node runs it.
+--   <prefix>:{tag}:due        sorted set: reservation key by the microsecond it falls due
+--   <prefix>:{tag}:r:<id>     reservation: 3 doubles (state, due, number of holds), a double per hold
+--                             (its amount), 4 doubles per hold (its first outcome), the holds (HOLD),
+--                             identity as JSON
+--   <prefix>:{tag}:b:<id>     bucket: 10 doubles (B_*), number of slots, slots, meta as JSON
+-- Numbers are integers below 2^53, which doubles hold exactly; they are kept as big-endian doubles
+-- because packing them so costs a tenth of what text or MessagePack does. What most calls do not need
+-- is defined only when it is (`cold`): Redis runs this file anew for every call.
+
+local B_TYPE, B_DURATION, B_LIMIT, B_RAISED, B_RAISED_UNTIL, B_SEEN, B_END, B_CARRY, B_ERA, B_FORGET,
+  B_SLOTS, B_META = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12
+local H_SLOT, H_ERA, H_BUCKET, H_BUDGET = 1, 2, 3, 4
+local R_STATE, R_DUE, R_AMOUNTS, R_OUTCOME, R_HOLDS, R_IDENTITY = 1, 2, 3, 4, 5, 6
+local FIXED, SLIDING, TOKEN_BUCKET, CONCURRENT = 1, 2, 3, 4
+local OPEN, EXPIRED, SETTLED = 1, 2, 3
+
+local SLICES = 32
+local RETRY_US = 1000000
+local MAX_WAIT_US = 1000000000000000
+local IDLE_US = 86400000000 -- rows of a tenant that fell silent vanish a day after they fell due
+
+local BUCKET = '>ddddddddddd'
+local BUCKET_1 = '>dddddddddddddd' -- with its one slot: all types but `sliding`
+local BUCKET_BYTES = 88
+local OUTCOME_BYTES = 32
+local HOLD = '>ddI2c0I2c0'
+local FORGET_STEP_US = 256000000 -- rounds up, so that most charges leave a bucket's TTL alone
+
+local floor, ceil, max, min = math.floor, math.ceil, math.max, math.min
+local call, pack, read = redis.call, struct.pack, struct.unpack
+
+-- ARGV[1]: time to go by or -1, retention, rows to sweep, as doubles.
+local now, keep_us, sweep_at_most = read('>ddd', ARGV[1])
+if now < 0 then
+  local time = call('TIME')
+  now = time[1] * 1000000 + time[2]
+end
+
+local cold
+
+local function limit_at(b, time)
+  if time < b[B_RAISED_UNTIL] then return max(b[B_LIMIT], b[B_RAISED]) end
+  return b[B_LIMIT]
+end
+
+-- Returns the bucket's own present, or nil and that time when the caller's bounds do not hold it.
+-- Without bounds a fixed window that is over is left without slots.
+local function roll(b, first, last)
+  local time, kind, seen = now, b[B_TYPE], b[B_SEEN]
+  if time >= seen or kind == CONCURRENT then
+    b[B_SEEN] = time
+  elseif seen - time <= b[B_DURATION] then
+    time = seen
+  else
+    cold().rebase(b)
+  end
+  if kind ~= FIXED then return cold().roll(b, time, kind) end
+  local slots = b[B_SLOTS]
+  if #slots > 0 and slots[1] <= time and time < b[B_END] then return time end
+  local rebased = #slots > 0 and b[B_END] == 0
+  if not first then
+    if not rebased then b[B_SLOTS] = {} end
+    return time
+  end
+  if time < first or time >= last then return nil, time end
+  b[B_END] = last
+  b[B_SLOTS] = {first, rebased and slots[2] or 0, 0}
+  return time
+end
+
+-- limit, spent, reserved, reset of a rolled bucket
+local function weigh(b, time)
+  local slots, total, open = b[B_SLOTS], 0, 0
+  for i = 1, #slots, 3 do
+    total = total + slots[i + 1]
+    open = open + slots[i + 2]
+  end
+  open = min(open, total)
+  local limit, reset, kind = limit_at(b, time), 0, b[B_TYPE]
+  if total > 0 then
+    if kind == FIXED then reset = max(0, b[B_END] - time)
+    elseif kind == SLIDING then reset = cold().sliding_wait(b, time, 1)
+    elseif kind == TOKEN_BUCKET then reset = cold().refill_time(b, limit, total) or 0
+    end
+  end
+  return limit, total - open, open, reset
+end
+
+local function find_slot(b, id)
+  local slots = b[B_SLOTS]
+  if b[B_TYPE] >= TOKEN_BUCKET then
+    if #slots > 0 then return 1 end
+    return nil
+  end
+  for i = #slots - 2, 1, -3 do
+    if slots[i] == id then return i end
+  end
+  return nil
+end
+
+-- Closes an open estimate; `actual` nil expires it.
+local function close_hold(b, time, slot, estimate, actual)
+  local at = find_slot(b, slot)
+  if not at then return end
+  local slots = b[B_SLOTS]
+  slots[at + 2] = max(0, slots[at + 2] - estimate)
+  if b[B_TYPE] == CONCURRENT then
+    slots[at + 1] = max(0, slots[at + 1] - estimate)
+  elseif actual then
+    if b[B_TYPE] == TOKEN_BUCKET then actual = cold().owed(b, time, slot, estimate, actual) end
+    slots[at + 1] = max(0, slots[at + 1] + actual - estimate)
+  end
+end
+
+local function parse_bucket(row)
+  local b = {read(BUCKET, row)}
+  local slots, at = {}, BUCKET_BYTES + 1
+  for i = 1, b[B_SLOTS] * 3, 3 do
+    slots[i], slots[i + 1], slots[i + 2], at = read('>ddd', row, at)
+  end
+  b[B_SLOTS] = slots
+  b[B_META] = at -- for meta_of
+  return b
+end
+
+local function meta_of(b, row)
+  return string.sub(row, b[B_META])
+end
+
+-- `row` is what the bucket was parsed from, or its meta when it is new.
+local function save_bucket(key, b, open_us, row)
+  local slots = b[B_SLOTS]
+  local count, kind, quiet, forget = #slots, b[B_TYPE], b[B_SEEN], b[B_FORGET]
+  if kind == FIXED then quiet = b[B_END]
+  elseif kind ~= CONCURRENT then quiet = cold().quiet(b, kind)
+  end
+  local needed = max(quiet, b[B_RAISED_UNTIL], b[B_SEEN] + open_us + keep_us)
+  local keeps = needed <= forget
+  if not keeps then
+    forget = ceil(needed / FORGET_STEP_US) * FORGET_STEP_US
+    b[B_FORGET] = forget
+  end
+  local state
+  if count == 3 then
+    state = pack(BUCKET_1, kind, b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], forget, 1,
+      slots[1], slots[2], slots[3])
+  else
+    state = pack(BUCKET, kind, b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], forget, count / 3)
+    for i = 1, count, 3 do state = state .. pack('>ddd', slots[i], slots[i + 1], slots[i + 2]) end
+  end
+  if keeps and #state + 1 == b[B_META] then
+    call('SETRANGE', key, 0, state)
+  else
+    call('SET', key, state .. meta_of(b, row), 'PX', max(1000, ceil((forget - now) / 1000)))
+  end
+end
+
+local function parse_reservation(row)
+  local state, due, count, at = read('>ddd', row)
+  local amounts, holds = {}, {}
+  for i = 1, count do amounts[i], at = read('>d', row, at) end
+  local outcome = at
+  at = at + OUTCOME_BYTES * count
+  for i = 1, count do
+    local h = {read(HOLD, row, at)}
+    at = h[5]
+    holds[i] = h
+  end
+  return {state, due, amounts, string.sub(row, outcome, outcome + OUTCOME_BYTES * count - 1), holds,
+    string.sub(row, at)}
+end
+
+-- Writes what changes in a reservation over its row; the TTL it was reserved with is long enough.
+local function update_reservation(key, due_key, r)
+  local parts = {pack('>ddd', r[R_STATE], r[R_DUE], #r[R_AMOUNTS])}
+  for i, amount in ipairs(r[R_AMOUNTS]) do parts[i + 1] = pack('>d', amount) end
+  call('SETRANGE', key, 0, table.concat(parts))
+  call('ZADD', due_key, r[R_DUE], key)
+end
+
+-- The reservation as of now, also when the sweep has not come to it yet.
+local function known(key, due_key, row)
+  if not row then return nil end
+  local r = parse_reservation(row)
+  if now < r[R_DUE] then return r end
+  if r[R_STATE] == OPEN then
+    cold().expire(key, due_key, r)
+    return r
+  end
+  call('DEL', key)
+  call('ZREM', due_key, key)
+  return nil
+end
+
+local function sweep(due_key)
+  local due = call('ZRANGEBYSCORE', due_key, '-inf', now, 'LIMIT', 0, sweep_at_most)
+  for i = 1, #due do
+    local key = due[i]
+    if not known(key, due_key, call('GET', key)) then call('ZREM', due_key, key) end
+  end
+  return #due
+end
+
+local function define_cold()
+  local c = {}
+
+  -- divmod(a * b, d), exact also where a * b is beyond 2^53 (binary long multiplication)
+  local function divmod_product(a, b, d)
+    local product = a * b
+    if product < 9007199254740992 then
+      local rest = product % d
+      return (product - rest) / d, rest
+    end
+    local q, r = 0, 0
+    local qn = floor(a / d)
+    local rn = a - qn * d
+    while b > 0 do
+      if b % 2 == 1 then
+        q = q + qn
+        r = r + rn
+        if r >= d then q = q + 1; r = r - d end
+      end
+      b = floor(b / 2)
+      qn = qn * 2
+      rn = rn * 2
+      if rn >= d then qn = qn + 1; rn = rn - d end
+    end
+    return q, r
+  end
+
+  local function slice_us(b) return floor(b[B_DURATION] / SLICES) end
+
+  function c.rebase(b)
+    b[B_SEEN] = now
+    b[B_ERA] = b[B_ERA] + 1
+    local slots, kind = b[B_SLOTS], b[B_TYPE]
+    for i = 3, #slots, 3 do slots[i] = 0 end
+    if kind == SLIDING and #slots > 0 then
+      local shift = slots[#slots - 2] - floor(now / slice_us(b))
+      for i = 1, #slots, 3 do slots[i] = slots[i] - shift end
+    elseif kind == TOKEN_BUCKET and #slots > 0 then
+      slots[1] = now
+    elseif kind == FIXED then
+      b[B_END] = 0
+    end
+  end
+
+  local function refill(b, time)
+    local slots = b[B_SLOTS]
+    if #slots == 0 then
+      b[B_SLOTS] = {time, 0, 0}
+      return
+    end
+    local units, rest = divmod_product(max(0, time - slots[1]), limit_at(b, time), b[B_DURATION])
+    rest = rest + b[B_CARRY]
+    if rest >= b[B_DURATION] then units = units + 1; rest = rest - b[B_DURATION] end
+    b[B_CARRY] = rest
+    slots[1] = max(slots[1], time)
+    slots[2] = max(0, slots[2] - units)
+    if slots[2] == 0 then b[B_CARRY] = 0 end
+  end
+
+  function c.roll(b, time, kind)
+    local slots = b[B_SLOTS]
+    if kind == SLIDING then
+      local oldest = floor(time / slice_us(b)) - SLICES
+      if #slots > 0 and slots[1] < oldest then
+        local kept = {}
+        for i = 1, #slots, 3 do
+          if slots[i] >= oldest then
+            kept[#kept + 1] = slots[i]
+            kept[#kept + 1] = slots[i + 1]
+            kept[#kept + 1] = slots[i + 2]
+          end
+        end
+        b[B_SLOTS] = kept
+      end
+    elseif kind == TOKEN_BUCKET then
+      refill(b, time)
+    elseif #slots == 0 then
+      b[B_SLOTS] = {0, 0, 0}
+    end
+    return time
+  end
+
+  function c.sliding_wait(b, time, over)
+    local slots, freed, leaves = b[B_SLOTS], 0, time
+    for i = 1, #slots, 3 do
+      freed = freed + slots[i + 1]
+      leaves = (slots[i] + SLICES + 1) * slice_us(b)
+      if freed >= over then break end
+    end
+    return max(0, leaves - time)
+  end
+
+  function c.refill_time(b, limit, units)
+    if limit <= 0 then return nil end
+    local q, r = divmod_product(units, b[B_DURATION], limit)
+    return min(MAX_WAIT_US, max(0, q + ceil((r - b[B_CARRY]) / limit)))
+  end
+
+  function c.quiet(b, kind)
+    local slots = b[B_SLOTS]
+    if kind == SLIDING then
+      return ((#slots > 0 and slots[#slots - 2] or 0) + SLICES + 1) * slice_us(b)
+    end
+    if #slots == 0 then return b[B_SEEN] end
+    return slots[1] + (c.refill_time(b, b[B_LIMIT], slots[2]) or 0)
+  end
+
+  -- The slot of this moment in a sliding window
+  function c.slice(b, time)
+    local slots, current = b[B_SLOTS], floor(time / slice_us(b))
+    local n = #slots
+    if n == 0 or slots[n - 2] ~= current then
+      slots[n + 1], slots[n + 2], slots[n + 3] = current, 0, 0
+    end
+  end
+
+  -- What a token bucket charges for `actual`: an over-estimate less what refilled meanwhile
+  function c.owed(b, time, charged, estimate, actual)
+    if actual >= estimate then return actual end
+    local q, r = divmod_product(max(0, time - charged), limit_at(b, time), b[B_DURATION])
+    if r > 0 then q = q + 1 end
+    return min(estimate, actual + q)
+  end
+
+  function c.expire(key, due_key, r)
+    for i, h in ipairs(r[R_HOLDS]) do
+      local row = call('GET', h[H_BUCKET])
+      if row then
+        local b = parse_bucket(row)
+        local time = roll(b)
+        if h[H_ERA] == b[B_ERA] then
+          close_hold(b, time, h[H_SLOT], r[R_AMOUNTS][i], nil)
+          save_bucket(h[H_BUCKET], b, 0, row)
+        end
+      end
+    end
+    r[R_STATE] = EXPIRED
+    r[R_DUE] = now + keep_us
+    update_reservation(key, due_key, r)
+  end
+
+  return c
+end
+
+local cold_functions
+cold = function()
+  if not cold_functions then cold_functions = define_cold() end
+  return cold_functions
+end

@@ -1,0 +1,95 @@
+
+-- KEYS: reservation, due, bucket...
+-- ARGV: common, ttl as a double, identity as JSON, then per line: 7 doubles (limit, amount, soft, type,
+-- duration, window start, window end), the budget's name behind a 2-byte length, meta as JSON.
+-- Answers one string. Its first byte is 1 granted, 0 refused (then line and wait as doubles), 2 another
+-- time's bounds needed (line and time as doubles); then 4 doubles per line: limit, spent, reserved,
+-- reset. 3 is a known request: its first outcome, each line with its meta behind a 2-byte length.
+
+-- Microseconds until `amount` fits; 0 now, -1 never
+local function wait_us(b, time, amount)
+  local limit = limit_at(b, time)
+  if amount > limit then return -1 end
+  local slots, over = b[B_SLOTS], amount - limit
+  for i = 2, #slots, 3 do over = over + slots[i] end
+  if over <= 0 then return 0 end
+  local kind = b[B_TYPE]
+  if kind == FIXED then return b[B_END] - time end
+  if kind == SLIDING then return cold().sliding_wait(b, time, over) end
+  if kind == TOKEN_BUCKET then return cold().refill_time(b, limit, over) or -1 end
+  return RETRY_US
+end
+
+local key, due_key, count = KEYS[1], KEYS[2], #KEYS - 2
+sweep(due_key)
+local rows = call('MGET', key, unpack(KEYS, 3))
+local r = known(key, due_key, rows[1])
+if r then
+  local parts = {'\3'}
+  for i, h in ipairs(r[R_HOLDS]) do
+    local row = call('GET', h[H_BUCKET])
+    local meta = row and meta_of(parse_bucket(row), row) or ''
+    local outcome = string.sub(r[R_OUTCOME], OUTCOME_BYTES * (i - 1) + 1, OUTCOME_BYTES * i)
+    parts[i + 1] = outcome .. pack('>I2c0', #meta, meta)
+  end
+  return table.concat(parts)
+end
+
+local buckets, times, amounts, budgets = {}, {}, {}, {}
+local worst, worst_wait
+for i = 1, count do
+  local line, row = ARGV[i + 3], rows[i + 1]
+  local limit, amount, soft, kind, duration, first, last, budget, at = read('>dddddddI2c0', line)
+  local b
+  if row then
+    b = parse_bucket(row)
+  else
+    b = {kind, duration, 0, 0, 0, 0, 0, 0, 0, 0, {}, at}
+    rows[i + 1] = line
+  end
+  b[B_LIMIT] = limit
+  local era = b[B_ERA]
+  local time, needed = roll(b, first, last)
+  if not time then return '\2' .. pack('>dd', i - 1, needed) end
+  -- Also when the request is refused, or each refusal would move the use to a new present.
+  if b[B_ERA] ~= era then save_bucket(KEYS[i + 2], b, 0, rows[i + 1]) end
+  buckets[i], times[i], amounts[i], budgets[i] = b, time, amount, budget
+  if soft == 0 then
+    local wait = wait_us(b, time, amount)
+    if wait ~= 0 and worst_wait ~= -1 and (not worst or wait == -1 or wait > worst_wait) then
+      worst, worst_wait = i, wait
+    end
+  end
+end
+
+local outcome = {}
+if worst then
+  for i = 1, count do outcome[i] = pack('>dddd', weigh(buckets[i], times[i])) end
+  return '\0' .. pack('>dd', worst - 1, worst_wait) .. table.concat(outcome)
+end
+
+local ttl = read('>d', ARGV[2])
+local charged, holds = {}, {}
+for i = 1, count do
+  local b, bucket_key, amount, time = buckets[i], KEYS[i + 2], amounts[i], times[i]
+  if b[B_TYPE] == SLIDING then cold().slice(b, time) end
+  local slots = b[B_SLOTS]
+  local n = #slots
+  slots[n - 1] = slots[n - 1] + amount
+  slots[n] = slots[n] + amount
+  save_bucket(bucket_key, b, ttl, rows[i + 1])
+  charged[i] = pack('>d', amount)
+  outcome[i] = pack('>dddd', weigh(b, time))
+  -- A token bucket's charge is dated: what refilled since then is not given back.
+  local slot = b[B_TYPE] == TOKEN_BUCKET and time or slots[n - 2]
+  holds[i] = pack(HOLD, slot, b[B_ERA], #bucket_key, bucket_key, #budgets[i], budgets[i])
+end
+local granted = table.concat(outcome)
+local due = now + ttl
+local row = pack('>ddd', OPEN, due, count) .. table.concat(charged) .. granted
+  .. table.concat(holds) .. ARGV[3]
+local idle_ms = ceil((ttl + keep_us + IDLE_US) / 1000)
+call('SET', key, row, 'PX', idle_ms)
+call('ZADD', due_key, due, key)
+call('PEXPIRE', due_key, idle_ms)
+return '\1' .. granted
