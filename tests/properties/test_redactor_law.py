@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from functools import cache
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from promptward.operators import Mask, Operator, Pseudonymize, Redact
 from promptward.recognizers import CATALOGUE, Match, RecognizerSet, recognizers_for
 from promptward.stream.redactor import TextRedactor, redact_text
@@ -65,7 +67,7 @@ TEXT = st.lists(st.tuples(PIECE, GLUE), min_size=1, max_size=6).map(
 def stream(text: str, cuts: list[int]) -> tuple[str, list[Match]]:
     redactor = TextRedactor(everything(), operators(), bound_chars=BOUND)
     places = [0, *sorted(cut % (len(text) + 1) for cut in cuts), len(text)]
-    out = [redactor.feed(text[a:b]) for a, b in zip(places, places[1:], strict=False)]
+    out = [redactor.feed(text[a:b]) for a, b in itertools.pairwise(places)]
     return "".join([*out, redactor.close()]), redactor.matches
 
 
@@ -93,5 +95,5 @@ def test_gates_change_nothing(text: str) -> None:
 @given(TEXT)
 def test_what_is_found_is_sorted_and_disjoint(text: str) -> None:
     found = everything().find(text)
-    assert all(a.end <= b.start for a, b in zip(found, found[1:], strict=False))
+    assert all(a.end <= b.start for a, b in itertools.pairwise(found))
     assert all(0 <= m.start < m.end <= len(text) and 0.0 < m.score <= 1.0 for m in found)

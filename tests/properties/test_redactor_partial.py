@@ -8,6 +8,7 @@ from random import Random
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+
 from promptward.recognizers import CATALOGUE, Recognizer
 from promptward.recognizers.partial import prefix_source
 from promptward.recognizers.syntax import max_length, parse, to_source
