@@ -11,6 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from promptward.auth.claims import find, parse_path
 from promptward.decision import PolicyRef, Principal
 from promptward.exchange import JSON
 from promptward.findings import Coverage, CoverageState, Finding
@@ -31,6 +32,7 @@ class AuditRecord:
         action: `allow`, `redact` or `deny`.
         status: HTTP status given to the client, 0 when the upstream decides it.
         code: stable code of a denial or of how a response ended.
+        claims: paths of the principal's claims to record.
         budgets: states after reserving or settling.
         stream_end: how a stream ended, empty for others.
     """
@@ -43,6 +45,7 @@ class AuditRecord:
     status: int = 0
     code: str = ""
     principal: Principal | None = None
+    claims: Sequence[str] = ()
     protocol: str = ""
     model: str = ""
     route: str = ""
@@ -55,7 +58,6 @@ class AuditRecord:
 
 def event_of(record: AuditRecord) -> dict[str, JSON]:
     """The neutral event; encoders for SIEM schemas start from it."""
-    principal = record.principal
     return {
         "schema": "promptward.audit/v1",
         "time": round(record.time_s, 3),
@@ -69,7 +71,7 @@ def event_of(record: AuditRecord) -> dict[str, JSON]:
         "action": record.action,
         "status": record.status,
         "code": record.code,
-        "principal": {"id": principal.id, "method": principal.method} if principal else None,
+        "principal": _principal(record),
         "protocol": record.protocol,
         "model": _name(record.model),
         "route": _name(record.route),
@@ -80,6 +82,16 @@ def event_of(record: AuditRecord) -> dict[str, JSON]:
         "budgets": [_state(s) for s in record.budgets],
         "stream_end": record.stream_end,
     }
+
+
+def _principal(record: AuditRecord) -> JSON:
+    principal = record.principal
+    if principal is None:
+        return None
+    out: dict[str, JSON] = {"id": principal.id, "method": principal.method}
+    if record.claims:
+        out["claims"] = {path: find(principal.claims, parse_path(path)) for path in record.claims}
+    return out
 
 
 def finding_json(finding: Finding) -> dict[str, JSON]:

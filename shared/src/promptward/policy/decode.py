@@ -191,7 +191,7 @@ class _State:
         return data
 
     def duration(self, spec: Spec, data: object, path: str) -> Any:
-        seconds = _seconds(data)
+        seconds = duration_s(data)
         if seconds is None:
             return self.fail(
                 path,
@@ -205,7 +205,8 @@ class _Absent:
     """Marks a setting that takes its default."""
 
 
-def _seconds(data: object) -> int | None:
+def duration_s(data: object) -> int | None:
+    """Whole seconds of a duration as policies write it; None when it is none."""
     if isinstance(data, bool):
         return None
     if isinstance(data, int):

@@ -118,6 +118,11 @@ class Audit:
     """How decisions are recorded. Prompt text is never recorded."""
 
     format: Literal["json", "ocsf", "ecs"] = setting("Shape of events.", default="json")
+    claims: tuple[str, ...] = setting(
+        "Claims of the caller to record, for example a team to bill; none by default.",
+        default=(),
+        max_length=16,
+    )
 
 
 @dataclass(frozen=True, slots=True)
