@@ -114,15 +114,17 @@ def finding_json(finding: Finding) -> dict[str, JSON]:
 
 def coverage_summary(coverage: Coverage) -> dict[str, JSON]:
     """Counts by state, and the parts nobody read."""
-    counts = {state.value: 0 for state in CoverageState}
-    unread: list[JSON] = []
-    for entry in coverage:
-        counts[entry.state.value] += 1
-        if entry.state is not CoverageState.INSPECTED and len(unread) < _MAX_LISTED:
-            unread.append(
-                {"pointer": entry.pointer, "state": entry.state.value, "reason": entry.reason}
-            )
-    return {**counts, "unread": unread}
+    unread = [entry for entry in coverage if entry.state is not CoverageState.INSPECTED]
+    skipped = sum(entry.state is CoverageState.SKIPPED for entry in unread)
+    return {
+        "inspected": len(coverage) - len(unread),
+        "skipped": skipped,
+        "uninspectable": len(unread) - skipped,
+        "unread": [
+            {"pointer": entry.pointer, "state": entry.state.value, "reason": entry.reason}
+            for entry in unread[:_MAX_LISTED]
+        ],
+    }
 
 
 def _name(value: str) -> str:

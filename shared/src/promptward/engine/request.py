@@ -314,6 +314,7 @@ def _must_inject_usage(policy: CompiledPolicy, run: RequestRun, request: LlmRequ
 
 
 def _bare_ticket(policy: CompiledPolicy, run: RequestRun) -> Ticket:
+    """A ticket for what was not parsed."""
     assert run.principal is not None
     return Ticket(
         request_id=run.request_id,
@@ -338,17 +339,23 @@ def _ticket(
     conversation: Conversation,
     usage_injected: bool,
 ) -> Ticket:
-    lines = run.reserved.lines if run.reserved else ()
-    return replace(
-        _bare_ticket(policy, run),
+    assert run.principal is not None
+    reserved = run.reserved
+    estimates = {line.budget: line.amount for line in reserved.lines} if reserved else {}
+    return Ticket(
+        request_id=run.request_id,
+        principal=run.principal,
+        policy=policy.ref,
         protocol=request.protocol,
         model=request.model,
-        budgets=tuple(line.budget for line in lines),
-        estimates={line.budget: line.amount for line in lines},
+        route=run.exchange.route,
+        budgets=tuple(estimates),
+        estimates=estimates,
         stream=request.stream,
         usage_injected=usage_injected,
-        tenant=run.reserved.tenant if run.reserved else "",
-        input_tokens=run.reserved.input_tokens if run.reserved else 0,
+        tenant=reserved.tenant if reserved else "",
+        input_tokens=reserved.input_tokens if reserved else 0,
+        started_s=run.now_s,
         vault=conversation.vault,
         system_text=conversation.system_text,
     )

@@ -42,6 +42,11 @@ class CompiledPolicy:
         read_only_paths: see `Target`.
         json_limits: bounds of JSON bodies.
         request_limits: bounds of the LLM view.
+        spec: the rules of `model`.
+        settles_from_usage: whether a budget is settled from what the upstream reports.
+        reads_responses: whether any response may have to be read, for its text or its usage.
+        needs_system_text: whether a response check compares with the request's system text.
+        visible_windows: budget id -> window in seconds, for budgets that clients are told about.
     """
 
     ref: PolicyRef
@@ -58,25 +63,11 @@ class CompiledPolicy:
     read_only_paths: GlobSet
     json_limits: JsonLimits
     request_limits: RequestLimits
-
-    @property
-    def spec(self) -> PolicySpec:
-        return self.model.spec
-
-    @property
-    def reads_responses(self) -> bool:
-        """Whether any response may have to be read, for its text or its usage."""
-        return bool(self.response_checks) or self.settles_from_usage
-
-    @property
-    def settles_from_usage(self) -> bool:
-        """Whether a budget is settled from what the upstream reports."""
-        return any(b.settings.unit not in COUNTED for b in self.budgets.values())
-
-    @property
-    def needs_system_text(self) -> bool:
-        """Whether a response check compares with the request's system text."""
-        return any(c.needs_system_text for c in self.response_checks)
+    spec: PolicySpec
+    settles_from_usage: bool
+    reads_responses: bool
+    needs_system_text: bool
+    visible_windows: Mapping[str, int]
 
     def require_ports(self, *, ledger: bool, verifier: bool, keys: bool, classifier: bool) -> None:
         """Refuse to run without what the policy depends on.
@@ -97,11 +88,8 @@ class CompiledPolicy:
 
     def rate_limit_headers(self, states: Iterable[LineState]) -> HeaderPairs:
         """Rate-limit fields of enforced budgets after an operation."""
-        visible = [
-            s for s in states if s.budget in self.budgets and not self.budgets[s.budget].soft
-        ]
-        windows = {s.budget: self.budgets[s.budget].window.duration_s for s in visible}
-        return tuple(rate_limit_headers(visible, windows))
+        visible = [s for s in states if s.budget in self.visible_windows]
+        return tuple(rate_limit_headers(visible, self.visible_windows)) if visible else ()
 
 
 def compile_policy(model: Policy, sha256: str) -> CompiledPolicy:
@@ -117,6 +105,8 @@ def compile_policy(model: Policy, sha256: str) -> CompiledPolicy:
     checks = _build_checks(spec)
     budgets = [Budget(b, spec.mode) for b in spec.budgets if _active(b.mode, spec.mode)]
     limits = spec.limits
+    response_checks = tuple(c for c in checks if Phase.RESPONSE in c.phases)
+    settles_from_usage = any(b.settings.unit not in COUNTED for b in budgets)
     return CompiledPolicy(
         ref=PolicyRef(model.metadata.name, model.metadata.version, sha256),
         model=model,
@@ -126,7 +116,7 @@ def compile_policy(model: Policy, sha256: str) -> CompiledPolicy:
         tenant=Partition((spec.budget_tenant,)) if spec.budget_tenant else None,
         prices=PriceTable(spec.prices),
         request_checks=tuple(c for c in checks if Phase.REQUEST in c.phases),
-        response_checks=tuple(c for c in checks if Phase.RESPONSE in c.phases),
+        response_checks=response_checks,
         protocols=tuple(PROTOCOLS[name] for name in spec.target.protocols),
         routes=GlobSet(spec.target.routes),
         read_only_paths=GlobSet(spec.target.read_only_paths),
@@ -134,6 +124,11 @@ def compile_policy(model: Policy, sha256: str) -> CompiledPolicy:
             max_bytes=limits.max_decompressed_bytes, max_depth=limits.max_json_depth
         ),
         request_limits=RequestLimits(limits.max_messages, limits.max_parts),
+        spec=spec,
+        settles_from_usage=settles_from_usage,
+        reads_responses=bool(response_checks) or settles_from_usage,
+        needs_system_text=any(c.needs_system_text for c in response_checks),
+        visible_windows={b.settings.id: b.window.duration_s for b in budgets if not b.soft},
     )
 
 
