@@ -7,6 +7,8 @@ serves blocking and asyncio hosts: only the transport differs (`redis_transport`
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from promptward.ledger import RETENTION_S
 from promptward.ports import (
     Clock,
@@ -22,7 +24,7 @@ from promptward_ports.ledgers.redis_protocol import BoundsNeeded, RedisProtocol
 from promptward_ports.ledgers.redis_transport import Transport
 
 SCAN_AT_MOST = 100_000
-"""Keys an admin listing looks at, at most."""
+"""Rows an admin listing looks at, at most."""
 
 
 class RedisLedger:
@@ -68,39 +70,48 @@ class RedisLedger:
     async def usage(
         self, *, budget: str | None = None, containing: str = "", at_most: int = 1000
     ) -> tuple[UsageRow, ...]:
-        await self._sweep()
         rows = []
-        for key in await self._transport.scan(self._protocol.pattern("b:*"), SCAN_AT_MOST):
-            reply = await self._transport.evaluate(self._protocol.read(key, self._now_us()))
-            row = self._protocol.usage_row(key, reply)
-            if row and budget in (None, row.budget) and containing in row.partition:
-                rows.append(row)
+        for tag in await self._swept_tags():
+            for field in await self._fields(tag, "b*"):
+                reply = await self._transport.evaluate(
+                    self._protocol.read(tag, field, self._now_us())
+                )
+                row = self._protocol.usage_row(tag, field, reply)
+                if row and budget in (None, row.budget) and containing in row.partition:
+                    rows.append(row)
         rows.sort(key=lambda row: (row.budget, row.partition, row.bucket))
         return tuple(rows[:at_most])
 
     async def raise_limit(self, bucket: str, *, limit: int, for_s: int) -> bool:
         call = self._protocol.raise_limit(bucket, limit, for_s, self._now_us())
-        return call is not None and bool(await self._transport.evaluate(call))
+        return bool(await self._transport.evaluate(call))
 
     async def reset(self, bucket: str) -> bool:
         call = self._protocol.reset(bucket, self._now_us())
-        return call is not None and bool(await self._transport.evaluate(call))
+        return bool(await self._transport.evaluate(call))
 
     async def entries(self, *, at_most: int = 10_000) -> tuple[LedgerEntry, ...]:
-        await self._sweep()
         found: list[LedgerEntry] = []
-        for key in await self._transport.scan(self._protocol.pattern("r:*"), SCAN_AT_MOST):
-            call = self._protocol.entry(key, self._now_us())
-            found += self._protocol.entries(await self._transport.evaluate(call))
+        for tag in await self._swept_tags():
+            for field in await self._fields(tag, "r*"):
+                call = self._protocol.entry(tag, field, self._now_us())
+                found += self._protocol.entries(await self._transport.evaluate(call))
         found.sort(key=lambda entry: (entry.request_id, entry.budget, entry.partition))
         return tuple(found[:at_most])
 
     async def close(self) -> None:
         await self._transport.close()
 
-    async def _sweep(self) -> None:
-        for key in await self._transport.scan(self._protocol.pattern("due"), SCAN_AT_MOST):
-            await self._transport.evaluate(self._protocol.sweep(key, self._now_us()))
+    async def _swept_tags(self) -> list[str]:
+        """Every tenant's hash tag, after its due rows were looked after."""
+        keys = await self._transport.scan(self._protocol.pattern, SCAN_AT_MOST)
+        tags = [self._protocol.tag_of(key) for key in keys]
+        for tag in tags:
+            await self._transport.evaluate(self._protocol.sweep(tag, self._now_us()))
+        return tags
+
+    async def _fields(self, tag: str, pattern: str) -> Sequence[bytes]:
+        return await self._transport.fields(self._protocol.rows_key(tag), pattern, SCAN_AT_MOST)
 
     def _now_us(self) -> int | None:
         return None if self._clock is None else now_us(self._clock)

@@ -71,12 +71,13 @@ STATES: dict[int, EntryState] = {1: "open", 2: "expired", 3: "settled"}
 MAX_CACHED_WINDOWS = 256
 
 ENCODE = json.JSONEncoder(separators=(",", ":")).encode
+SHORT = struct.Struct(">H")
 ONE = struct.Struct(">d")
 TWO = struct.Struct(">dd")
 THREE = struct.Struct(">ddd")
 LEVEL = struct.Struct(">dddd")
 LEVEL_AND_LENGTH = struct.Struct(">ddddH")
-LINE = struct.Struct(">dddddddH")
+LINE = struct.Struct(">ddddddd")
 
 Reply = bytes | int | Sequence[bytes | int]
 Level = tuple[int, int, int, float]
@@ -131,15 +132,16 @@ class RedisProtocol:
             PortError: the request is out of bounds.
         """
         check_reserve(request)
-        stem, tenant = self._stem(request.tenant), request.tenant
-        keys = [f"{stem}r:{digest(tenant, request.request_id)}", f"{stem}due"]
-        identity = ENCODE((request.request_id, tenant))
-        args = [self._head(now_us), ONE.pack(request.ttl_s * SECOND_US), identity.encode()]
+        tenant = request.tenant
+        args = [
+            self._head(now_us),
+            ONE.pack(request.ttl_s * SECOND_US),
+            _reservation_field(request.request_id),
+            ENCODE((request.request_id, tenant)).encode(),
+        ]
         for index, line in enumerate(request.lines):
-            named = _named(tenant, line.budget, line.partition, line.unit, line.window)
-            keys.append(f"{stem}b:{named.key}")
-            args.append(self._line(line, named, times.get(index, guess_us)))
-        return Call(SCRIPTS["reserve"], tuple(keys), tuple(args))
+            args.append(self._line(tenant, line, times.get(index, guess_us)))
+        return Call(SCRIPTS["reserve"], self._keys(tenant), tuple(args))
 
     def reserved(self, request: ReserveRequest, reply: Reply) -> ReserveOutcome:
         """Decode `reserve`'s reply.
@@ -172,46 +174,41 @@ class RedisProtocol:
             PortError: the request is out of bounds.
         """
         check_settle(request)
-        stem = self._stem(request.tenant)
-        keys = (f"{stem}r:{digest(request.tenant, request.request_id)}", f"{stem}due")
-        args = [self._head(now_us)]
+        args = [self._head(now_us), _reservation_field(request.request_id)]
         for budget, amount in request.amounts.items():
             args += (budget.encode("utf-8", "surrogatepass"), ONE.pack(amount))
-        return Call(SCRIPTS["settle"], keys, tuple(args))
+        return Call(SCRIPTS["settle"], self._keys(request.tenant), tuple(args))
 
     def settled(self, reply: Reply) -> tuple[LineState, ...]:
         """Decode `settle`'s reply."""
         return _states_with_meta(_bytes(reply))
 
-    def sweep(self, due_key: str, now_us: int | None) -> Call:
-        return self._admin("sweep", due_key, now_us)
+    def sweep(self, tag: str, now_us: int | None) -> Call:
+        return self._admin("sweep", tag, now_us)
 
-    def read(self, key: str, now_us: int | None) -> Call:
-        return self._admin("read", key, now_us)
+    def read(self, tag: str, field: bytes, now_us: int | None) -> Call:
+        return self._admin("read", tag, now_us, field)
 
-    def usage_row(self, key: str, reply: Reply) -> UsageRow | None:
+    def usage_row(self, tag: str, field: bytes, reply: Reply) -> UsageRow | None:
         """Decode `read`'s reply; None when the bucket has gone meanwhile."""
         data = _bytes(reply)
         if not data:
             return None
         tenant, budget, partition, unit, window = _meta(data[LEVEL_AND_LENGTH.size :])
         level = _level(LEVEL.unpack_from(data))
-        return UsageRow(self._bucket_id(key), tenant, budget, partition, unit, window, *level)
+        bucket = f"{tag}.{field[1:].decode()}"
+        return UsageRow(bucket, tenant, budget, partition, unit, window, *level)
 
-    def raise_limit(self, bucket: str, limit: int, for_s: int, now_us: int | None) -> Call | None:
-        """The call, or None when `bucket` is not a name `usage` gave."""
-        key = self._bucket_key_of(bucket)
-        if key is None:
-            return None
-        return self._admin("raise", key, now_us, TWO.pack(limit, for_s * SECOND_US))
+    def raise_limit(self, bucket: str, limit: int, for_s: int, now_us: int | None) -> Call:
+        tag, field = _bucket(bucket)
+        return self._admin("raise", tag, now_us, field, TWO.pack(limit, for_s * SECOND_US))
 
-    def reset(self, bucket: str, now_us: int | None) -> Call | None:
-        """The call, or None when `bucket` is not a name `usage` gave."""
-        key = self._bucket_key_of(bucket)
-        return None if key is None else self._admin("reset", key, now_us)
+    def reset(self, bucket: str, now_us: int | None) -> Call:
+        tag, field = _bucket(bucket)
+        return self._admin("reset", tag, now_us, field)
 
-    def entry(self, key: str, now_us: int | None) -> Call:
-        return self._admin("entry", key, now_us)
+    def entry(self, tag: str, field: bytes, now_us: int | None) -> Call:
+        return self._admin("entry", tag, now_us, field)
 
     def entries(self, reply: Reply) -> list[LedgerEntry]:
         """Decode `entry`'s reply."""
@@ -227,17 +224,33 @@ class RedisProtocol:
             found.append(LedgerEntry(*named, int(charged), STATES[cast(int, state)]))
         return found
 
-    def pattern(self, kind: str) -> str:
-        """SCAN pattern of all keys of a kind: `due`, `r:*` or `b:*`."""
-        return f"{self._prefix}:{{*}}:{kind}"
+    @property
+    def pattern(self) -> str:
+        """SCAN pattern of the keys that hold rows."""
+        return f"{self._prefix}:{{*}}:rows"
 
-    def _admin(self, operation: str, key: str, now_us: int | None, *args: bytes) -> Call:
-        return Call(SCRIPTS["admin"], (key,), (self._head(now_us), operation.encode(), *args))
+    def tag_of(self, rows_key: str) -> str:
+        """The hash tag in a key that `pattern` matches."""
+        return rows_key[len(self._prefix) + 2 :].partition("}")[0]
+
+    def rows_key(self, tag: str) -> str:
+        """The key that holds the rows of a tenant."""
+        return self._keys_of(tag)[0]
+
+    def _admin(self, operation: str, tag: str, now_us: int | None, *args: bytes) -> Call:
+        given = (self._head(now_us), operation.encode(), *args)
+        return Call(SCRIPTS["admin"], self._keys_of(tag), given)
+
+    def _keys(self, tenant: str) -> tuple[str, str]:
+        return self._keys_of(_tag(tenant))
+
+    def _keys_of(self, tag: str) -> tuple[str, str]:
+        return f"{self._prefix}:{{{tag}}}:rows", f"{self._prefix}:{{{tag}}}:due"
 
     def _head(self, now_us: int | None) -> bytes:
         return THREE.pack(-1 if now_us is None else now_us, self._retention_us, SWEEP_AT_MOST)
 
-    def _line(self, line: BudgetLine, named: Named, guess_us: int) -> bytes:
+    def _line(self, tenant: str, line: BudgetLine, guess_us: int) -> bytes:
         window = line.window
         start_us, end_us = self._bounds_of(window, guess_us) if window.type == "fixed" else (0, 0)
         numbers = LINE.pack(
@@ -248,9 +261,8 @@ class RedisProtocol:
             window.duration_s * SECOND_US,
             start_us,
             end_us,
-            named.budget_bytes,
         )
-        return numbers + named.texts
+        return numbers + _line_texts(tenant, line.budget, line.partition, line.unit, window)
 
     def _bounds_of(self, window: Window, time_us: int) -> tuple[int, int]:
         known = self._bounds.get(window)
@@ -265,40 +277,29 @@ class RedisProtocol:
         self._bounds[window] = bounds
         return bounds
 
-    def _stem(self, tenant: str) -> str:
-        return f"{self._prefix}:{{{_tag(tenant)}}}:"
-
-    def _bucket_id(self, key: str) -> str:
-        tag, _, bucket = key[len(self._prefix) + 2 :].partition("}:b:")
-        return f"{tag}.{bucket}"
-
-    def _bucket_key_of(self, bucket: str) -> str | None:
-        tag, dot, key = bucket.partition(".")
-        if not dot or not (tag + key).isalnum():
-            return None
-        return f"{self._prefix}:{{{tag}}}:b:{key}"
-
 
 @lru_cache(maxsize=1024)
 def _tag(tenant: str) -> str:
     return digest(tenant)[:16]
 
 
-@dataclass(frozen=True, slots=True)
-class Named:
-    """What a line is called: its bucket's key, and the texts the script gets."""
+def _reservation_field(request_id: str) -> bytes:
+    return f"r{digest(request_id)}".encode()
 
-    key: str
-    budget_bytes: int
-    texts: bytes
+
+def _bucket(bucket: str) -> tuple[str, bytes]:
+    """Hash tag and field of a bucket that `usage_row` named; of nothing for other names."""
+    tag, _, key = bucket.partition(".")
+    return (tag, f"b{key}".encode()) if (tag + key).isalnum() else ("none", b"none")
 
 
 @lru_cache(maxsize=4096)
-def _named(tenant: str, budget: str, partition: str, unit: str, window: Window) -> Named:
-    key = bucket_key(tenant, budget, partition, unit, window)
+def _line_texts(tenant: str, budget: str, partition: str, unit: str, window: Window) -> bytes:
+    """Bucket's field and budget's name, each behind its length, and meta: for the script."""
+    field = f"b{bucket_key(tenant, budget, partition, unit, window)}".encode()
     name = budget.encode("utf-8", "surrogatepass")
     meta = ENCODE((tenant, budget, partition, unit, *window_fields(window))).encode()
-    return Named(key, len(name), name + meta)
+    return SHORT.pack(len(field)) + field + SHORT.pack(len(name)) + name + meta
 
 
 def _states_with_meta(data: bytes) -> tuple[LineState, ...]:

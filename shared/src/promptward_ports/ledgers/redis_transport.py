@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any, Protocol, cast
 
 import redis
@@ -40,6 +41,14 @@ class Transport(Protocol):
         """
         ...
 
+    async def fields(self, key: str, pattern: str, at_most: int) -> Sequence[bytes]:
+        """Fields of a hash that match.
+
+        Raises:
+            PortError: Redis failed or timed out.
+        """
+        ...
+
     async def close(self) -> None: ...
 
 
@@ -61,15 +70,18 @@ class BlockingTransport:
         return cast(Reply, reply)
 
     async def scan(self, pattern: str, at_most: int) -> Sequence[str]:
-        keys: list[str] = []
         try:
-            for key in self._client.scan_iter(match=pattern, count=1000):
-                keys.append(key.decode())
-                if len(keys) >= at_most:
-                    break
+            found = self._client.scan_iter(match=pattern, count=1000)
+            return [key.decode() for key in islice(found, at_most)]
         except (RedisError, OSError, UnicodeError) as error:
             raise port_error(error) from error
-        return keys
+
+    async def fields(self, key: str, pattern: str, at_most: int) -> Sequence[bytes]:
+        try:
+            found = self._client.hscan_iter(key, match=pattern, count=1000)
+            return [field for field, _ in islice(found, at_most)]
+        except (RedisError, OSError, UnicodeError) as error:
+            raise port_error(error) from error
 
     async def close(self) -> None:
         self._client.close()
@@ -157,6 +169,17 @@ class SuspendingTransport:
         except (RedisError, OSError, UnicodeError) as error:
             raise port_error(error) from error
         return keys
+
+    async def fields(self, key: str, pattern: str, at_most: int) -> Sequence[bytes]:
+        found: list[bytes] = []
+        try:
+            async for field, _ in self._client.hscan_iter(key, match=pattern, count=1000):
+                found.append(field)
+                if len(found) >= at_most:
+                    break
+        except (RedisError, OSError, UnicodeError) as error:
+            raise port_error(error) from error
+        return found
 
     async def close(self) -> None:
         await self._client.aclose()

@@ -3,14 +3,14 @@
 
 local operations = {}
 
--- KEYS: due. Answers how many rows were looked after.
+-- Answers how many rows were looked after.
 function operations.sweep()
-  return sweep(KEYS[1])
+  return sweep()
 end
 
--- KEYS: bucket. Answers 4 doubles (limit, spent, reserved, reset) and meta; empty when unknown.
+-- ARGV: bucket's field. Answers 4 doubles (limit, spent, reserved, reset) and meta; empty when unknown.
 function operations.read()
-  local row = call('GET', KEYS[1])
+  local row = call('HGET', rows_key, ARGV[3])
   if not row then return '' end
   local b = parse_bucket(row)
   local limit, spent, reserved, reset = weigh(b, roll(b))
@@ -18,37 +18,40 @@ function operations.read()
   return pack('>ddddI2c0', limit, spent, reserved, reset, #meta, meta)
 end
 
--- KEYS: bucket. ARGV: limit and microseconds as doubles. Answers 1, or 0 when unknown.
+-- ARGV: bucket's field, limit and microseconds as doubles. Answers 1, or 0 when unknown.
 operations['raise'] = function()
-  local row = call('GET', KEYS[1])
+  local row = call('HGET', rows_key, ARGV[3])
   if not row then return 0 end
   local b = parse_bucket(row)
-  local limit, duration = read('>dd', ARGV[3])
+  local limit, duration = read('>dd', ARGV[4])
   b[B_RAISED] = limit
   b[B_RAISED_UNTIL] = now + duration
-  save_bucket(KEYS[1], b, 0, row)
+  keep_bucket(ARGV[3], b, 0, row)
+  write()
   return 1
 end
 
--- KEYS: bucket. Answers 1, or 0 when unknown.
+-- ARGV: bucket's field. Answers 1, or 0 when unknown.
 function operations.reset()
-  local row = call('GET', KEYS[1])
+  local row = call('HGET', rows_key, ARGV[3])
   if not row then return 0 end
   local b = parse_bucket(row)
   local slots = b[B_SLOTS]
   for i = 1, #slots, 3 do slots[i + 1] = min(slots[i + 1], slots[i + 2]) end
-  save_bucket(KEYS[1], b, 0, row)
+  keep_bucket(ARGV[3], b, 0, row)
+  write()
   return 1
 end
 
--- KEYS: reservation. Answers identity, state, then meta and amount (a double) in turn; or nothing.
+-- ARGV: reservation's field. Answers identity, state, then meta and amount (a double) in turn; or
+-- nothing when unknown.
 function operations.entry()
-  local row = call('GET', KEYS[1])
+  local row = call('HGET', rows_key, ARGV[3])
   if not row then return {} end
   local r = parse_reservation(row)
-  local reply = {r[R_IDENTITY], r[R_STATE]}
+  local reply = {string.sub(r[R_REST], r[R_IDENTITY]), r[R_STATE]}
   for i, h in ipairs(r[R_HOLDS]) do
-    local bucket = call('GET', h[H_BUCKET])
+    local bucket = call('HGET', rows_key, h[H_BUCKET])
     if bucket then
       reply[#reply + 1] = meta_of(parse_bucket(bucket), bucket)
       reply[#reply + 1] = pack('>d', r[R_AMOUNTS][i])

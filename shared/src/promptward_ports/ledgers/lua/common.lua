@@ -2,34 +2,35 @@
 -- (change both or neither), and the rows it works on. Each operation is this file followed by its own
 -- (reserve.lua, settle.lua, admin.lua): one script, one EVALSHA, atomic.
 --
--- All keys of a call carry the same hash tag (the tenant), so one Redis Cluster node runs it.
---   <prefix>:{tag}:due        sorted set: reservation key by the microsecond it falls due
---   <prefix>:{tag}:r:<id>     reservation: 3 doubles (state, due, number of holds), a double per hold
---                             (its amount), 4 doubles per hold (its first outcome), the holds (HOLD),
---                             identity as JSON
---   <prefix>:{tag}:b:<id>     bucket: 10 doubles (B_*), number of slots, slots, meta as JSON
--- Numbers are integers below 2^53, which doubles hold exactly; they are kept as big-endian doubles
--- because packing them so costs a tenth of what text or MessagePack does. What most calls do not need
--- is defined only when it is (`cold`): Redis runs this file anew for every call.
+-- A tenant has two keys with the same hash tag, so one Redis Cluster node runs its calls:
+--   <prefix>:{tag}:rows   hash: `r<id>` reservation, `b<id>` bucket
+--   <prefix>:{tag}:due    sorted set: row by the microsecond it falls due
+-- A reservation is 3 doubles (state, due, number of holds), a double per hold (its amount), 4 doubles
+-- per hold (its first outcome), the holds (HOLD), identity as JSON. A bucket is 10 doubles (B_*), the
+-- number of slots, slots, meta as JSON. Numbers are integers below 2^53, which doubles hold exactly;
+-- they are kept as big-endian doubles because packing them so costs a tenth of what text or
+-- MessagePack does. What most calls do not need is defined only when it is (`cold`): Redis runs this
+-- file anew for every call.
 
 local B_TYPE, B_DURATION, B_LIMIT, B_RAISED, B_RAISED_UNTIL, B_SEEN, B_END, B_CARRY, B_ERA, B_FORGET,
   B_SLOTS, B_META = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12
 local H_SLOT, H_ERA, H_BUCKET, H_BUDGET = 1, 2, 3, 4
-local R_STATE, R_DUE, R_AMOUNTS, R_OUTCOME, R_HOLDS, R_IDENTITY = 1, 2, 3, 4, 5, 6
+-- R_REST is the row behind the amounts; its identity begins at R_IDENTITY.
+local R_STATE, R_DUE, R_AMOUNTS, R_REST, R_HOLDS, R_IDENTITY = 1, 2, 3, 4, 5, 6
 local FIXED, SLIDING, TOKEN_BUCKET, CONCURRENT = 1, 2, 3, 4
 local OPEN, EXPIRED, SETTLED = 1, 2, 3
 
 local SLICES = 32
 local RETRY_US = 1000000
 local MAX_WAIT_US = 1000000000000000
-local IDLE_US = 86400000000 -- rows of a tenant that fell silent vanish a day after they fell due
+local IDLE_US = 86400000000 -- a tenant that fell silent vanishes a day after its last row fell due
 
 local BUCKET = '>ddddddddddd'
 local BUCKET_1 = '>dddddddddddddd' -- with its one slot: all types but `sliding`
 local BUCKET_BYTES = 88
 local OUTCOME_BYTES = 32
 local HOLD = '>ddI2c0I2c0'
-local FORGET_STEP_US = 256000000 -- rounds up, so that most charges leave a bucket's TTL alone
+local FORGET_STEP_US = 256000000 -- rounds up, so that most charges leave a bucket's time alone
 
 local floor, ceil, max, min = math.floor, math.ceil, math.max, math.min
 local call, pack, read = redis.call, struct.pack, struct.unpack
@@ -41,6 +42,8 @@ if now < 0 then
   now = time[1] * 1000000 + time[2]
 end
 
+-- What this call writes: field, row, ... and due time, field, ...
+local rows_key, due_key, written, scores, longest = KEYS[1], KEYS[2], {}, {}, 0
 local cold
 
 local function limit_at(b, time)
@@ -133,17 +136,19 @@ local function meta_of(b, row)
 end
 
 -- `row` is what the bucket was parsed from, or its meta when it is new.
-local function save_bucket(key, b, open_us, row)
+local function keep_bucket(field, b, open_us, row)
   local slots = b[B_SLOTS]
   local count, kind, quiet, forget = #slots, b[B_TYPE], b[B_SEEN], b[B_FORGET]
   if kind == FIXED then quiet = b[B_END]
   elseif kind ~= CONCURRENT then quiet = cold().quiet(b, kind)
   end
   local needed = max(quiet, b[B_RAISED_UNTIL], b[B_SEEN] + open_us + keep_us)
-  local keeps = needed <= forget
-  if not keeps then
+  if needed > forget then
     forget = ceil(needed / FORGET_STEP_US) * FORGET_STEP_US
     b[B_FORGET] = forget
+    scores[#scores + 1] = forget
+    scores[#scores + 1] = field
+    longest = max(longest, forget)
   end
   local state
   if count == 3 then
@@ -153,56 +158,68 @@ local function save_bucket(key, b, open_us, row)
     state = pack(BUCKET, kind, b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], forget, count / 3)
     for i = 1, count, 3 do state = state .. pack('>ddd', slots[i], slots[i + 1], slots[i + 2]) end
   end
-  if keeps and #state + 1 == b[B_META] then
-    call('SETRANGE', key, 0, state)
-  else
-    call('SET', key, state .. meta_of(b, row), 'PX', max(1000, ceil((forget - now) / 1000)))
+  local n = #written
+  written[n + 1], written[n + 2] = field, state .. string.sub(row, b[B_META])
+end
+
+local function keep_row(field, due, row)
+  local n, m = #written, #scores
+  written[n + 1], written[n + 2] = field, row
+  scores[m + 1], scores[m + 2] = due, field
+end
+
+local function write()
+  if #written > 0 then call('HSET', rows_key, unpack(written)) end
+  if #scores > 0 then call('ZADD', due_key, unpack(scores)) end
+  if longest > 0 then
+    -- Whatever a tenant's rows still wait for, its longest-kept bucket outlasts it.
+    local ms = ceil((max(0, longest - now) + IDLE_US) / 1000)
+    if call('PTTL', rows_key) < ms then
+      call('PEXPIRE', rows_key, ms)
+      call('PEXPIRE', due_key, ms)
+    end
   end
+  written, scores, longest = {}, {}, 0
 end
 
 local function parse_reservation(row)
   local state, due, count, at = read('>ddd', row)
   local amounts, holds = {}, {}
   for i = 1, count do amounts[i], at = read('>d', row, at) end
-  local outcome = at
+  local rest = at
   at = at + OUTCOME_BYTES * count
   for i = 1, count do
     local h = {read(HOLD, row, at)}
     at = h[5]
     holds[i] = h
   end
-  return {state, due, amounts, string.sub(row, outcome, outcome + OUTCOME_BYTES * count - 1), holds,
-    string.sub(row, at)}
+  return {state, due, amounts, string.sub(row, rest), holds, at - rest + 1}
 end
 
--- Writes what changes in a reservation over its row; the TTL it was reserved with is long enough.
-local function update_reservation(key, due_key, r)
-  local parts = {pack('>ddd', r[R_STATE], r[R_DUE], #r[R_AMOUNTS])}
-  for i, amount in ipairs(r[R_AMOUNTS]) do parts[i + 1] = pack('>d', amount) end
-  call('SETRANGE', key, 0, table.concat(parts))
-  call('ZADD', due_key, r[R_DUE], key)
+local function keep_reservation(field, r)
+  local amounts = r[R_AMOUNTS]
+  local count = #amounts
+  keep_row(field, r[R_DUE], pack('>ddd', r[R_STATE], r[R_DUE], count)
+    .. pack('>' .. string.rep('d', count), unpack(amounts)) .. r[R_REST])
 end
 
 -- The reservation as of now, also when the sweep has not come to it yet.
-local function known(key, due_key, row)
+local function known(field, row)
   if not row then return nil end
   local r = parse_reservation(row)
   if now < r[R_DUE] then return r end
   if r[R_STATE] == OPEN then
-    cold().expire(key, due_key, r)
+    cold().expire(field, r)
     return r
   end
-  call('DEL', key)
-  call('ZREM', due_key, key)
+  call('HDEL', rows_key, field)
+  call('ZREM', due_key, field)
   return nil
 end
 
-local function sweep(due_key)
+local function sweep()
   local due = call('ZRANGEBYSCORE', due_key, '-inf', now, 'LIMIT', 0, sweep_at_most)
-  for i = 1, #due do
-    local key = due[i]
-    if not known(key, due_key, call('GET', key)) then call('ZREM', due_key, key) end
-  end
+  if #due > 0 then cold().sweep(due) end
   return #due
 end
 
@@ -330,21 +347,44 @@ local function define_cold()
     return min(estimate, actual + q)
   end
 
-  function c.expire(key, due_key, r)
+  function c.expire(field, r)
     for i, h in ipairs(r[R_HOLDS]) do
-      local row = call('GET', h[H_BUCKET])
+      local row = call('HGET', rows_key, h[H_BUCKET])
       if row then
         local b = parse_bucket(row)
         local time = roll(b)
         if h[H_ERA] == b[B_ERA] then
           close_hold(b, time, h[H_SLOT], r[R_AMOUNTS][i], nil)
-          save_bucket(h[H_BUCKET], b, 0, row)
+          keep_bucket(h[H_BUCKET], b, 0, row)
         end
       end
     end
     r[R_STATE] = EXPIRED
     r[R_DUE] = now + keep_us
-    update_reservation(key, due_key, r)
+    keep_reservation(field, r)
+    write() -- the next row may share a bucket
+  end
+
+  local function sweep_bucket(field, row)
+    local forget = row and parse_bucket(row)[B_FORGET] or 0
+    if forget > now then
+      call('ZADD', due_key, forget, field)
+    else
+      call('HDEL', rows_key, field)
+      call('ZREM', due_key, field)
+    end
+  end
+
+  function c.sweep(due)
+    for i = 1, #due do
+      local field = due[i]
+      local row = call('HGET', rows_key, field)
+      if string.sub(field, 1, 1) == 'b' then
+        sweep_bucket(field, row)
+      elseif not known(field, row) then
+        call('ZREM', due_key, field)
+      end
+    end
   end
 
   return c

@@ -1,7 +1,7 @@
 
--- KEYS: reservation, due, bucket...
--- ARGV: common, ttl as a double, identity as JSON, then per line: 7 doubles (limit, amount, soft, type,
--- duration, window start, window end), the budget's name behind a 2-byte length, meta as JSON.
+-- KEYS: rows, due. ARGV: common, ttl as a double, reservation's field, identity as JSON, then per line:
+-- 7 doubles (limit, amount, soft, type, duration, window start, window end), the bucket's field and the
+-- budget's name, each behind a 2-byte length, meta as JSON.
 -- Answers one string. Its first byte is 1 granted, 0 refused (then line and wait as doubles), 2 another
 -- time's bounds needed (line and time as doubles); then 4 doubles per line: limit, spent, reserved,
 -- reset. 3 is a known request: its first outcome, each line with its meta behind a 2-byte length.
@@ -20,42 +20,49 @@ local function wait_us(b, time, amount)
   return RETRY_US
 end
 
-local key, due_key, count = KEYS[1], KEYS[2], #KEYS - 2
-sweep(due_key)
-local rows = call('MGET', key, unpack(KEYS, 3))
-local r = known(key, due_key, rows[1])
+local field, first_line, count = ARGV[3], 4, #ARGV - 4
+local lines, fields = {}, {field}
+for i = 1, count do
+  local line = {read('>dddddddI2c0I2c0', ARGV[first_line + i])}
+  lines[i], fields[i + 1] = line, line[8]
+end
+sweep()
+local rows = call('HMGET', rows_key, unpack(fields))
+local r = known(field, rows[1])
 if r then
   local parts = {'\3'}
   for i, h in ipairs(r[R_HOLDS]) do
-    local row = call('GET', h[H_BUCKET])
+    local row = call('HGET', rows_key, h[H_BUCKET])
     local meta = row and meta_of(parse_bucket(row), row) or ''
-    local outcome = string.sub(r[R_OUTCOME], OUTCOME_BYTES * (i - 1) + 1, OUTCOME_BYTES * i)
+    local outcome = string.sub(r[R_REST], OUTCOME_BYTES * (i - 1) + 1, OUTCOME_BYTES * i)
     parts[i + 1] = outcome .. pack('>I2c0', #meta, meta)
   end
   return table.concat(parts)
 end
 
-local buckets, times, amounts, budgets = {}, {}, {}, {}
+local buckets, times = {}, {}
 local worst, worst_wait
 for i = 1, count do
-  local line, row = ARGV[i + 3], rows[i + 1]
-  local limit, amount, soft, kind, duration, first, last, budget, at = read('>dddddddI2c0', line)
+  local line, row = lines[i], rows[i + 1]
   local b
   if row then
     b = parse_bucket(row)
   else
-    b = {kind, duration, 0, 0, 0, 0, 0, 0, 0, 0, {}, at}
-    rows[i + 1] = line
+    b = {line[4], line[5], 0, 0, 0, 0, 0, 0, 0, 0, {}, line[10]}
+    rows[i + 1] = ARGV[first_line + i]
   end
-  b[B_LIMIT] = limit
+  b[B_LIMIT] = line[1]
   local era = b[B_ERA]
-  local time, needed = roll(b, first, last)
-  if not time then return '\2' .. pack('>dd', i - 1, needed) end
+  local time, needed = roll(b, line[6], line[7])
+  if not time then
+    write()
+    return '\2' .. pack('>dd', i - 1, needed)
+  end
   -- Also when the request is refused, or each refusal would move the use to a new present.
-  if b[B_ERA] ~= era then save_bucket(KEYS[i + 2], b, 0, rows[i + 1]) end
-  buckets[i], times[i], amounts[i], budgets[i] = b, time, amount, budget
-  if soft == 0 then
-    local wait = wait_us(b, time, amount)
+  if b[B_ERA] ~= era then keep_bucket(line[8], b, 0, rows[i + 1]) end
+  buckets[i], times[i] = b, time
+  if line[3] == 0 then
+    local wait = wait_us(b, time, line[2])
     if wait ~= 0 and worst_wait ~= -1 and (not worst or wait == -1 or wait > worst_wait) then
       worst, worst_wait = i, wait
     end
@@ -64,6 +71,7 @@ end
 
 local outcome = {}
 if worst then
+  write()
   for i = 1, count do outcome[i] = pack('>dddd', weigh(buckets[i], times[i])) end
   return '\0' .. pack('>dd', worst - 1, worst_wait) .. table.concat(outcome)
 end
@@ -71,25 +79,22 @@ end
 local ttl = read('>d', ARGV[2])
 local charged, holds = {}, {}
 for i = 1, count do
-  local b, bucket_key, amount, time = buckets[i], KEYS[i + 2], amounts[i], times[i]
+  local b, line, time = buckets[i], lines[i], times[i]
   if b[B_TYPE] == SLIDING then cold().slice(b, time) end
-  local slots = b[B_SLOTS]
+  local slots, amount = b[B_SLOTS], line[2]
   local n = #slots
   slots[n - 1] = slots[n - 1] + amount
   slots[n] = slots[n] + amount
-  save_bucket(bucket_key, b, ttl, rows[i + 1])
+  keep_bucket(line[8], b, ttl, rows[i + 1])
   charged[i] = pack('>d', amount)
   outcome[i] = pack('>dddd', weigh(b, time))
   -- A token bucket's charge is dated: what refilled since then is not given back.
   local slot = b[B_TYPE] == TOKEN_BUCKET and time or slots[n - 2]
-  holds[i] = pack(HOLD, slot, b[B_ERA], #bucket_key, bucket_key, #budgets[i], budgets[i])
+  holds[i] = pack(HOLD, slot, b[B_ERA], #line[8], line[8], #line[9], line[9])
 end
 local granted = table.concat(outcome)
 local due = now + ttl
-local row = pack('>ddd', OPEN, due, count) .. table.concat(charged) .. granted
-  .. table.concat(holds) .. ARGV[3]
-local idle_ms = ceil((ttl + keep_us + IDLE_US) / 1000)
-call('SET', key, row, 'PX', idle_ms)
-call('ZADD', due_key, due, key)
-call('PEXPIRE', due_key, idle_ms)
+keep_row(field, due, pack('>ddd', OPEN, due, count) .. table.concat(charged) .. granted
+  .. table.concat(holds) .. ARGV[4])
+write()
 return '\1' .. granted

@@ -1,17 +1,17 @@
 
--- KEYS: reservation, due. ARGV: common, then budget and amount (a double), in turn.
+-- KEYS: rows, due. ARGV: common, reservation's field, then budget and amount (a double), in turn.
 -- Answers one string: per line 4 doubles (limit, spent, reserved, reset) and its meta behind a 2-byte
 -- length; empty when there is nothing to settle.
 
-local key, due_key = KEYS[1], KEYS[2]
-sweep(due_key)
-local r = known(key, due_key, call('GET', key))
+local field = ARGV[2]
+sweep()
+local r = known(field, call('HGET', rows_key, field))
 if not r or r[R_STATE] == SETTLED then return '' end
 
-local used, bucket_keys, holds, amounts = {}, {}, r[R_HOLDS], r[R_AMOUNTS]
-for i = 2, #ARGV, 2 do used[ARGV[i]] = read('>d', ARGV[i + 1]) end
-for i = 1, #holds do bucket_keys[i] = holds[i][H_BUCKET] end
-local rows = call('MGET', unpack(bucket_keys))
+local used, bucket_fields, holds, amounts = {}, {}, r[R_HOLDS], r[R_AMOUNTS]
+for i = 3, #ARGV, 2 do used[ARGV[i]] = read('>d', ARGV[i + 1]) end
+for i = 1, #holds do bucket_fields[i] = holds[i][H_BUCKET] end
+local rows = call('HMGET', rows_key, unpack(bucket_fields))
 local late, parts = r[R_STATE] == EXPIRED, {}
 for i = 1, #holds do
   local h, row = holds[i], rows[i]
@@ -32,7 +32,7 @@ for i = 1, #holds do
           slots[at + 1] = max(0, slots[at + 1] + owed - estimate)
         end
       end
-      save_bucket(h[H_BUCKET], b, 0, row)
+      keep_bucket(h[H_BUCKET], b, 0, row)
     end
     local limit, spent, reserved, reset = weigh(b, time)
     local meta = meta_of(b, row)
@@ -42,5 +42,6 @@ for i = 1, #holds do
 end
 r[R_STATE] = SETTLED
 r[R_DUE] = now + keep_us
-update_reservation(key, due_key, r)
+keep_reservation(field, r)
+write()
 return table.concat(parts)
