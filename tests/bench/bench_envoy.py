@@ -35,7 +35,7 @@ from promptward_envoy.bootstrap import Bootstrap
 from promptward_envoy.demo.keys import KEYS, MODEL
 from promptward_envoy.envoy_binary import EnvoyNotFoundError, find_envoy
 from promptward_envoy.envoy_process import start_envoy, wait_until_live
-from promptward_envoy.testing.stack import HOST, free_port, spawn
+from promptward_envoy.testing.stack import HOST, free_port, spawn, wait_for_line
 
 HERE = Path(__file__).parent
 CONCURRENCY = 16
@@ -143,7 +143,9 @@ def start_service(variant: Variant, directory: Path, policies: dict[str, Path]) 
     address = f"unix:{directory}/service.sock"
     if variant.service == "noop":
         command = [str(HERE / "noop_authz.py"), address]
-        return spawn(command, directory / "service.log", b"serving")[0]
+        process = spawn(command, directory / "service.log")
+        wait_for_line(process, directory / "service.log", b"serving")
+        return process
     if variant.service == "none":
         return None
     status = directory / "status.json"
@@ -166,8 +168,9 @@ def running(binary: Path) -> Iterator[list[Running]]:
         top = Path(name)
         policies = write_policies(top)
         try:
-            canned, line = spawn([str(HERE / "canned_upstream.py"), HOST], top / "up.log", b"lis")
+            canned = spawn([str(HERE / "canned_upstream.py"), HOST], top / "up.log")
             processes.append(canned)
+            line = wait_for_line(canned, top / "up.log", b"listening")
             origin = f"http://{HOST}:{int(line.split()[1])}"
             yield [
                 start_variant(v, top / str(n), binary, origin, policies, processes)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from promptward_envoy.envoy_binary import find_envoy
-from promptward_envoy.testing.stack import Stack, running_stack
+from promptward_envoy.testing.stack import Stack, Upstream, running_stack, start_upstream
 
 StackFactory = Callable[..., contextlib.AbstractContextManager[Stack]]
 
@@ -29,9 +29,17 @@ def envoy_binary() -> Path:
 
 
 @pytest.fixture(scope="session")
-def make_stack(envoy_binary: Path) -> StackFactory:
+def upstream(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Upstream]:
+    """The demo upstream behind every stack of this session."""
+    made = start_upstream(tmp_path_factory.mktemp("upstream"))
+    yield made
+    made.stop()
+
+
+@pytest.fixture(scope="session")
+def make_stack(envoy_binary: Path, upstream: Upstream) -> StackFactory:
     """Build a stack of its own: `with make_stack(workers=2, filters=(...)) as stack`."""
-    return partial(running_stack, envoy_binary)
+    return partial(running_stack, envoy_binary, upstream)
 
 
 @pytest.fixture(scope="module")

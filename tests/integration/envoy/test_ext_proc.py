@@ -8,7 +8,7 @@ import json
 
 import pytest
 
-from promptward_envoy.testing.stack import HOST, chat_body, wait_for
+from promptward_envoy.testing.stack import HOST, chat_body, running_stack, start_upstream, wait_for
 
 pytestmark = pytest.mark.envoy
 
@@ -230,10 +230,10 @@ def test_response_without_a_body_is_settled(stack) -> None:
     stack.wait_for_event(event="on_response", id=asked["id"], status=200)
 
 
-def test_upstream_that_is_down_releases_the_reservation(make_stack) -> None:
-    with make_stack() as stack:
-        stack.upstream.kill()
-        stack.upstream.wait()
+def test_upstream_that_is_down_releases_the_reservation(envoy_binary, tmp_path) -> None:
+    own = start_upstream(tmp_path)
+    own.stop()
+    with running_stack(envoy_binary, own) as stack:
         answer = stack.chat("hello")
         assert answer.status == 503
         assert answer.header("x-ratelimit-remaining") == "7"

@@ -131,7 +131,7 @@ def test_restarted_service_is_used_again(make_stack) -> None:
         stack.services[0].kill()
         stack.services[0].wait()
         assert stack.chat("hello").status >= 500
-        process, _address = start_scripted(stack.directory)
+        process = start_scripted(stack.directory)
         stack.services.append(process)
         try:
             wait_for("a request to pass", lambda: stack.chat("hello").status == 200)

@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from promptward_envoy.demo.greeting import curl, examples
-from promptward_envoy.testing.stack import Stack, start_upstream, wait_for
+from promptward_envoy.testing.stack import Stack, Upstream, start_upstream, wait_for
 
 pytestmark = pytest.mark.envoy
 
@@ -35,7 +35,8 @@ class Quickstart:
     def chat(self, key: str, text: str, **fields: Any) -> Any:
         """A chat completion with a demo key, none for an empty one."""
         port = int(self.ready["url"].rpartition(":")[2])
-        stack = Stack(self.log.parent, port, self.process, self.process, [], host="127.0.0.1")
+        upstream = Upstream(self.process, "", self.log)
+        stack = Stack(self.log.parent, port, self.process, upstream, [], host="127.0.0.1")
         document = {
             "model": self.ready["model"],
             "messages": [{"role": "user", "content": text}],
@@ -173,19 +174,17 @@ def test_own_policy_ledger_and_upstream(envoy_binary, tmp_path) -> None:
     keys = policy["spec"]["identity"]["api_keys"]["keys"]
     policy["spec"]["identity"]["api_keys"]["keys"] = [k for k in keys if k["id"] == "demo-full"]
     (tmp_path / "own.yaml").write_text(yaml.safe_dump(policy))
-    upstream, origin = start_upstream(tmp_path)
-    arguments = ["--policy", str(tmp_path / "own.yaml"), "--upstream", origin]
+    upstream = start_upstream(tmp_path)
+    arguments = ["--policy", str(tmp_path / "own.yaml"), "--upstream", upstream.origin]
     arguments += ["--ledger", f"sqlite://{tmp_path}/own.db"]
     try:
         with quickstart(envoy_binary, tmp_path, *arguments) as made:
             assert set(made.ready["keys"]) == {"full"}
             assert made.chat("full", "Say hello.").status == 200
         assert (tmp_path / "own.db").exists()
-        assert len((tmp_path / "upstream.jsonl").read_text().splitlines()) == 1
+        assert len(upstream.bodies()) == 1
     finally:
-        upstream.kill()
-        upstream.wait()
-        upstream.stdout.close()
+        upstream.stop()
 
 
 def test_taken_port_and_bad_policy_are_said_plainly(envoy_binary, tmp_path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import signal
@@ -24,8 +25,10 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
 )
 
 from promptward_envoy import child_process
+from promptward_envoy.bootstrap import Bootstrap
 from promptward_envoy.demo.keys import KEYS
-from promptward_envoy.testing.stack import wait_for
+from promptward_envoy.envoy_process import start_envoy, wait_until_live
+from promptward_envoy.testing.stack import HOST, Stack, free_port, wait_for
 
 pytestmark = pytest.mark.envoy
 TOKEN = "t0ken"
@@ -134,8 +137,6 @@ def test_everything_else_does(service, token, method, path) -> None:
 
 
 def test_policy_shows_name_version_and_hash(service) -> None:
-    import hashlib
-
     status, body = service.ask("/policy")
     assert status == 200
     digest = hashlib.sha256(service.policy.read_bytes()).hexdigest()
@@ -206,15 +207,12 @@ def test_sigterm_ends_with_zero(tmp_path) -> None:
         assert service.process.wait(10) == 0
 
 
-def test_workers_share_ledger_reload_and_metrics(tmp_path, make_stack, envoy_binary) -> None:
-    from promptward_envoy.bootstrap import Bootstrap
-    from promptward_envoy.envoy_process import wait_until_live
-    from promptward_envoy.testing.stack import HOST, Stack, free_port, start_envoy, start_upstream
-
+def test_workers_share_ledger_reload_and_metrics(tmp_path, envoy_binary, upstream) -> None:
     with serving(tmp_path, "--workers", "2") as service:
-        upstream, origin = start_upstream(tmp_path)
         addresses = [service.address, service.address + ".1"]
-        settings = Bootstrap((HOST, free_port()), addresses, origin, f"{tmp_path}/admin.sock")
+        settings = Bootstrap(
+            (HOST, free_port()), addresses, upstream.origin, f"{tmp_path}/admin.sock"
+        )
         envoy = start_envoy(envoy_binary, tmp_path, settings)
         try:
             wait_until_live(envoy, tmp_path, settings.admin_socket, 10)
@@ -243,10 +241,7 @@ def test_workers_share_ledger_reload_and_metrics(tmp_path, make_stack, envoy_bin
             wait_for("the restart", lambda: service.ask("/readyz")[0] == 200)
             assert service.ask("/policy")[1]["workers"][1]["pid"] != old
         finally:
-            for process in (envoy, upstream):
-                process.kill()
-                process.wait()
-            upstream.stdout.close()
+            child_process.stop([envoy], 5)
     assert sqlite3.connect(tmp_path / "ledger.db").execute("PRAGMA integrity_check").fetchone()
 
 

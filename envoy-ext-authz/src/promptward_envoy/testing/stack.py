@@ -70,16 +70,40 @@ def chat_body(text: str, **fields: Any) -> bytes:
 
 
 @dataclass
+class Upstream:
+    """A demo upstream, its origin and its log; several stacks may share it, one after another."""
+
+    process: subprocess.Popen[bytes]
+    origin: str
+    log: Path
+
+    def bodies(self) -> list[Any]:
+        """Every body that came."""
+        return _json_lines(self.log)
+
+    def stop(self) -> None:
+        """Kill it."""
+        _kill(self.process)
+
+
+@dataclass
 class Stack:
     """Envoy, upstream and services, and ways to ask and to look."""
 
     directory: Path
     port: int
     envoy: subprocess.Popen[bytes]
-    upstream: subprocess.Popen[bytes]
+    upstream: Upstream
     services: list[subprocess.Popen[bytes]]
     addresses: list[str] = field(default_factory=list)
     host: str = HOST
+    seen_before: int = 0
+    events_before: int = 0
+
+    def forget(self) -> None:
+        """Begin a clean record of events and upstream bodies."""
+        self.seen_before = len(self.upstream.bodies())
+        self.events_before = len(_json_lines(self.directory / "events.jsonl"))
 
     def request(
         self,
@@ -118,7 +142,7 @@ class Stack:
 
     def events(self) -> list[dict[str, Any]]:
         """What the scripted engine was asked."""
-        return _json_lines(self.directory / "events.jsonl")
+        return _json_lines(self.directory / "events.jsonl")[self.events_before :]
 
     def last_event(self, name: str) -> dict[str, Any]:
         """The newest recorded event called `name`."""
@@ -134,8 +158,8 @@ class Stack:
         return wait_for(f"event {fields} in {self.events()}", probe)
 
     def upstream_bodies(self) -> list[Any]:
-        """Bodies that reached the upstream."""
-        return _json_lines(self.directory / "upstream.jsonl")
+        """Bodies that reached the upstream since this stack was made."""
+        return self.upstream.bodies()[self.seen_before :]
 
     def envoy_admin(self, path: str) -> str:
         """GET of Envoy's admin interface."""
@@ -158,60 +182,87 @@ def _json_lines(path: Path) -> list[Any]:
     return [json.loads(line) for line in path.read_text().split("\n")[:-1]]
 
 
-def spawn(command: list[str], log: Path, ready: bytes) -> tuple[subprocess.Popen[bytes], bytes]:
-    """Start a Python program of ours and wait for its line that begins with `ready`."""
+def spawn(command: list[str], log: Path) -> subprocess.Popen[bytes]:
+    """Start a Python program of ours."""
     with log.open("ab") as stderr:
-        process = child_process.start(
+        return child_process.start(
             [sys.executable, *command], stdout=subprocess.PIPE, stderr=stderr
         )
+
+
+def wait_for_line(process: subprocess.Popen[bytes], log: Path, start: bytes) -> bytes:
+    """The first line of a program's output that begins with `start`."""
     assert process.stdout is not None
     for line in process.stdout:
-        if line.startswith(ready):
-            return process, line
-    raise AssertionError(f"{command} ended: {log.read_text()}")
+        if line.startswith(start):
+            return line
+    raise AssertionError(f"{process.args!r} ended: {log.read_text()}")
 
 
-def start_scripted(directory: Path, number: int = 0) -> tuple[subprocess.Popen[bytes], str]:
-    """One service process with the scripted engine; its address."""
+def spawn_scripted(directory: Path, number: int = 0) -> tuple[subprocess.Popen[bytes], str]:
+    """One service process with the scripted engine, not yet serving; its address."""
     address = f"unix:{directory}/service-{number}.sock"
     module = "promptward_envoy.testing.scripted_service"
     command = ["-m", module, address, str(directory / "events.jsonl")]
-    process, _line = spawn(command, directory / "service.log", b"serving")
-    return process, address
+    return spawn(command, directory / "service.log"), address
 
 
-def start_upstream(directory: Path) -> tuple[subprocess.Popen[bytes], str]:
-    """The demo upstream; its origin."""
+def start_scripted(directory: Path, number: int = 0) -> subprocess.Popen[bytes]:
+    """One service process with the scripted engine, serving."""
+    process, _address = spawn_scripted(directory, number)
+    wait_for_line(process, directory / "service.log", b"serving")
+    return process
+
+
+def start_upstream(directory: Path) -> Upstream:
+    """The demo upstream, listening."""
     command = ["-m", "promptward_envoy.demo.upstream", "--listen", f"{HOST}:0"]
-    log = directory / "upstream.jsonl"
-    process, line = spawn([*command, "--log", str(log)], directory / "upstream.log", b"listening")
-    return process, f"http://{HOST}:{int(line.split()[1])}"
+    log, errors = directory / "upstream.jsonl", directory / "upstream.log"
+    process = spawn([*command, "--log", str(log)], errors)
+    line = wait_for_line(process, errors, b"listening")
+    return Upstream(process, f"http://{HOST}:{int(line.split()[1])}", log)
 
 
 @contextlib.contextmanager
-def running_stack(envoy_binary: Path, workers: int = 1, **settings: Any) -> Iterator[Stack]:
-    """Scripted services, the demo upstream and Envoy; `settings` are those of `Bootstrap`."""
+def running_stack(
+    envoy_binary: Path, upstream: Upstream, workers: int = 1, **settings: Any
+) -> Iterator[Stack]:
+    """Scripted services and Envoy before `upstream`; `settings` are those of `Bootstrap`."""
     directory = Path(tempfile.mkdtemp(prefix="pw-envoy-"))
     started: list[subprocess.Popen[bytes]] = []
     try:
-        services = [start_scripted(directory, n) for n in range(workers)]
+        services = [spawn_scripted(directory, number) for number in range(workers)]
         started += [process for process, _ in services]
-        upstream, origin = start_upstream(directory)
-        started.append(upstream)
+        for process, _ in services:
+            wait_for_line(process, directory / "service.log", b"serving")
         addresses = [address for _, address in services]
-        bootstrap = Bootstrap((HOST, free_port()), addresses, origin, str(directory / "admin.sock"))
+        bootstrap = Bootstrap(
+            (HOST, free_port()), addresses, upstream.origin, str(directory / "admin.sock")
+        )
         bootstrap = replace(bootstrap, **{"message_timeout_s": 2.0, **settings})
         envoy = start_envoy(envoy_binary, directory, bootstrap)
         started.append(envoy)
         wait_until_live(envoy, directory, bootstrap.admin_socket, DEADLINE_S)
-        processes = [process for process, _ in services]
-        yield Stack(directory, bootstrap.listen[1], envoy, upstream, processes, addresses)
+        stack = Stack(
+            directory,
+            bootstrap.listen[1],
+            envoy,
+            upstream,
+            [process for process, _ in services],
+            addresses,
+        )
+        stack.forget()
+        yield stack
     finally:
         for process in started:
-            with contextlib.suppress(ProcessLookupError):
-                process.send_signal(signal.SIGCONT)
-            process.kill()
-            process.wait()
-            if process.stdout is not None:
-                process.stdout.close()
+            _kill(process)
         shutil.rmtree(directory)
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        process.send_signal(signal.SIGCONT)
+    process.kill()
+    process.wait()
+    if process.stdout is not None:
+        process.stdout.close()
