@@ -27,12 +27,19 @@ FOLD_A = {
     "oasst", "banking77", "gsm8k", "notinject_one", "xquad_en", "xquadq_en", "xquad_ar",
     "xquadq_ar", "xquad_es", "xquadq_es",
 }  # fmt: skip
-HALVED = {"docs_md_train", "code_train", "bipia_email_ctx_tr", "personas_zh"}
+HALVED = {
+    "docs_md_train", "code_train", "bipia_email_ctx_tr", "personas_zh", "handwritten_user",
+    "handwritten_document",
+}  # fmt: skip
 # Big collections of short look-alike rows: sampled, so that they do not set every quantile.
 SAMPLED = {"banking77": 1500, "clinc": 1500, "pa_llmail-inject": 1500, "pa_satml-ctf-2024": 1500}
 # Label noise (see the model card): benign rows labelled as attacks, or the reverse.
 NOISY = {"pa_satml-ctf-2024": 0.4, "pa_jackhhao_jailbreak": 0.3, "pa_llmail-inject": 0.6}
-HARD_NEGATIVES = {"notinject_one": 3.0, "bastioncorpus_benign": 3.0}
+HARD_NEGATIVES = {
+    "notinject_one": 3.0, "bastioncorpus_benign": 3.0, "handwritten_user": 4.0,
+    "handwritten_document": 4.0,
+}  # fmt: skip
+HANDWRITTEN = Path(__file__).with_name("handwritten.json")
 MAX_CHARS = 30_000
 SEED = 0
 
@@ -74,7 +81,17 @@ def read_rows(path: Path) -> list[Row]:
     for name, rows in by_dataset.items():
         size = SAMPLED.get(name, len(rows))
         out.extend(rows if size >= len(rows) else draw.sample(rows, size))
-    return out
+    return out + handwritten()
+
+
+def handwritten() -> list[Row]:
+    """The project's own benign look-alikes (`handwritten.json`)."""
+    texts = json.loads(HANDWRITTEN.read_text(encoding="utf-8"))
+    return [
+        Row(text, 0, f"handwritten_{channel}", f"handwritten_{channel}", "en", short, "benign")
+        for channel, short in (("user", "user"), ("document", "doc"))
+        for text in texts[channel]
+    ]
 
 
 def row_weights(rows: list[Row]) -> np.ndarray:

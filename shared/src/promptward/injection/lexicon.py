@@ -47,11 +47,14 @@ class Lexicon:
         self._stems: dict[str, list[tuple[str, str]]] = {}
         self._phrases: dict[str, list[tuple[tuple[str, ...], str]]] = {}
         self._unspaced: dict[str, list[str]] = {}
+        # A word that is English means its English self everywhere (Swedish "order").
+        english = common_words() | {
+            entry for languages in entries.values() for entry in languages.get("en", "").split("|")
+        }
         for concept, languages in entries.items():
             for language, joined in languages.items():
                 for entry in joined.split("|"):
-                    # what is common English means its English self (German "die", Dutch "me")
-                    if language == "en" or entry not in common_words():
+                    if language == "en" or entry not in english:
                         self._add(entry, concept)
         for stems in self._stems.values():
             stems.sort(key=lambda item: -len(item[0]))
@@ -110,7 +113,7 @@ class Lexicon:
         return ()
 
     def marks(self, words: Sequence[str], distinct: frozenset[str]) -> list[tuple[int, str]]:
-        """(index, concept) of every concept in `words`, by index; phrases at their first word.
+        """(index, concept) of every concept in `words`, by index; phrases at their last word.
 
         Args:
             words: the words of a text.
@@ -161,11 +164,11 @@ class Lexicon:
         out = []
         for rest, concept in phrases:
             if len(rest) == 1 and not rest[0].endswith("*"):  # both words were compared already
-                out.append((at, concept))
+                out.append((at + 1, concept))
                 continue
             tail = words[at + 1 : at + 1 + len(rest)]
             if len(tail) == len(rest) and all(map(_matches, tail, rest)):
-                out.append((at, concept))
+                out.append((at + len(rest), concept))
         return out
 
     def split(self, text: str) -> list[tuple[int, int]]:

@@ -177,8 +177,14 @@ def segment(letters: str) -> list[str]:
             if letters[end - length : end] in known and cost[end - length] + 1.0 < cost[end]:
                 cost[end], last[end] = cost[end - length] + 1.0, length
     out: list[str] = []
+    unknown = False  # whether the last word of `out` is made of unknown letters
     while size:
-        out.append(letters[size - last[size] : size])
+        word = letters[size - last[size] : size]
+        if unknown and len(word) == 1:
+            out[-1] = word + out[-1]
+        else:
+            out.append(word)
+        unknown = len(word) == 1
         size -= last[size]
     return out[::-1]
 
@@ -201,7 +207,7 @@ def _join_run(run: str) -> list[tuple[int, str]]:
     for word in places:
         letters = "".join(run[i] for i in word)
         begun = 0
-        for part in [letters] if len(places) > 1 else segment(letters):
+        for part in [letters] if letters in known_words() else segment(letters):
             out.append((word[begun], part))
             begun += len(part)
     return out
