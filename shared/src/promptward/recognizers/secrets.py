@@ -97,7 +97,7 @@ PRIVATE_KEY = Recognizer(
     pattern=(
         f"-----BEGIN {_PEM_NAME}-----"
         # Real line ends, or the two characters \n as in environment variables.
-        "(?:[ \\t]{0,8}(?:\\n|\\r|\\\\n|\\\\r)[ \\t]{0,8}){1,4}[0-9A-Za-z+/=]{16}"
+        "(?:[ \\t]{0,8}(?:\\n|\\r|\\\\n|\\\\r)){1,4}[ \\t]{0,8}[0-9A-Za-z+/=]{16}"
         "[0-9A-Za-z+/=\\s\\\\]{0,16000}"
         f"(?:-----END {_PEM_NAME}-----)?"
     ),

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from promptward.errors import PolicyError
+from promptward.recognizers import ambiguity
 from promptward.recognizers.checksums import alnum_of, digits_of, luhn, mod97, verhoeff
 from promptward.recognizers.model import Anywhere, Recognizer, Validator
 from promptward.recognizers.secrets import entropy_bits
@@ -96,4 +97,5 @@ def _pattern_problems(pattern: str) -> list[str]:
         return ["the pattern matches the empty string"]
     if max_length(node) > MAX_USER_LENGTH:
         return [f"the pattern can match {max_length(node)} characters; at most {MAX_USER_LENGTH}"]
-    return []
+    slow = ambiguity.problem(node)
+    return [f"the pattern {pattern!r} can take long: {slow}"] if slow else []
