@@ -112,7 +112,9 @@ def _read_rest(
 ) -> None:
     """What stands beside the bytes of an image or a file, or the reference to them."""
     for key, value in members.items():
-        if key not in ("data", "url", "file_id", "media_type"):
+        if key == "media_type":
+            collector.correlation_id(f"{pointer}/{key}", source, value)
+        elif key not in ("data", "url", "file_id"):
             collector.member(pointer, source, key, value, members)
         elif not isinstance(value, str):
             wrong_type(f"{pointer}/{key}", "a string", value, collector.status)
