@@ -51,8 +51,9 @@ format: install ## Let ruff fix and format
 bench: install ## Measure; writes tests/bench/out/
 	$(BIN)/python tests/bench/run.py $(ARGS)
 
-schema: install ## Regenerate docs/policy.schema.json
+schema: install ## Regenerate docs/policy.schema.json and docs/policy-reference.md
 	$(BIN)/promptward schema > docs/policy.schema.json
+	$(BIN)/promptward schema --markdown > docs/policy-reference.md
 
 clean: ## Remove what install made
 	rm -rf $(VENV) .envoy .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
