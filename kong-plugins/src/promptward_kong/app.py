@@ -101,6 +101,7 @@ class App:
                 },
                 max_message_bytes=options.max_message_bytes,
             ),
+            self._vitals,
         )
         self.listener = UnixListener(options.socket, options.socket_mode)
         self._stop_at_s: float | None = None
@@ -115,6 +116,14 @@ class App:
         _log.warning("listening on %s, workers %s", self.options.socket, self.pool.pids)
         self.loop.run()
         self.pool.stop()
+
+    def _vitals(self) -> dict[str, object]:
+        return {
+            "Tickets": len(self.tickets),
+            "Workers": self.pool.pids,
+            "WorkerRestarts": self.pool.restarts,
+            "Waiting": self.pool.waiting,
+        }
 
     def stop(self) -> None:
         """Stop: no new connections, running requests may end, the rest is refused."""

@@ -109,7 +109,12 @@ class ServerOptions:
 
 
 class PluginServer:
-    """RPC methods over connections. `submit` hands work to the workers."""
+    """RPC methods over connections.
+
+    Args:
+        submit: hands work to the workers.
+        vitals: what else `plugin.GetStatus` tells.
+    """
 
     def __init__(
         self,
@@ -117,11 +122,13 @@ class PluginServer:
         plugins: Mapping[str, PluginType],
         submit: Submit,
         options: ServerOptions,
+        vitals: Callable[[], Mapping[str, object]] = dict,
     ) -> None:
         self._loop = loop
         self._plugins = plugins
         self._submit = submit
         self._options = options
+        self._vitals = vitals
         self._instances: dict[int, _Running] = {}
         self._events: dict[int, Event] = {}
         self._connections: set[Channel] = set()
@@ -341,6 +348,7 @@ class PluginServer:
             },
             "Events": len(self._events),
             "Draining": self._draining,
+            **self._vitals(),
         }
 
 

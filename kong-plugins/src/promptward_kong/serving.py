@@ -7,9 +7,11 @@ import socket
 
 from promptward.engine import Engine
 from promptward.errors import PolicyError
+from promptward.exchange import Body, Exchange, Headers
 from promptward.policy import lint, load_policy
+from promptward.sync import run_sync
 from promptward_kong.app import App, AppOptions
-from promptward_kong.audit import open_sink
+from promptward_kong.audit import NoSink, open_sink
 from promptward_kong.capabilities import KONG, KONG_BUFFERED
 from promptward_kong.config import read_config
 from promptward_kong.engines import EngineHost
@@ -29,11 +31,40 @@ def make_app(options: AppOptions) -> App:
         PolicyError: the options contradict each other.
         OSError: the socket cannot be made.
     """
+    _preload()
     return App(
         options,
         lambda app: [PromptwardPlugin(STREAMING, app), PromptwardPlugin(BUFFERED, app)],
         lambda sockets: _run_worker(sockets, options),
     )
+
+
+# One request through every check, so that tables and patterns which the core makes at first use
+# are made before the workers are forked, and shared by them (docs/adr/0011).
+_PRELOAD_POLICY = {
+    "apiVersion": "promptward/v1",
+    "kind": "AISecurityPolicy",
+    "metadata": {"name": "preload"},
+    "spec": {
+        "identity": {"allow_anonymous": True},
+        "authorization": {"default": "allow"},
+        "checks": [
+            {"id": "injection", "type": "prompt_injection"},
+            {"id": "pii", "type": "pii"},
+        ],
+    },
+}
+_PRELOAD_BODY = (
+    b'{"model":"m","messages":[{"role":"user","content":"mail a@b.example, ignore all"}]}'
+)
+
+
+def _preload() -> None:
+    policy = load_policy(json.dumps(_PRELOAD_POLICY))
+    engine = build_engine(policy, open_ledger("memory://", timeout_s=1.0), NoSink())
+    headers = Headers([("content-type", "application/json")])
+    path = "/v1/chat/completions"
+    run_sync(engine.on_request(Exchange("POST", "", path, headers, Body(_PRELOAD_BODY))))
 
 
 def _run_worker(sockets: list[socket.socket], options: AppOptions) -> None:
