@@ -37,6 +37,13 @@ def quiet(event: StreamEvent, place: Place, value: JSON) -> None:
         whole(event, place, value)
 
 
+def is_structure(value: JSON) -> bool:
+    """Whether a value may be repeated in an event of ours: it holds no text."""
+    return not isinstance(value, (str, list, dict)) or (
+        isinstance(value, str) and CORRELATION_ID.fullmatch(value) is not None
+    )
+
+
 def whole_text(place: Place, text: str) -> Delta:
     """A string that is complete in itself."""
     return Delta(Channel(pointer_of(place), Source.ASSISTANT), text, place, whole=True)

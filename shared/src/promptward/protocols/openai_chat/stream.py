@@ -19,6 +19,7 @@ from promptward.llm import OpaquePart
 from promptward.protocols.base import Channel, Delta, Place, StreamEvent, sse_event
 from promptward.protocols.event_texts import (
     identifier,
+    is_structure,
     object_key,
     pointer_of,
     quiet,
@@ -290,7 +291,9 @@ def _tags(path: Place, value: JSON, inner: Place) -> dict[int, dict[str, JSON]]:
     for depth, token in enumerate(inner, start):
         if isinstance(value, dict):
             if depth and isinstance(path[depth - 1], int):
-                known: dict[str, JSON] = {k: value[k] for k in ("index", "type") if k in value}
+                known: dict[str, JSON] = {
+                    k: value[k] for k in ("index", "type") if k in value and is_structure(value[k])
+                }
                 tags[depth] = {"index": path[depth - 1], **known} if start == depth else known
             value = value[str(token)]
         elif isinstance(value, list) and isinstance(token, int):

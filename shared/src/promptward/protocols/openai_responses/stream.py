@@ -15,7 +15,13 @@ from promptward.jsonstrict import JsonLimits, dumps_canonical, parse_object
 from promptward.llm import OpaquePart
 from promptward.protocols.base import Channel, Delta, StreamEvent, sse_event
 from promptward.protocols.collect import PartCollector
-from promptward.protocols.event_texts import identifier, quiet, unexpected, whole_member
+from promptward.protocols.event_texts import (
+    identifier,
+    is_structure,
+    quiet,
+    unexpected,
+    whole_member,
+)
 from promptward.protocols.openai_responses.items import read_item, read_part
 from promptward.protocols.openai_responses.response import (
     BAD_GATEWAY,
@@ -105,7 +111,9 @@ class ResponsesStreamCodec:
         if channel is None:
             channel = self._channels[pointer] = _channel(pointer, stem)
             keep = ("type", "item_id", *_INDEXES)
-            self._events[pointer] = {k: document[k] for k in keep if k in document}
+            self._events[pointer] = {
+                k: document[k] for k in keep if k in document and is_structure(document[k])
+            }
         event.deltas.append(Delta(channel, str(text), ("delta",)))
         if document.get("logprobs"):
             event.echoes = ((("logprobs",), channel, []),)
