@@ -148,7 +148,9 @@ class PolicySpec:
         max_length=256,
     )
     prices: tuple[PriceSettings, ...] = setting(
-        "Prices that replace the built-in table, first match counts.", default=(), max_length=256
+        "Prices of models, first match counts; a cost budget refuses a model without one.",
+        default=(),
+        max_length=256,
     )
     checks: tuple[CheckSettings, ...] = setting(
         "Checks of content, in order.", default=(), max_length=64
