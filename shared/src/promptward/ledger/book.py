@@ -99,11 +99,12 @@ class Book:
     def settle(self, shelf: Shelf, request: SettleRequest, now_us: int) -> tuple[LineState, ...]:
         """Replace estimates by real use; an unknown or settled id is ignored.
 
+        Sweeping is left to `reserve`: each adds one row and looks after many.
+
         Raises:
             PortError: the request is out of bounds.
         """
         check_settle(request)
-        self.sweep(shelf, now_us)
         reservation = self._known(shelf, request.tenant, request.request_id, now_us)
         if reservation is None or reservation.state == "settled":
             return ()

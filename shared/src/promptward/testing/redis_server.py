@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import random
 import signal
+import socket
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from promptward.testing.programs import require_program
@@ -13,22 +16,38 @@ HINT = "apt-get install redis-server"
 START_TIMEOUT_S = 20
 
 
+def free_port() -> int:
+    """A TCP port of 127.0.0.1 that is free now, low enough for a cluster bus 10,000 above it."""
+    for port in random.SystemRandom().sample(range(20_000, 50_000), 100):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise RuntimeError("no free TCP port found")
+
+
 class RedisServer:
-    """One redis-server process on a Unix socket.
+    """One redis-server process on a Unix socket, and with `tcp` on a free port of 127.0.0.1.
 
     Args:
         directory: short path of an existing directory (a socket's path has at most 107 bytes).
         durable: whether every write is on disk before it is answered (`appendfsync always`).
+        tcp: whether to listen on TCP as well.
         options: further `redis-server` arguments.
     """
 
     def __init__(
-        self, directory: Path, *, durable: bool = False, options: tuple[str, ...] = ()
+        self,
+        directory: Path,
+        *,
+        durable: bool = False,
+        tcp: bool = False,
+        options: tuple[str, ...] = (),
     ) -> None:
         self._program = require_program("redis-server", HINT)
         self._directory = directory
+        self.port = free_port() if tcp else 0
         self._options = (
-            *("--port", "0", "--save", "", "--dir", str(directory)),
+            *("--port", str(self.port), "--save", "", "--dir", str(directory)),
             *("--unixsocket", str(directory / "s"), "--loglevel", "warning"),
             *(("--appendonly", "yes", "--appendfsync", "always") if durable else ()),
             *options,
@@ -39,6 +58,11 @@ class RedisServer:
     def url(self) -> str:
         """Ledger URL of this server."""
         return f"unix://{self._directory / 's'}"
+
+    @property
+    def tcp_url(self) -> str:
+        """Ledger URL over TCP."""
+        return f"redis://127.0.0.1:{self.port}"
 
     def start(self) -> None:
         """Start, and wait until it answers."""

@@ -49,7 +49,7 @@ function operations.entry()
   local row = call('HGET', rows_key, ARGV[3])
   if not row then return {} end
   local r = parse_reservation(row)
-  local reply = {string.sub(r[R_REST], r[R_IDENTITY]), r[R_STATE]}
+  local reply = {sub(r[R_REST], r[R_IDENTITY]), r[R_STATE]}
   for i, h in ipairs(r[R_HOLDS]) do
     local bucket = call('HGET', rows_key, h[H_BUCKET])
     if bucket then

@@ -32,7 +32,7 @@ local OUTCOME_BYTES = 32
 local HOLD = '>ddI2c0I2c0'
 local FORGET_STEP_US = 256000000 -- rounds up, so that most charges leave a bucket's time alone
 
-local floor, ceil, max, min = math.floor, math.ceil, math.max, math.min
+local floor, ceil, max, min, sub = math.floor, math.ceil, math.max, math.min, string.sub
 local call, pack, read = redis.call, struct.pack, struct.unpack
 
 -- ARGV[1]: time to go by or -1, retention, rows to sweep, as doubles.
@@ -47,7 +47,7 @@ local rows_key, due_key, written, scores, longest = KEYS[1], KEYS[2], {}, {}, 0
 local cold
 
 local function limit_at(b, time)
-  if time < b[B_RAISED_UNTIL] then return max(b[B_LIMIT], b[B_RAISED]) end
+  if time < b[B_RAISED_UNTIL] and b[B_RAISED] > b[B_LIMIT] then return b[B_RAISED] end
   return b[B_LIMIT]
 end
 
@@ -83,10 +83,11 @@ local function weigh(b, time)
     total = total + slots[i + 1]
     open = open + slots[i + 2]
   end
-  open = min(open, total)
+  if open > total then open = total end
   local limit, reset, kind = limit_at(b, time), 0, b[B_TYPE]
   if total > 0 then
-    if kind == FIXED then reset = max(0, b[B_END] - time)
+    if kind == FIXED then
+      if b[B_END] > time then reset = b[B_END] - time end
     elseif kind == SLIDING then reset = cold().sliding_wait(b, time, 1)
     elseif kind == TOKEN_BUCKET then reset = cold().refill_time(b, limit, total) or 0
     end
@@ -132,7 +133,7 @@ local function parse_bucket(row)
 end
 
 local function meta_of(b, row)
-  return string.sub(row, b[B_META])
+  return sub(row, b[B_META])
 end
 
 -- `row` is what the bucket was parsed from, or its meta when it is new.
@@ -142,8 +143,9 @@ local function keep_bucket(field, b, open_us, row)
   if kind == FIXED then quiet = b[B_END]
   elseif kind ~= CONCURRENT then quiet = cold().quiet(b, kind)
   end
-  local needed = max(quiet, b[B_RAISED_UNTIL], b[B_SEEN] + open_us + keep_us)
-  if needed > forget then
+  local needed = b[B_SEEN] + open_us + keep_us
+  if needed > forget or quiet > forget or b[B_RAISED_UNTIL] > forget then
+    needed = max(needed, quiet, b[B_RAISED_UNTIL])
     forget = ceil(needed / FORGET_STEP_US) * FORGET_STEP_US
     b[B_FORGET] = forget
     scores[#scores + 1] = forget
@@ -159,7 +161,7 @@ local function keep_bucket(field, b, open_us, row)
     for i = 1, count, 3 do state = state .. pack('>ddd', slots[i], slots[i + 1], slots[i + 2]) end
   end
   local n = #written
-  written[n + 1], written[n + 2] = field, state .. string.sub(row, b[B_META])
+  written[n + 1], written[n + 2] = field, state .. sub(row, b[B_META])
 end
 
 local function keep_row(field, due, row)
@@ -193,7 +195,7 @@ local function parse_reservation(row)
     at = h[5]
     holds[i] = h
   end
-  return {state, due, amounts, string.sub(row, rest), holds, at - rest + 1}
+  return {state, due, amounts, sub(row, rest), holds, at - rest + 1}
 end
 
 local function keep_reservation(field, r)
@@ -379,7 +381,7 @@ local function define_cold()
     for i = 1, #due do
       local field = due[i]
       local row = call('HGET', rows_key, field)
-      if string.sub(field, 1, 1) == 'b' then
+      if sub(field, 1, 1) == 'b' then
         sweep_bucket(field, row)
       elseif not known(field, row) then
         call('ZREM', due_key, field)

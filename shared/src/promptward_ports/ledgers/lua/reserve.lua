@@ -34,7 +34,7 @@ if r then
   for i, h in ipairs(r[R_HOLDS]) do
     local row = call('HGET', rows_key, h[H_BUCKET])
     local meta = row and meta_of(parse_bucket(row), row) or ''
-    local outcome = string.sub(r[R_REST], OUTCOME_BYTES * (i - 1) + 1, OUTCOME_BYTES * i)
+    local outcome = sub(r[R_REST], OUTCOME_BYTES * (i - 1) + 1, OUTCOME_BYTES * i)
     parts[i + 1] = outcome .. pack('>I2c0', #meta, meta)
   end
   return table.concat(parts)
@@ -86,7 +86,7 @@ for i = 1, count do
   slots[n - 1] = slots[n - 1] + amount
   slots[n] = slots[n] + amount
   keep_bucket(line[8], b, ttl, rows[i + 1])
-  charged[i] = pack('>d', amount)
+  charged[i] = amount
   outcome[i] = pack('>dddd', weigh(b, time))
   -- A token bucket's charge is dated: what refilled since then is not given back.
   local slot = b[B_TYPE] == TOKEN_BUCKET and time or slots[n - 2]
@@ -94,7 +94,8 @@ for i = 1, count do
 end
 local granted = table.concat(outcome)
 local due = now + ttl
-keep_row(field, due, pack('>ddd', OPEN, due, count) .. table.concat(charged) .. granted
+keep_row(field, due, pack('>ddd', OPEN, due, count) 
+  .. pack('>' .. string.rep('d', count), unpack(charged)) .. granted
   .. table.concat(holds) .. ARGV[4])
 write()
 return '\1' .. granted

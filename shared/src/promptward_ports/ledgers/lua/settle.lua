@@ -4,7 +4,6 @@
 -- length; empty when there is nothing to settle.
 
 local field = ARGV[2]
-sweep()
 local r = known(field, call('HGET', rows_key, field))
 if not r or r[R_STATE] == SETTLED then return '' end
 
