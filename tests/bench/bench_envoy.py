@@ -1,6 +1,6 @@
 """What Promptward costs on a real Envoy, next to Envoy bare, in one interleaved run.
 
-    python tests/bench/bench_envoy.py [--rounds N] [--requests N] [--soak N] [--out DIR]
+    python tests/bench/bench_envoy.py [--rounds N] [--requests N] [--soak 100000]
 
 Variants: Envoy bare; a no-op ext_authz service (the floor for any Python service); our ext_authz
 (API key, authorization, request budget, injection check); our ext_proc with the demo policy
@@ -20,15 +20,17 @@ import argparse
 import contextlib
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from importlib import resources
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from promptward_envoy import child_process
 from promptward_envoy.bootstrap import Bootstrap
@@ -119,9 +121,6 @@ def chat(stream: bool) -> bytes:
 
 def write_policies(directory: Path) -> dict[str, Path]:
     """The demo policy, and what ext_authz alone can enforce of it."""
-    from importlib import resources
-
-    import yaml
 
     source = resources.files("promptward_envoy").joinpath("data/demo_policy.yaml").read_text()
     policy = yaml.safe_load(source)
@@ -220,7 +219,7 @@ def load(target: Running, concurrency: int, requests: int) -> dict[str, Any]:
     return result
 
 
-def measure(target: Running, requests: int) -> None:
+def measure_round(target: Running, requests: int) -> None:
     """One round of one variant."""
     target.latencies_ms += load(target, 1, requests // 4)["latencies_ms"]
     pids = [target.envoy] + ([target.service] if target.service else [])
@@ -277,59 +276,55 @@ def soak(target: Running, requests: int) -> list[dict[str, float]]:
     return samples
 
 
-def table(rows: list[dict[str, Any]]) -> str:
-    """The rows as Markdown."""
+def table(result: dict[str, Any]) -> str:
+    """The rows as Markdown, and the issue's targets, met or missed."""
+    rows = result["rows"]
     names = list(rows[0])
     lines = ["| " + " | ".join(names) + " |", "|" + " --- |" * len(names)]
     lines += ["| " + " | ".join(str(row[name]) for name in names) + " |" for row in rows]
-    return "\n".join(lines)
+    return "\n".join([*lines, "", *verdicts(rows, result["soak"])])
 
 
 def verdicts(rows: list[dict[str, Any]], samples: list[dict[str, float]]) -> list[str]:
-    """The issue's targets, met or missed."""
+    """The targets, one line each."""
     by_name = {row["variant"]: row for row in rows}
     added = by_name["ext_proc + redaction"]["added_p50_ms"]
     peak = max(row["service_peak_mb"] for row in rows)
+    in_time, in_memory = added <= TARGET_ADDED_P50_MS, peak <= TARGET_RSS_MB
     lines = [
-        f"added p50 {added} ms (target {TARGET_ADDED_P50_MS}): {_met(added <= TARGET_ADDED_P50_MS)}",
-        f"service peak {peak} MB (target {TARGET_RSS_MB}): {_met(peak <= TARGET_RSS_MB)}",
+        f"added p50 {added} ms, target {TARGET_ADDED_P50_MS}: {'met' if in_time else 'MISSED'}",
+        f"service peak {peak} MB, target {TARGET_RSS_MB}: {'met' if in_memory else 'MISSED'}",
     ]
     if samples:
         grown = samples[-1]["rss_mb"] - samples[0]["rss_mb"]
-        lines.append(
-            f"memory over {samples[-1]['requests']} requests: {grown:+.1f} MB after warm-up"
-        )
+        count = samples[-1]["requests"]
+        lines.append(f"service memory over {count} requests: {grown:+.1f} MB since the first tenth")
     return lines
 
 
-def _met(met: bool) -> str:
-    return "met" if met else "MISSED"
-
-
-def main(argv: list[str]) -> int:
-    """Run the bench; writes `envoy.json` and prints the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--requests", type=int, default=800, help="per variant and round")
-    parser.add_argument("--soak", type=int, default=0, help="requests of the memory run")
-    parser.add_argument("--out", type=Path, default=HERE / "out")
-    options = parser.parse_args(argv)
+def measure(rounds: int = 5, requests: int = 800, soak_requests: int = 20_000) -> dict[str, Any]:
+    """Run every variant in turn, `rounds` times, and then the memory run."""
     binary = find_envoy(os.environ, HERE)
     if binary is None:
         raise EnvoyNotFoundError("no Envoy: run make install")
     with running(binary) as targets:
-        for _ in range(options.rounds):
+        for _ in range(rounds):
             for target in targets:
-                measure(target, options.requests)
+                measure_round(target, requests)
         rows = report(targets)
         guarded = next(t for t in targets if t.variant.name == "ext_proc + redaction")
-        samples = soak(guarded, options.soak) if options.soak else []
-    options.out.mkdir(parents=True, exist_ok=True)
-    machine = {"python": platform.python_version(), "cpus": os.cpu_count()}
-    result = {"machine": machine, "rounds": options.rounds, "rows": rows, "soak": samples}
-    (options.out / "envoy.json").write_text(json.dumps(result, indent=1) + "\n")
-    print(table(rows))
-    print("\n".join(verdicts(rows, samples)))
+        samples = soak(guarded, soak_requests) if soak_requests else []
+    return {"rounds": rounds, "requests": requests, "rows": rows, "soak": samples}
+
+
+def main(argv: list[str]) -> int:
+    """Run this bench alone."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--requests", type=int, default=800, help="per variant and round")
+    parser.add_argument("--soak", type=int, default=20_000, help="requests of the memory run")
+    options = parser.parse_args(argv)
+    print(table(measure(options.rounds, options.requests, options.soak)))
     return 0
 
 
