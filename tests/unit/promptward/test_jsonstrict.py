@@ -6,6 +6,7 @@ import json
 import sys
 
 import pytest
+
 from promptward.errors import ExchangeError
 from promptward.jsonstrict import (
     JsonLimits,
@@ -114,7 +115,12 @@ def test_item_count_is_bounded() -> None:
     limits = JsonLimits(max_items=10)
     assert parse(b"[1,2,3,4,5,6,7,8,9]", limits) == list(range(1, 10))
     assert parse(b'["' + b"," * 100 + b'"]', limits) == ["," * 100]
-    for data in (b"[" + b"1," * 10 + b"1]", b"[" + b"[]," * 6 + b"[]]", b"[" + b"{}," * 6 + b"[]]"):
+    for data in (
+        b"[[],[],[],[],[],[]]",
+        b"[" + b"1," * 10 + b"1]",
+        b"[" + b"[]," * 6 + b"[]]",
+        b"[" + b"{}," * 6 + b"[]]",
+    ):
         with pytest.raises(ExchangeError) as caught:
             parse(data, limits)
         assert caught.value.code == "json_too_large"
