@@ -32,7 +32,8 @@ from sklearn.metrics import roc_auc_score
 LEVELS = (0.01, 0.001)
 DISGUISED_ROWS = 60  # rows of each attack dataset that are disguised
 QUIET = {"banking77": 500, "clinc": 500}  # rows of big collections that count as benign
-UNTRUSTED = {"deepset"}  # its benign labels are debatable
+# Debatable labels, and look-alikes chosen to be hard: reported, but not part of the thresholds.
+UNTRUSTED = {"deepset", "handwritten_user", "handwritten_document"}
 
 
 def counted_benign(rows: list[Row]) -> np.ndarray:
@@ -86,16 +87,17 @@ class Evaluation:
             truth = np.r_[np.ones(target.sum()), np.zeros(unseen.sum())]
             recalls = [float((scores[target] > limit).mean()) for limit in limits]
             figures.append([float(roc_auc_score(truth, both)), *recalls])
-            self._note(scores, unseen, target, limits)
+            self._note(scores, held, target, limits)
             self._disguise(np.flatnonzero(target), coefficients, limits[0])
         auc, one, tenth = np.mean(figures, axis=0)
         return {"rows": int(target.sum()), "auc": auc, "recall_1": one, "recall_01": tenth}
 
     def _note(
-        self, scores: np.ndarray, unseen: np.ndarray, target: np.ndarray, limits: list[float]
+        self, scores: np.ndarray, held: np.ndarray, target: np.ndarray, limits: list[float]
     ) -> None:
-        for dataset in sorted(set(self.datasets[unseen])):
-            chosen = scores[unseen & (self.datasets == dataset)]
+        reported = held & (self.datasets != "deepset")
+        for dataset in sorted(set(self.datasets[reported])):
+            chosen = scores[reported & (self.datasets == dataset)]
             self.false_alarms[dataset].append([float((chosen > x).mean()) for x in limits])
         languages = np.array([r.language for r in self.rows])
         for language in sorted(set(languages[target])):
@@ -130,8 +132,10 @@ def report(evaluation: Evaluation) -> dict[str, object]:
     }
 
 
-def main(data: str, out: str = "") -> None:
-    """Print the tables; write them to `out` when given."""
+def main(data: str, out: str = "", *options: str) -> None:
+    """Print the tables; write them to `out` when given; `--quick` leaves out the disguises."""
+    if "--quick" in options:
+        DISGUISES.clear()
     tables = report(Evaluation(read_rows(Path(data))))
     text = json.dumps(tables, indent=1, default=float, ensure_ascii=False, sort_keys=False)
     if out:
@@ -140,4 +144,4 @@ def main(data: str, out: str = "") -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:3])
+    main(*sys.argv[1:])

@@ -32,7 +32,8 @@ from promptward.injection.features import SILENT
 KNOTS = ((0.1, 0.2), (0.01, 0.5), (0.001, 0.8))
 MARGIN = 4.0
 SMALLEST_WEIGHT = 0.01
-QUANTILE_SKIPS = {"deepset"}  # its benign labels are debatable
+# Debatable labels, and look-alikes that were chosen to be hard: not what traffic looks like.
+QUANTILE_SKIPS = {"deepset", "handwritten_user", "handwritten_document"}
 
 
 def unseen_benign(

@@ -20,7 +20,7 @@ from promptward.injection.patterns import CODE_RULES, PatternRule, matches
 from promptward.injection.result import InjectionHit, InjectionResult
 from promptward.injection.rules import Rule
 from promptward.injection.scoring import WindowReading, read_marks, read_view
-from promptward.injection.views import View, expand, places, view_of
+from promptward.injection.views import View, expand, view_of
 
 DETECTORS = frozenset({"heuristic", "classifier"})
 MAX_HITS = 32  # hits reported for one text, the heaviest first
@@ -89,7 +89,7 @@ class InjectionDetector:
     def _read(self, view: View, source: Source) -> _Reading:
         weights = self._weights if self._classify else None
         marks, gates = read_marks(view.words, view.meant)
-        windows = read_view(view.words, marks, source, weights)
+        windows = read_view(view, marks, source, weights)
         if not self._match:
             return _Reading(view, windows, [])
         found = matches(view.text, view.distinct, gates, source)
@@ -99,11 +99,13 @@ class InjectionDetector:
 
     def _log_odds(self, reading: _Reading) -> float:
         """The worst window's log-odds, pattern rules counted in every window."""
-        patterns: list[Rule | PatternRule] = [rule for rule, _, _ in reading.patterns]
+        patterns = [(rule.weight, 1.0) for rule, _, _ in reading.patterns]
         return max(
             (window.classifier if self._classify else SILENT)
             + (
-                self._weights.rule_evidence([*patterns, *(f.rule for f in window.fired)])
+                self._weights.rule_evidence(
+                    [*patterns, *((f.rule.weight, f.worth) for f in window.fired)]
+                )
                 if self._match
                 else 0.0
             )
@@ -123,11 +125,8 @@ class InjectionDetector:
         for rule, start, end in reading.patterns:
             yield _hit(rule, *view.origin(start, end))
         fired = {f.rule.id: f for window in reversed(reading.windows) for f in window.fired}
-        if fired:
-            where = places(view, 1 + max(f.at + f.rule.window for f in fired.values()))
-            for item in fired.values():
-                last = min(item.at + item.rule.window, len(where) - 1)
-                yield _hit(item.rule, *view.origin(where[item.at][0], where[last][1]))
+        for item in fired.values():
+            yield _hit(item.rule, *view.origin(item.start, item.end))
         if view.kind != "plain" and self._weights.calibrated(value) >= PAYLOAD_EVIDENCE:
             yield _hit(CODE_RULES["encoding.decoded_payload"], *view.origin(0, len(view.text)))
 

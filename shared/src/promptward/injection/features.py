@@ -20,7 +20,7 @@ TELLING = frozenset(
     {
         "ACTAS", "AIREF", "DEVMODE", "FROMNOW", "HARM", "HIDE", "IGNORE", "INSTR", "JBNAME",
         "REFUSE", "RESTRICT", "SECRET", "SYSPROMPT", "UNRESTRICTED", "YOUARE", "SEND", "HYPO",
-        "ENCODE",
+        "ENCODE", "DISABLE",
     }
 )  # fmt: skip
 SILENT = -8.0  # log-odds of a window without any of them
@@ -52,9 +52,9 @@ def paired(one: str, other: str) -> bool:
 
 
 def concept_features(masks: Masks) -> list[str]:
-    """Concepts present, and telling pairs of concepts within `PAIR_WINDOW` words."""
+    """Telling concepts present, and telling pairs of concepts within `PAIR_WINDOW` words."""
     names = sorted(masks)
-    out = [f"c:{name}" for name in names]
+    out = [f"c:{name}" for name in names if name in TELLING]
     wide = {name: around(masks[name], PAIR_WINDOW) for name in names}
     out.extend(
         f"p:{a}|{b}" for a, b in combinations(names, 2) if paired(a, b) and wide[a] & masks[b]

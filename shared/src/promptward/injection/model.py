@@ -17,8 +17,7 @@ from typing import Any
 from promptward.injection.features import PAIR_WINDOW, SILENT, length_feature, telling
 from promptward.injection.folding import load_data
 from promptward.injection.lexicon import Masks
-from promptward.injection.patterns import PatternRule
-from promptward.injection.rules import Rule, around
+from promptward.injection.rules import around
 
 # Share of a window's distinct words in the English vocabulary from which it counts as English:
 # development English has 0.55..0.95, the other Latin-script languages 0.05..0.30.
@@ -82,9 +81,9 @@ class Model:
                 parts.extend(partners[other] for other in near if wide & masks[other])
         return parts
 
-    def rule_evidence(self, rules: Sequence[Rule | PatternRule]) -> float:
-        """Evidence of the rules that fired in one window."""
-        return self.rule_scale * min(self.rule_cap, fsum(-log(1.0 - r.weight) for r in rules))
+    def rule_evidence(self, weights: Sequence[tuple[float, float]]) -> float:
+        """Evidence of the rules that fired in one window, given as (weight, worth) pairs."""
+        return self.rule_scale * min(self.rule_cap, fsum(-log(1.0 - w) * k for w, k in weights))
 
     def calibrated(self, log_odds: float) -> float:
         """The score of `log_odds`, by linear interpolation between the knots."""

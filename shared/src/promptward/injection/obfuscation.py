@@ -207,7 +207,8 @@ def _join_run(run: str) -> list[tuple[int, str]]:
     for word in places:
         letters = "".join(run[i] for i in word)
         begun = 0
-        for part in [letters] if letters in known_words() else segment(letters):
+        whole = letters in known_words() or (len(places) > 1 and len(letters) <= LONGEST_TYPO)
+        for part in [letters] if whole else segment(letters):
             out.append((word[begun], part))
             begun += len(part)
     return out

@@ -16,14 +16,29 @@ from promptward.injection.features import windows
 from promptward.injection.lexicon import GATE_MARK, Masks, lexicon, masks_of
 from promptward.injection.model import Model
 from promptward.injection.rules import CONCEPT_RULES, Matcher, Rule
+from promptward.injection.views import View, places
+
+# Marks of tables, lists of options and code. Words that meet across them (a flag's help text, the
+# cells of a row) do not speak to each other, so a rule that fires there is worth less.
+STRUCTURE = "|{}[]`=;"
+STRUCTURED_FROM = 3  # marks within a rule's window from which it counts as structure
+STRUCTURED_WORTH = 0.35  # chosen on the documentation and code of the development data
 
 
 @dataclass(frozen=True, slots=True)
 class Fired:
-    """A concept rule that fired, at word `at` of the view."""
+    """A concept rule that fired.
+
+    Attributes:
+        rule: the rule.
+        start, end: its surroundings in the view's text.
+        worth: 1, or less where the surroundings are a table or code.
+    """
 
     rule: Rule
-    at: int
+    start: int
+    end: int
+    worth: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,19 +101,33 @@ def fired_rules(masks: Masks, source: Source) -> list[tuple[Rule, int]]:
     return out
 
 
+def place_rules(view: View, found: Sequence[tuple[Rule, int]]) -> tuple[Fired, ...]:
+    """The rules that fired at words of `view`, with their surroundings judged."""
+    if not found:
+        return ()
+    where = places(view, 1 + max(at + rule.window for rule, at in found))
+    out = []
+    for rule, at in found:
+        start = where[max(0, at - rule.window)][0]
+        end = where[min(at + rule.window, len(where) - 1)][1]
+        around = view.text[start:end]
+        marks = sum(map(around.count, STRUCTURE)) + around.count("\n\n")
+        worth = STRUCTURED_WORTH if marks >= STRUCTURED_FROM else 1.0
+        out.append(Fired(rule, start, end, worth))
+    return tuple(out)
+
+
 def read_view(
-    words: Sequence[str],
-    marks: Sequence[tuple[int, str]],
-    source: Source,
-    weights: Model | None,
+    view: View, marks: Sequence[tuple[int, str]], source: Source, weights: Model | None
 ) -> list[WindowReading]:
     """Every window of a view; without `weights` only the rules speak."""
     return [
         WindowReading(
             classifier=weights.log_odds(window.words, window.masks) if weights else 0.0,
-            fired=tuple(
-                Fired(rule, window.start + at) for rule, at in fired_rules(window.masks, source)
+            fired=place_rules(
+                view,
+                [(rule, window.start + at) for rule, at in fired_rules(window.masks, source)],
             ),
         )
-        for window in windows_of(words, marks)
+        for window in windows_of(view.words, marks)
     ]

@@ -1,4 +1,4 @@
-"""Words of a folded text, and where they stand.
+"""What separates words.
 
 Invariants: what separates words is an explicit list of ranges, not this interpreter's idea of a
 letter, so every gateway splits alike; Chinese, Japanese and Thai, which have no spaces, stay in one
@@ -7,7 +7,6 @@ piece here and are split by the lexicon; linear time.
 
 from __future__ import annotations
 
-import re
 from functools import cache
 
 # Everything in ASCII but letters, digits, `@` and `$` (both stand for letters in leetspeak).
@@ -19,7 +18,6 @@ _SEPARATORS = (
     (0x3008, 0x3030), (0x30FB, 0x30FB), (0xFE30, 0xFE6F), (0xFF01, 0xFF0F), (0xFF1A, 0xFF20),
     (0xFFFD, 0xFFFD), (0x1F000, 0x1FAFF),
 )  # fmt: skip
-_WORD = re.compile(r"\S+")
 
 
 @cache
@@ -34,13 +32,3 @@ def spaced(folded: str) -> str:
     if folded.isascii():
         return folded.translate(_ASCII)
     return folded.translate(_split_table())
-
-
-def words(folded: str) -> list[str]:
-    """The words of `folded`, in order."""
-    return spaced(folded).split()
-
-
-def spans(folded: str) -> list[tuple[int, int]]:
-    """Where each of `words(folded)` stands."""
-    return [m.span() for m in _WORD.finditer(spaced(folded))]
