@@ -145,6 +145,7 @@ class Origin:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True  # or head and body wait for each other's ACK
 
             def handle_one_request(self) -> None:
                 with contextlib.suppress(ConnectionError):
