@@ -35,6 +35,12 @@ $(ENVOY)/.installed: | $(VENV)/.installed
 run: install ## Run a real Envoy guarding an LLM route (Ctrl-C stops it); UPSTREAM=https://… uses a real one
 	exec $(BIN)/promptward-envoy quickstart $(if $(UPSTREAM),--upstream $(UPSTREAM)) $(ARGS)
 
+run-kong: install ## The same in front of Kong, on a machine where Kong is installed
+	PATH="$(CURDIR)/$(BIN):$$PATH" exec deploy/kong/run-kong.sh $(ARGS)
+
+run-worker: install ## The same in a Cloudflare Worker on a local workerd (needs node and npm)
+	exec $(BIN)/promptward-worker quickstart $(if $(UPSTREAM),--upstream $(UPSTREAM)) $(ARGS)
+
 test: install ## Run all tests; ARGS="-k name" picks some
 	$(BIN)/python -m pytest $(ARGS)
 
