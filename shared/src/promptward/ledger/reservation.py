@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from promptward.ports import EntryState, LedgerEntry, LineState, ReserveOutcome
 
 SECOND_US = 1_000_000
+_encode = json.JSONEncoder(separators=(",", ":")).encode  # `json.dumps` would build one per call
 
 
 @dataclass(slots=True)
@@ -98,7 +99,7 @@ def encode_holds(holds: list[Hold]) -> str:
         )
         for h in holds
     ]
-    return json.dumps(rows, separators=(",", ":"))
+    return _encode(rows)
 
 
 def decode_holds(text: str) -> list[Hold]:

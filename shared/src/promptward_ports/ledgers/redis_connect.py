@@ -151,7 +151,8 @@ def connect_suspending(target: RedisTarget, timeout_s: float) -> Transport:
         sentinel: Any = AsyncSentinel(  # type: ignore[no-untyped-call]
             target.sentinels, sentinel_kwargs=_timeouts(timeout_s)
         )
-        return SuspendingTransport(sentinel.master_for(target.service, retry=retry, **options))
+        master = sentinel.master_for(target.service, retry=retry, **options)
+        return SuspendingTransport(master, sentinel.sentinels)
     return SuspendingTransport(redis.asyncio.Redis.from_url(target.url, retry=retry, **options))
 
 

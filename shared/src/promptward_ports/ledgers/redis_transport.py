@@ -143,10 +143,20 @@ def encode_command(command: bytes, script: bytes, call: Call) -> bytes:
 
 
 class SuspendingTransport:
-    """A `redis.asyncio` client; must be used from one event loop."""
+    """A `redis.asyncio` client; must be used from one event loop.
 
-    def __init__(self, client: redis.asyncio.Redis | redis.asyncio.RedisCluster) -> None:
+    Args:
+        client: what to talk through.
+        others: clients it depends on, closed along with it.
+    """
+
+    def __init__(
+        self,
+        client: redis.asyncio.Redis | redis.asyncio.RedisCluster,
+        others: Sequence[redis.asyncio.Redis] = (),
+    ) -> None:
         self._client: Any = client
+        self._others = others
 
     async def evaluate(self, call: Call) -> Reply:
         script, given = call.script, (len(call.keys), *call.keys, *call.args)
@@ -182,7 +192,11 @@ class SuspendingTransport:
         return found
 
     async def close(self) -> None:
-        await self._client.aclose()
+        for client in (self._client, *self._others):
+            await client.aclose()
+            pool = getattr(client, "connection_pool", None)  # not of a cluster
+            if pool is not None:
+                await pool.disconnect()
 
 
 def port_error(error: Exception) -> PortError:

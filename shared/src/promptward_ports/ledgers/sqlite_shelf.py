@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import cast
 
 from promptward.ledger import (
@@ -42,8 +43,13 @@ ReservationRow = tuple[str, str, str, int, str]
 def bucket_of(row: BucketRow) -> Bucket:
     """A bucket from its columns."""
     key, tenant, budget, partition, unit, kind, duration_s, timezone, months, state = row
-    window = Window(cast(WindowType, kind), duration_s, timezone, months)
+    window = _window(kind, duration_s, timezone, months)
     return decode_state(Bucket(key, tenant, budget, partition, unit, window), state)
+
+
+@lru_cache(maxsize=256)
+def _window(kind: str, duration_s: int, timezone: str, months: int) -> Window:
+    return Window(cast(WindowType, kind), duration_s, timezone, months)
 
 
 def reservation_of(row: ReservationRow) -> Reservation:
