@@ -1,7 +1,7 @@
 #!/bin/sh
 # `make run-kong`: a DB-less Kong of this machine with Promptward from this checkout.
 #   UPSTREAM=https://api.openai.com   where requests go
-# Needs `kong` (3.4 or newer) on PATH and `make install`.
+# Needs `kong` (3.9) on PATH and `make install`.
 set -eu
 root=$(cd "$(dirname "$0")/../.." && pwd)
 command -v kong >/dev/null || {
