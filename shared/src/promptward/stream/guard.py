@@ -181,14 +181,12 @@ class EventStreamGuard:
         others = frame.others
         if others or frame.name:
             others = self._inspect_framing(frame)
+        if not frame.data:  # a comment, a lone id, an empty heartbeat: nothing beside the framing
+            return [frame.raw] if others is frame.others else []
         if self._ended:
-            if frame.data is None:
-                return [frame.raw] if others is frame.others else []
             raise ExchangeError(
                 "data_after_end", "the upstream's stream goes on behind its last event", 502
             )
-        if frame.data is None:
-            return [frame.raw] if others is frame.others else []
         event = self._codec.read(frame.name.decode() if frame.name else "", frame.data)
         return self._pass_event(frame, others, event)
 

@@ -382,6 +382,13 @@ def test_nothing_passes_behind_the_last_event() -> None:
     assert guard.failure.code == "data_after_end"
 
 
+def test_empty_heartbeats_pass() -> None:
+    data = b"data:\n\n" + content("a") + b"event: ping\ndata: \n\n" + FINISH + DONE
+    guard = guard_of()
+    assert run(guard, data) == data
+    assert guard.failure is None
+
+
 def test_comments_may_follow_the_last_event() -> None:
     guard = guard_of()
     data = FINISH + DONE + b": bye\n\n\n"
