@@ -14,7 +14,18 @@ from promptward.recognizers.compiled import CompiledRecognizer
 # A recognizer that can match more than this is looked for by `re.search`, not place by place.
 _LONG = 512
 _WORD = frozenset("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz")
-_BEYOND = "\x80"  # stands for every character beyond ASCII
+_BEYOND = "beyond ASCII"
+# Digits and letters share a pattern each: compiling one takes tens of milliseconds.
+_KIND = {
+    char: "digit"
+    if char.isdigit()
+    else "upper"
+    if char.isupper()
+    else "lower"
+    if char.islower()
+    else char
+    for char in map(chr, range(0x80))
+}
 
 
 class ViablePrefixes:
@@ -43,20 +54,18 @@ class ViablePrefixes:
                 hold = min(hold, hit.start())
         patterns = self._patterns
         for at in range(max(start, size - self._reach), hold):
-            key = (text[at], at > 0 and text[at - 1] in _WORD)
+            key = (_KIND.get(text[at], _BEYOND), at > 0 and text[at - 1] in _WORD)
             pattern = patterns[key] if key in patterns else self._pattern(key)
             if pattern is not None and pattern.match(text, at) is not None:
                 return at
         return hold
 
     def _pattern(self, key: tuple[str, bool]) -> re.Pattern[str] | None:
-        """Compile the pattern of all that may begin so; kept, except for the many rare ones."""
-        char, in_word = key
-        table = self._inside if in_word else self._beginning
-        sources = table.get(char if char.isascii() else _BEYOND, ())
+        """Compile the pattern of all that may begin so, once: only streams need it."""
+        kind, in_word = key
+        sources = (self._inside if in_word else self._beginning).get(kind)
         pattern = re.compile("|".join(sources), re.ASCII) if sources else None
-        if char.isascii():
-            self._patterns[key] = pattern
+        self._patterns[key] = pattern
         return pattern
 
 
@@ -65,13 +74,17 @@ def _starts_words(item: CompiledRecognizer) -> bool:
     return bool(before) and all(re.match(before, char) for char in "09AZaz_")
 
 
-def _by_first(items: Iterable[CompiledRecognizer]) -> dict[str, tuple[str, ...]]:
-    """First character -> sources of the viable prefixes that can begin with it."""
+def _by_first(items: Iterable[CompiledRecognizer]) -> dict[str, list[str]]:
+    """Kind of first character -> sources of the viable prefixes that can begin with it."""
     table: dict[str, list[str]] = {}
     for item in items:
-        for low, high in item.first:
-            for code in range(low, min(high, 0x7F) + 1):
-                table.setdefault(chr(code), []).append(item.partial.pattern)
+        kinds = {
+            _KIND[chr(code)]: None
+            for low, high in item.first
+            for code in range(low, min(high, 0x7F) + 1)
+        }
         if item.first and item.first[-1][1] > 0x7F:
-            table.setdefault(_BEYOND, []).append(item.partial.pattern)
-    return {char: tuple(sources) for char, sources in table.items()}
+            kinds[_BEYOND] = None
+        for kind in kinds:
+            table.setdefault(kind, []).append(item.partial.pattern)
+    return table

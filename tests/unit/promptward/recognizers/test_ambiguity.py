@@ -6,6 +6,7 @@ import re
 from time import process_time
 
 import pytest
+
 from promptward.recognizers import CATALOGUE, Recognizer
 from promptward.recognizers.ambiguity import MAX_WAYS, problem, ways
 from promptward.recognizers.compiled import CompiledRecognizer

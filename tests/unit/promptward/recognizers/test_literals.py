@@ -1,0 +1,56 @@
+"""Literal anchors: windows, pivots, folding."""
+
+from __future__ import annotations
+
+import pytest
+
+from promptward.recognizers import Literals, Match, Recognizer
+from promptward.recognizers.compiled import CompiledRecognizer
+from promptward.recognizers.literals import LiteralScanner, folded
+
+
+def scan(text: str, *specs: Recognizer) -> list[str]:
+    scanner = LiteralScanner([(CompiledRecognizer(spec), 0.5) for spec in specs])
+    found: list[Match] = []
+    scanner.scan(text, 0, found)
+    return sorted(text[m.start : m.end] for m in found)
+
+
+def literal(pattern: str, anchor: Literals, id: str = "l", **more: object) -> Recognizer:  # noqa: A002
+    return Recognizer(id, "L", pattern, 0.9, anchor, **more)  # type: ignore[arg-type]
+
+
+def test_a_prefix() -> None:
+    spec = literal("ab_[0-9]{3}", Literals(("ab_",)))
+    assert scan("ab_123 ab_12 xab_123 (ab_999)", spec) == ["ab_123", "ab_999"]
+
+
+def test_several_prefixes_share_a_scan() -> None:
+    specs = [literal(f"{p}-[0-9]{{2}}", Literals((f"{p}-",)), id=p) for p in ("sk", "gl", "xo")]
+    assert scan("sk-11 gl-22 xo-33 zz-44 -", *specs) == ["gl-22", "sk-11", "xo-33"]
+
+
+def test_a_literal_of_common_letters_only() -> None:
+    assert scan("tea tee", literal("te[ae]", Literals(("te",)))) == ["tea", "tee"]
+
+
+def test_text_before_the_literal() -> None:
+    spec = literal("[a-z]{1,5}@[a-z]{2}", Literals(("@",), lead=5, lead_class="[a-z]"))
+    assert scan("ab@cd, abcdefgh@ij, @kl, x@yz@aa", spec) == ["ab@cd", "x@yz"]
+
+
+def test_a_word_before_the_match() -> None:
+    spec = literal("[0-9]{4}", Literals(("pin",), trail=10, fold=True), preceded_by="pin[ :]{1,3}")
+    assert scan("PIN: 1234, pin 5678, 9999, pinned 1111", spec) == ["1234", "5678"]
+
+
+def test_neighbours_of_the_literal() -> None:
+    spec = literal("[a-f]:[a-f]", Literals((":",), lead=1, before="abcdef", after="abcdef"))
+    assert scan("a:b, g:a, :c, d:", spec) == ["a:b"]
+
+
+@pytest.mark.parametrize("text", ["ABC", "İstanbul KEY", "ẞ Σ", ""])
+def test_folding_keeps_every_place(text: str) -> None:
+    assert len(folded(text)) == len(text)
+    assert folded(text).replace("İ", "") == text.lower().replace("i\u0307", "").replace("İ", "")
+    assert folded("x KEY")[2:] == "key"
