@@ -33,7 +33,7 @@ LEVELS = (0.01, 0.001)
 DISGUISED_ROWS = 60  # rows of each attack dataset that are disguised
 QUIET = {"banking77": 500, "clinc": 500}  # rows of big collections that count as benign
 # Debatable labels, and look-alikes chosen to be hard: reported, but not part of the thresholds.
-UNTRUSTED = {"deepset", "handwritten_user", "handwritten_document"}
+UNTRUSTED = {"deepset", "personas_zh", "handwritten_user", "handwritten_document"}
 
 
 def counted_benign(rows: list[Row]) -> np.ndarray:
@@ -45,10 +45,14 @@ def counted_benign(rows: list[Row]) -> np.ndarray:
     return out
 
 
-def thresholds(benign: np.ndarray) -> list[float]:
-    """The log-odds that `LEVELS` of `benign` exceed."""
-    ordered = np.sort(benign)[::-1]
-    return [float(ordered[int(level * len(ordered))]) for level in LEVELS]
+def thresholds(scores: np.ndarray, benign: np.ndarray, documents: np.ndarray) -> list[np.ndarray]:
+    """For every row the log-odds that `LEVELS` of the benign rows of its kind exceed."""
+    out = [np.zeros(len(scores)) for _ in LEVELS]
+    for kind in (documents, ~documents):
+        ordered = np.sort(scores[benign & kind])[::-1]
+        for limits, level in zip(out, LEVELS, strict=True):
+            limits[kind] = ordered[int(level * len(ordered))]
+    return out
 
 
 class Evaluation:
@@ -68,6 +72,7 @@ class Evaluation:
         self.datasets = np.array([r.dataset for r in rows])
         self.weights = row_weights(rows)
         self.fold = benign_fold(rows)
+        self.documents = np.array([r.channel == "doc" for r in rows])
         self.benign = counted_benign(rows)
         self.false_alarms: dict[str, list[list[float]]] = defaultdict(list)
         self.disguised: dict[str, list[float]] = defaultdict(list)
@@ -82,10 +87,11 @@ class Evaluation:
             coefficients = fit(self.table, self.labels, self.weights, ~(held | target))
             scores = score_rows(self.table, coefficients, len(self.rows))
             unseen = held & self.benign
-            limits = thresholds(scores[unseen])
-            both = np.r_[scores[target], scores[unseen]]
+            limits = thresholds(scores, unseen, self.documents)
+            margins = scores - limits[0]
+            both = np.r_[margins[target], margins[unseen]]
             truth = np.r_[np.ones(target.sum()), np.zeros(unseen.sum())]
-            recalls = [float((scores[target] > limit).mean()) for limit in limits]
+            recalls = [float((scores > limit)[target].mean()) for limit in limits]
             figures.append([float(roc_auc_score(truth, both)), *recalls])
             self._note(scores, held, target, limits)
             self._disguise(np.flatnonzero(target), coefficients, limits[0])
@@ -93,25 +99,28 @@ class Evaluation:
         return {"rows": int(target.sum()), "auc": auc, "recall_1": one, "recall_01": tenth}
 
     def _note(
-        self, scores: np.ndarray, held: np.ndarray, target: np.ndarray, limits: list[float]
+        self, scores: np.ndarray, held: np.ndarray, target: np.ndarray, limits: list[np.ndarray]
     ) -> None:
         reported = held & (self.datasets != "deepset")
         for dataset in sorted(set(self.datasets[reported])):
-            chosen = scores[reported & (self.datasets == dataset)]
-            self.false_alarms[dataset].append([float((chosen > x).mean()) for x in limits])
+            chosen = reported & (self.datasets == dataset)
+            self.false_alarms[dataset].append(
+                [float((scores > limit)[chosen].mean()) for limit in limits]
+            )
         languages = np.array([r.language for r in self.rows])
         for language in sorted(set(languages[target])):
-            chosen = scores[target & (languages == language)]
+            chosen = target & (languages == language)
             self.languages[language].append(
-                [len(chosen), *[float((chosen > x).sum()) for x in limits]]
+                [int(chosen.sum()), *[float((scores > x)[chosen].sum()) for x in limits]]
             )
 
-    def _disguise(self, places: np.ndarray, coefficients: np.ndarray, limit: float) -> None:
-        chosen = [self.rows[i] for i in places[:: max(1, len(places) // DISGUISED_ROWS)]]
+    def _disguise(self, places: np.ndarray, coefficients: np.ndarray, limits: np.ndarray) -> None:
+        picked = places[:: max(1, len(places) // DISGUISED_ROWS)]
+        chosen = [self.rows[i] for i in picked]
         for name, disguise in DISGUISES.items():
             texts = [(disguise(row.text[:1500]), row) for row in chosen]
             scores = score_texts(texts, self.vocabulary, self.table.names, coefficients)
-            self.disguised[name].extend((scores > limit).tolist())
+            self.disguised[name].extend((scores > limits[picked]).tolist())
 
 
 def report(evaluation: Evaluation) -> dict[str, object]:

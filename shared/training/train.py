@@ -3,8 +3,8 @@
     python shared/training/train.py DATA.jsonl.gz shared/src/promptward/injection/data/model.json
 
 Needs numpy, scipy and scikit-learn; inference needs none of them. The calibration knots come from
-benign rows scored by models that did not see their fold, so 0.5 means "one in a hundred benign
-texts" and 0.8 "one in a thousand" on datasets the model has not seen.
+benign rows scored by models that did not see their fold, so 0.5 and 0.8 mean the shares of `KNOTS`
+on datasets the model has not seen.
 """
 
 from __future__ import annotations
@@ -28,12 +28,14 @@ from fitting import (
 
 from promptward.injection.features import SILENT
 
-# (share of benign texts at or above, score); beyond the last the score rises to 1 over three `MARGIN`s.
-KNOTS = ((0.1, 0.2), (0.01, 0.5), (0.001, 0.8))
+# (share of unseen benign texts at or above, score). Half of what may be false alarms at 0.5 (1 %) is
+# kept in reserve, because the next dataset is never like the last.
+KNOTS = ((0.1, 0.2), (0.006, 0.5), (0.0008, 0.8))
 MARGIN = 4.0
 SMALLEST_WEIGHT = 0.01
-# Debatable labels, and look-alikes that were chosen to be hard: not what traffic looks like.
-QUANTILE_SKIPS = {"deepset", "handwritten_user", "handwritten_document"}
+# Debatable labels (personas_zh holds some jailbreaks), and look-alikes that were chosen to be hard:
+# not what traffic looks like.
+QUANTILE_SKIPS = {"deepset", "personas_zh", "handwritten_user", "handwritten_document"}
 
 
 def unseen_benign(
@@ -66,6 +68,7 @@ def main(data: str, out: str) -> None:
     coefficients = fit(table, labels, weights, np.ones(len(rows), bool))
     unseen = unseen_benign(table, labels, weights, benign_fold(rows))
     counted = np.array([not r.label and r.dataset not in QUANTILE_SKIPS for r in rows])
+    documents = np.array([row.channel == "doc" for row in rows])
     kept = {
         name: round(float(w), 3)
         for name, w in zip(table.names, coefficients, strict=False)
@@ -75,7 +78,10 @@ def main(data: str, out: str) -> None:
         "bias": round(float(coefficients[-1]), 3),
         "rule_scale": RULE_SCALE,
         "rule_cap": RULE_CAP,
-        "knots": calibration(unseen[counted]),
+        "knots": {
+            kind: calibration(unseen[counted & (documents == (kind == "document"))])
+            for kind in ("user", "document")
+        },
         "concepts": {n: w for n, w in kept.items() if n[0] != "w"},
         "words": {n[2:]: w for n, w in kept.items() if n[0] == "w"},
     }

@@ -67,8 +67,8 @@ class InjectionDetector:
         readings = [self._read(view, source) for view in self._views(text)]
         scored = [(self._log_odds(reading), reading) for reading in readings]
         worst = max(value for value, _ in scored)
-        hits = self._hits(scored) if self._match else ()
-        return InjectionResult(round(self._weights.calibrated(worst), 6), hits)
+        hits = self._hits(scored, source) if self._match else ()
+        return InjectionResult(round(self._weights.calibrated(worst, source), 6), hits)
 
     def analyze_conversation(
         self, turns: Sequence[tuple[Source, str]]
@@ -112,22 +112,24 @@ class InjectionDetector:
             for window in reading.windows
         )
 
-    def _hits(self, scored: Sequence[tuple[float, _Reading]]) -> tuple[InjectionHit, ...]:
+    def _hits(
+        self, scored: Sequence[tuple[float, _Reading]], source: Source
+    ) -> tuple[InjectionHit, ...]:
         found: dict[tuple[str, int, int], InjectionHit] = {}
         for value, reading in scored:
-            for hit in self._hits_of(value, reading):
+            for hit in self._hits_of(value, reading, source):
                 found.setdefault((hit.rule, hit.start, hit.end), hit)
         heaviest = sorted(found.values(), key=lambda h: (-h.weight, h.start, h.rule))[:MAX_HITS]
         return tuple(sorted(heaviest, key=lambda h: (h.start, h.end, h.rule)))
 
-    def _hits_of(self, value: float, reading: _Reading) -> Iterator[InjectionHit]:
+    def _hits_of(self, value: float, reading: _Reading, source: Source) -> Iterator[InjectionHit]:
         view = reading.view
         for rule, start, end in reading.patterns:
             yield _hit(rule, *view.origin(start, end))
         fired = {f.rule.id: f for window in reversed(reading.windows) for f in window.fired}
         for item in fired.values():
             yield _hit(item.rule, *view.origin(item.start, item.end))
-        if view.kind != "plain" and self._weights.calibrated(value) >= PAYLOAD_EVIDENCE:
+        if view.kind != "plain" and self._weights.calibrated(value, source) >= PAYLOAD_EVIDENCE:
             yield _hit(CODE_RULES["encoding.decoded_payload"], *view.origin(0, len(view.text)))
 
 

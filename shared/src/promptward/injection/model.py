@@ -14,6 +14,7 @@ from functools import cache
 from math import fsum, log
 from typing import Any
 
+from promptward.exchange import Source
 from promptward.injection.features import PAIR_WINDOW, SILENT, length_feature, telling
 from promptward.injection.folding import load_data
 from promptward.injection.lexicon import Masks
@@ -23,6 +24,17 @@ from promptward.injection.rules import around
 # development English has 0.55..0.95, the other Latin-script languages 0.05..0.30.
 ENGLISH_SHARE = 0.4
 FOREIGN = "x:foreign"
+# Sources that hold documents rather than requests: longer, and about systems more often, so the
+# same evidence is less surprising there.
+DOCUMENTS = frozenset(
+    {
+        Source.DOCUMENT,
+        Source.TOOL_RESULT,
+        Source.TOOL_DEFINITION,
+        Source.SYSTEM,
+        Source.DEVELOPER,
+    }
+)
 
 
 def is_english(known: int, distinct: int) -> bool:
@@ -43,7 +55,8 @@ class Model:
         vocabulary: the keys of `words`.
         rule_scale: log-odds per unit of rule evidence (-log(1 - weight), summed).
         rule_cap: most rule evidence that counts.
-        knots: (log-odds, score) pairs of the calibration, both rising.
+        knots: for `user` and for `document` text the (log-odds, score) pairs of its calibration,
+            both rising.
     """
 
     bias: float
@@ -53,7 +66,7 @@ class Model:
     vocabulary: frozenset[str]
     rule_scale: float
     rule_cap: float
-    knots: tuple[tuple[float, float], ...]
+    knots: Mapping[str, tuple[tuple[float, float], ...]]
 
     def log_odds(self, words: Sequence[str], masks: Masks) -> float:
         """Evidence of the classifier alone for one window; `SILENT` if nothing in it tells."""
@@ -85,14 +98,15 @@ class Model:
         """Evidence of the rules that fired in one window, given as (weight, worth) pairs."""
         return self.rule_scale * min(self.rule_cap, fsum(-log(1.0 - w) * k for w, k in weights))
 
-    def calibrated(self, log_odds: float) -> float:
-        """The score of `log_odds`, by linear interpolation between the knots."""
-        at = bisect_right(self.knots, (log_odds, 2.0))
+    def calibrated(self, log_odds: float, source: Source) -> float:
+        """The score of `log_odds` in a text from `source`, interpolated between the knots."""
+        knots = self.knots["document" if source in DOCUMENTS else "user"]
+        at = bisect_right(knots, (log_odds, 2.0))
         if at == 0:
-            return self.knots[0][1]
-        if at == len(self.knots):
-            return self.knots[-1][1]
-        (x0, y0), (x1, y1) = self.knots[at - 1], self.knots[at]
+            return knots[0][1]
+        if at == len(knots):
+            return knots[-1][1]
+        (x0, y0), (x1, y1) = knots[at - 1], knots[at]
         return y0 + (y1 - y0) * (log_odds - x0) / (x1 - x0)
 
 
@@ -118,7 +132,7 @@ def decode_model(data: Any) -> Model:
         vocabulary=frozenset(data["words"]),
         rule_scale=data["rule_scale"],
         rule_cap=data["rule_cap"],
-        knots=tuple((x, y) for x, y in data["knots"]),
+        knots={kind: tuple((x, y) for x, y in knots) for kind, knots in data["knots"].items()},
     )
 
 
