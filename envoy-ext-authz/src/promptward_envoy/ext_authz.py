@@ -2,18 +2,19 @@
 
 ext_authz never sees the response. Alone on a route it therefore settles the reservation at once,
 as estimated. With our ext_proc behind it on the same route (`promptward.then: ext_proc` in the
-route's `context_extensions`) it leaves settling and body changes to ext_proc and hands it the
+route's `context_extensions`) it leaves settling and every change to ext_proc and hands it the
 request id in dynamic metadata, so the reservation is made once and charged once.
 """
 
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from time import perf_counter
 
 import grpc
 
-from promptward.decision import Allow, Decision, Deny
+from promptward.decision import Allow, Decision, Deny, Mutations
 from promptward.engine import EngineApi
 from promptward.exchange import Exchange
 from promptward_envoy import codec_ext_authz as codec
@@ -85,6 +86,9 @@ class Authorizer:
         self._metrics.count_decision(FILTER, decision)
         if isinstance(decision, Deny):
             return codec.response_from_deny(decision)
+        if not is_last:
+            # ext_proc decides again and needs the caller's credential, so nothing changes yet.
+            decision = replace(decision, mutations=Mutations(), response_headers=())
         return codec.response_from_allow(decision, exchange.headers)
 
     async def _settle(self, engine: EngineApi, exchange: Exchange, allow: Allow) -> Decision:

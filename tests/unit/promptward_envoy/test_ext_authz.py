@@ -42,9 +42,16 @@ def test_allowed_and_settled_because_no_response_will_be_seen(engine, messages) 
     assert len(engine.named("on_unseen_response")) == 1
 
 
-def test_ext_proc_behind_settles_and_changes_the_body(engine, messages) -> None:
-    answer = check(engine, request(messages, "redact", b"SECRET", then="ext_proc"), alone=False)
+def test_ext_proc_behind_settles_and_makes_every_change(engine, messages) -> None:
+    """It decides again and needs the caller's credential, so ext_authz may not remove it."""
+    message = request(messages, "redact", b"SECRET", then="ext_proc")
+    message.attributes.request.http.header_map.headers.add(key="authorization", raw_value=b"x")
+    answer = check(engine, message, alone=False)
     assert answer.HasField("ok_response")
+    assert len(answer.ok_response.headers) == 0
+    assert len(answer.ok_response.headers_to_remove) == 0
+    assert len(answer.ok_response.response_headers_to_add) == 0
+    assert answer.dynamic_metadata.fields["promptward_request_id"].string_value
     assert engine.named("on_unseen_response") == []
 
 
