@@ -18,7 +18,7 @@ from typing import NamedTuple
 from promptward.recognizers.compiled import CompiledRecognizer
 from promptward.recognizers.cue_words import CueGate
 from promptward.recognizers.model import CONTEXT_CHARS, Digits, Match
-from promptward.recognizers.syntax import leading_digits, parse
+from promptward.recognizers.syntax import first_chars, leading_digits, parse
 
 # Digits with at most three separators between two of them; four digits is the least any
 # recognizer asks for. Separators: those of phone numbers (RFC 3966 visual separators, space, "/").
@@ -141,7 +141,7 @@ def _item(slot: int, compiled: CompiledRecognizer, minimum: float) -> _Item:
     )
     if not first <= _BEGINNINGS:
         raise ValueError(f"{spec.id}: a number begins with a letter, a digit, '+' or '('")
-    if re.match(spec.not_before or "x", "0") is None:
+    if not any(low <= 0x30 <= high for low, high in first_chars(parse(spec.not_before))):
         raise ValueError(f"{spec.id}: a digit may not come directly before a number")
     groups = leading_digits(parse(spec.pattern), _MOST_LOOKED_AT)
     item = _Item(slot, compiled, anchor, minimum, first, groups)

@@ -10,8 +10,9 @@ import re
 from collections.abc import Iterable, Sequence
 
 from promptward.recognizers.compiled import CompiledRecognizer
+from promptward.recognizers.syntax import first_chars, parse
 
-# A recognizer that can match more than this is looked for by `re.search`, not place by place.
+# Farther back than this only recognizers that can match more are looked for, by `re.search`.
 _LONG = 512
 _WORD = frozenset("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz")
 _BEYOND = "beyond ASCII"
@@ -37,28 +38,30 @@ class ViablePrefixes:
 
     def __init__(self, recognizers: Sequence[CompiledRecognizer]) -> None:
         self._long = tuple(item for item in recognizers if item.reach > _LONG)
-        short = [item for item in recognizers if item.reach <= _LONG]
-        self._reach = max((item.reach for item in short), default=0)
-        self._beginning = _by_first(short)
+        self._beginning = _by_first(recognizers)
         # A place inside a word is none for a recognizer that no word character may precede.
-        self._inside = _by_first([item for item in short if not _starts_words(item)])
+        self._inside = _by_first([item for item in recognizers if not _starts_words(item)])
         self._patterns: dict[tuple[str, bool], re.Pattern[str] | None] = {}
 
     def first(self, text: str, start: int) -> int:
         """The first place at or after `start` of a viable prefix; `len(text)` for none."""
-        size = len(text)
-        hold = size
-        for item in self._long:
-            hit = item.partial.search(text, max(start, size - item.reach))
-            if hit is not None:
-                hold = min(hold, hit.start())
-        patterns = self._patterns
-        for at in range(max(start, size - self._reach), hold):
-            key = (_KIND.get(text[at], _BEYOND), at > 0 and text[at - 1] in _WORD)
-            pattern = patterns[key] if key in patterns else self._pattern(key)
-            if pattern is not None and pattern.match(text, at) is not None:
-                return at
-        return hold
+        hold = size = len(text)
+        low = max(start, size - _LONG)
+        if start < low:
+            # Most often what was held back is still undecided: one look, not a search.
+            if self._viable(text, start):
+                return start
+            for item in self._long:
+                hit = item.partial.search(text, max(start, size - item.reach))
+                if hit is not None:
+                    hold = min(hold, hit.start())
+        return next((at for at in range(low, hold) if self._viable(text, at)), hold)
+
+    def _viable(self, text: str, at: int) -> bool:
+        """Whether a viable prefix begins at `at` and reaches the end."""
+        key = (_KIND.get(text[at], _BEYOND), at > 0 and text[at - 1] in _WORD)
+        pattern = self._patterns[key] if key in self._patterns else self._pattern(key)
+        return pattern is not None and pattern.match(text, at) is not None
 
     def _pattern(self, key: tuple[str, bool]) -> re.Pattern[str] | None:
         """Compile the pattern of all that may begin so, once: only streams need it."""
@@ -70,8 +73,9 @@ class ViablePrefixes:
 
 
 def _starts_words(item: CompiledRecognizer) -> bool:
-    before = item.spec.not_before
-    return bool(before) and all(re.match(before, char) for char in "09AZaz_")
+    """Whether no word character may come before its matches."""
+    before = first_chars(parse(item.spec.not_before))
+    return all(any(low <= ord(char) <= high for low, high in before) for char in _WORD)
 
 
 def _by_first(items: Iterable[CompiledRecognizer]) -> dict[str, list[str]]:
