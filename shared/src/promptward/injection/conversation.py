@@ -1,7 +1,7 @@
 """Multi-turn build-up: several mild pushes in one conversation add up.
 
-Sources: "Crescendo" (Russinovich et al., 2024) and "many-shot" style pressure: each turn alone looks
-harmless, the sequence does not.
+Source: "Crescendo" (Russinovich et al., 2024): each turn alone looks harmless, the sequence does
+not.
 Invariants: a turn never scores less than on its own; turns of the operator and of the model itself
 add no evidence; linear in the number of turns.
 """
@@ -9,7 +9,7 @@ add no evidence; linear in the number of turns.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import log
+from math import exp, log
 
 from promptward.exchange import Source
 from promptward.injection.patterns import CODE_RULES
@@ -38,7 +38,7 @@ def folded_scores(
         seen = families | {hit.category for hit in result.hits}
         raised = result.score
         if carried and own:
-            joint = 1.0 - (1.0 - result.score) * 2.718281828459045 ** -(DECAY * carried)
+            joint = 1.0 - (1.0 - result.score) * exp(-DECAY * carried)
             joint += CATEGORIES_WEIGHT * max(0, len(seen) - 1) if result.hits else 0.0
             raised = max(result.score, min(CEILING, joint))
         families = seen

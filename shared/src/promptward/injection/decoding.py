@@ -158,10 +158,7 @@ def _entity(match: re.Match[str]) -> str:
 
 def _escape(match: re.Match[str]) -> str:
     body = match.group()[1:]
-    if body[0] in "ux":
-        code = int(body[1:].strip("{}"), 16)
-    else:
-        code = int(body, 8)
+    code = int(body[1:].strip("{}"), 16) if body[0] in "ux" else int(body, 8)
     return chr(code) if code < 0x110000 and not 0xD800 <= code < 0xE000 else "\ufffd"
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import cache
-from os.path import commonprefix
 from string import ascii_lowercase
 from typing import cast
 
@@ -155,11 +154,13 @@ def unleet(folded: str, words: frozenset[str]) -> str | None:
 # --- spaced, dashed and split letters -----------------------------------------------------------
 
 
+_GLUE = frozenset("a i to me my of in is it an do be as at by or we us if on so no up he".split())
+
+
 @cache
 def _pieces_of_words() -> tuple[frozenset[str], int]:
     words = {w for w in known_words() if w.isascii() and w.isalpha() and len(w) > 3}
-    words |= strong_words() | _LITTLE | {"a", "i", "to", "me", "my", "of", "in", "is", "it", "an", "do", "and",
-                               "the", "you", "your", "that", "for", "with", "what", "are", "be"}  # fmt: skip
+    words |= strong_words() | _LITTLE | _GLUE
     return frozenset(words), max(map(len, words))
 
 
@@ -313,13 +314,22 @@ def _scrambled(word: str) -> str:
     return word[0] + "".join(sorted(word[1:-1])) + word[-1]
 
 
+def _shared_start(one: str, other: str) -> int:
+    length = 0
+    for a, b in zip(one, other, strict=False):
+        if a != b:
+            break
+        length += 1
+    return length
+
+
 def _close(word: str, keyword: str) -> bool:
     """Whether at most one edit apart."""
     longer = max(len(word), len(keyword))
     if abs(len(word) - len(keyword)) > 1:
         return False
-    head = len(commonprefix((word, keyword)))
-    tail = len(commonprefix((word[head:][::-1], keyword[head:][::-1])))
+    head = _shared_start(word, keyword)
+    tail = _shared_start(word[head:][::-1], keyword[head:][::-1])
     return head + tail >= longer - 1
 
 
@@ -343,7 +353,7 @@ def typos(words: frozenset[str]) -> dict[str, str]:
     index = _typo_index()
     out = {}
     for word in words:
-        if SHORTEST_TYPO <= len(word) <= LONGEST_TYPO and word not in index.real:
-            if meant := _meant(word, index):
-                out[word] = meant
+        fits = SHORTEST_TYPO <= len(word) <= LONGEST_TYPO and word not in index.real
+        if fits and (meant := _meant(word, index)):
+            out[word] = meant
     return out

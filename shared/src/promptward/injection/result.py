@@ -58,25 +58,6 @@ class Threshold:
 # Fixed on development data (docs/detection-injection.md): the score is calibrated so that about
 # 0.6 % of unseen benign texts reach 0.5 and 0.08 % reach 0.8. What an operator wrote is full of
 # imperatives by nature, so it is only flagged; a tool definition comes from whoever runs the tool.
-DEFAULT_THRESHOLDS`.
-        hits: what fired, by place; empty when only the model is suspicious.
-    """
-
-    score: float
-    hits: tuple[InjectionHit, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Threshold:
-    """Scores from which a text is flagged and blocked (each 0..1, inclusive)."""
-
-    flag: float
-    block: float
-
-
-# Fixed on development data (docs/detection-injection.md): the score is calibrated so that 0.5 is
-# reached by about 1 % of benign texts and 0.8 by about 0.1 %. What an operator wrote (system,
-# developer, tool definition) is full of imperatives by nature, so it only blocks on strong evidence.
 DEFAULT_THRESHOLDS: Mapping[Source, Threshold] = MappingProxyType(
     {
         Source.SYSTEM: Threshold(flag=0.9, block=1.0),
