@@ -1,4 +1,4 @@
-"""An engine on this host's ports: what the command line, Envoy's service and Kong's plugin share."""
+"""An engine on this host's ports: shared by the command line, Envoy's service, Kong's plugin."""
 
 from __future__ import annotations
 
@@ -13,13 +13,15 @@ from promptward_ports.entropy import SystemEntropy
 from promptward_ports.jwks import JwksKeySource
 from promptward_ports.signatures import CryptographyVerifier
 
-
 _LOG = logging.getLogger("promptward")
 
 
 def log_bug(error: Exception) -> None:
-    """Log where an exception came from: its type and frames, not its text or any source line's
-    values, which may quote a prompt."""
+    """Log where an exception came from: its type and frames, not its text: that may quote a prompt.
+
+    Args:
+        error: what became a denial.
+    """
     frames = traceback.extract_tb(error.__traceback__)
     places = " < ".join(f"{f.filename}:{f.lineno} {f.name}" for f in reversed(frames[-8:]))
     _LOG.error("internal error, request refused: %s at %s", type(error).__name__, places)

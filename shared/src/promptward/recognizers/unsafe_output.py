@@ -82,7 +82,8 @@ HTML = (
         entity=ACTIVE_HTML,
         pattern=(
             r"<[ \t]{0,2}/?(?:[Ss][Cc][Rr][Ii][Pp][Tt]|[Ii][Ff][Rr][Aa][Mm][Ee]"
-            r"|[Oo][Bb][Jj][Ee][Cc][Tt]|[Ee][Mm][Bb][Ee][Dd]|[Bb][Aa][Ss][Ee]|[Mm][Ee][Tt][Aa])[ \t\n/>]"
+            r"|[Oo][Bb][Jj][Ee][Cc][Tt]|[Ee][Mm][Bb][Ee][Dd]|[Bb][Aa][Ss][Ee]"
+            r"|[Mm][Ee][Tt][Aa])[ \t\n/>]"
         ),
         score=0.9,
         anchor=Literals(("<",)),
