@@ -3,7 +3,7 @@
 `unicodedata` differs between CPython 3.11 (Unicode 14) and Pyodide's 3.14 (Unicode 16), so what
 decides a verdict is frozen here. Sources: the Unicode Character Database of the interpreter that
 runs this script (NFKC, lower case, general categories) and Unicode TR39 confusables as packaged by
-`confusable-homoglyphs` 3.3.1 (MIT). Look-alikes that TR39 lists only for capitals are added by hand.
+`confusable-homoglyphs` 3.3.1 (MIT). Look-alikes TR39 lists only for capitals are added by hand.
 
     python shared/training/build_fold_table.py shared/src/promptward/injection/data/fold.json
 """

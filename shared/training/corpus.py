@@ -22,7 +22,7 @@ FAMILIES = {
     "pyrit_templates": "in_the_wild",
 }  # fmt: skip
 # Benign datasets held out together; the rest is the other fold. Documents, code, e-mail and
-# personas come from one collection each, so they are cut in half by order (projects are contiguous).
+# personas come from one collection each, so they are cut in half by order (projects are together).
 FOLD_A = {
     "oasst", "banking77", "gsm8k", "notinject_one", "xquad_en", "xquadq_en", "xquad_ar",
     "xquadq_ar", "xquad_es", "xquadq_es",
@@ -74,7 +74,7 @@ def read_rows(path: Path) -> list[Row]:
                     raw.get("language", "en"),
                     raw.get("channel", "user"),
                     raw.get("category", ""),
-                )  # fmt: skip
+                )
             )
     draw = random.Random(SEED)  # noqa: S311
     out: list[Row] = []

@@ -80,7 +80,7 @@ def _windows_of(index: int, view: View, source: Source) -> list[Window]:
 
 
 def choose_vocabulary(rows: list[Row], read: list[Window]) -> frozenset[str]:
-    """English words that occur often and in several datasets, so that none is one author's habit."""
+    """English words that occur often and in several datasets, so none is one author's habit."""
     count: Counter[str] = Counter()
     groups: dict[str, set[str]] = defaultdict(set)
     for window in read:

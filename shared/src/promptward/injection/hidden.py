@@ -1,8 +1,8 @@
 """Text smuggled in invisible characters: tags, variation selectors and zero-width bits.
 
-Sources: R. Goodside on tag characters (2024); P. Butler, "Smuggling arbitrary data through an emoji"
-(2025) on variation selectors; the zero-width encoding of public "hidden text" generators (U+200B is
-0, U+200C is 1).
+Sources: R. Goodside on tag characters (2024); P. Butler, "Smuggling arbitrary data through an
+emoji" (2025) on variation selectors; the encoding of public "hidden text" generators, where U+200B
+is 0 and U+200C is 1.
 Invariants: linear time; only readable payloads are returned.
 """
 

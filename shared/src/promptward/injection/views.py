@@ -21,17 +21,13 @@ from promptward.injection.folding import (
     skeleton_table,
 )
 from promptward.injection.hidden import hidden_payloads, may_hide
+from promptward.injection.leetspeak import unleet
 from promptward.injection.lexicon import known_words, lexicon
-from promptward.injection.obfuscation import (
-    typos,
-    unjoint,
-    unleet,
-    unreverse,
-    unshift,
-    unspace,
-)
 from promptward.injection.origins import Folded, Origin, identity, mirrored, then, within
+from promptward.injection.shifting import unreverse, unshift
+from promptward.injection.spacing import unjoint, unspace
 from promptward.injection.tokens import spaced
+from promptward.injection.typos import typos
 
 MAX_VIEWS = 24
 MAX_DEPTH = 3

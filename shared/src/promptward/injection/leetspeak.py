@@ -1,0 +1,39 @@
+"""Leetspeak: digits and symbols that stand for letters (`1gn0r3 pr3v10us`).
+
+Invariants: linear time; the undone text is as long as the original, so places stay.
+"""
+
+from __future__ import annotations
+
+import re
+
+from promptward.injection.keywords import LITTLE, strong_words
+from promptward.injection.lexicon import lexicon
+
+# The common leetspeak alphabet; `1` is i, or else l.
+LEET = str.maketrans("01345789@$!|+(€£", "oieastbgasiltcel")
+LEET_L = str.maketrans("01345789@$!|+(€£", "oleastbgaslltcel")
+_LEET_WORD = re.compile(r"[a-z0-9@$!|+(€£]{2,}")
+
+
+def _unleet_word(word: str) -> str:
+    if word.isalpha() or word.isdigit() or not any(map(str.isalpha, word)):
+        return word
+    tail = word.rstrip("!|+(") if word[-1] in "!|+(" else word
+    known = lexicon().vocabulary
+    for table in (LEET, LEET_L):
+        for candidate in (word.translate(table), tail.translate(table)):
+            if candidate in known:
+                return candidate
+    return tail.translate(LEET)
+
+
+def unleet(folded: str, words: frozenset[str]) -> str | None:
+    """`folded` with digits in words read as letters, if keywords come to light."""
+    mixed = [w for w in words if not w.isalpha() and not w.isdigit()]
+    if not mixed:
+        return None
+    read = frozenset(map(_unleet_word, mixed))
+    if read.isdisjoint(strong_words()) and len(read & LITTLE) < MIN_LITTLE:
+        return None
+    return _LEET_WORD.sub(lambda m: _unleet_word(m.group()).ljust(len(m.group())), folded)

@@ -1,0 +1,68 @@
+"""Shifted alphabets (rot13 and every other Caesar shift) and text written backwards.
+
+Invariants: linear time; ordinary text pays a few look-ups of its distinct words.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from string import ascii_lowercase
+
+from promptward.injection.keywords import LITTLE, strong_words
+from promptward.injection.lexicon import known_words
+
+
+def _shift_table(shift: int) -> dict[int, int]:
+    turned = ascii_lowercase[shift:] + ascii_lowercase[:shift]
+    return str.maketrans(ascii_lowercase, turned)
+
+
+@cache
+def _shifted() -> tuple[dict[str, int], dict[str, int]]:
+    """(disguised keyword → shift that undoes it, the same for little words), every shift."""
+    real = known_words() | strong_words()
+    telling: dict[str, int] = {}
+    little: dict[str, int] = {}
+    for shift in range(1, 26):
+        hide = _shift_table(26 - shift)
+        for words, out in ((strong_words(), telling), (LITTLE, little)):
+            for word in sorted(words):
+                if (turned := word.translate(hide)) not in real:
+                    out.setdefault(turned, shift)
+    return telling, little
+
+
+@cache
+def _reversed() -> tuple[frozenset[str], frozenset[str]]:
+    """(keywords backwards, little words backwards)."""
+    real = known_words() | strong_words()
+    return (
+        frozenset(w[::-1] for w in strong_words()) - real,
+        frozenset(w[::-1] for w in LITTLE) - real,
+    )
+
+
+def _shift_of(words: frozenset[str]) -> int:
+    """The shift that undoes a shifted alphabet in `words`; 0 when there is none."""
+    telling, little = _shifted()
+    found = [telling[w] for w in words if w in telling]
+    weak = [little[w] for w in words if w in little]
+    if not found and len(weak) < MIN_LITTLE:
+        return 0
+    votes = sorted(found * MIN_LITTLE + weak)
+    best = max(set(votes), key=lambda shift: (votes.count(shift), -shift))
+    return best if votes.count(best) >= MIN_LITTLE else 0
+
+
+def unshift(folded: str, words: frozenset[str]) -> str | None:
+    """`folded` with its alphabet shifted back, if disguised words are among `words`."""
+    shift = _shift_of(words) if words else 0
+    return folded.translate(_shift_table(shift)) if shift else None
+
+
+def unreverse(folded: str, words: frozenset[str]) -> str | None:
+    """`folded` backwards, if reversed words are among `words`."""
+    telling, little = _reversed()
+    if words.isdisjoint(telling) and len(words & little) < MIN_LITTLE:
+        return None
+    return folded[::-1]
