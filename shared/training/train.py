@@ -28,8 +28,8 @@ from fitting import (
 
 from promptward.injection.features import SILENT
 
-# (share of unseen benign texts at or above, score). The target at 0.5 is 1 % of false alarms; some of
-# that is kept in reserve, because the next dataset is never like the last.
+# (share of unseen benign texts at or above, score). The target at 0.5 is 1 % of false alarms; some
+# of that is kept in reserve, because the next dataset is never like the last.
 KNOTS = ((0.1, 0.2), (0.006, 0.5), (0.0008, 0.8))
 MARGIN = 4.0
 SMALLEST_WEIGHT = 0.01

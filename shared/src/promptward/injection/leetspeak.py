@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from promptward.injection.keywords import LITTLE, strong_words
+from promptward.injection.keywords import LITTLE, MIN_LITTLE, strong_words
 from promptward.injection.lexicon import lexicon
 
 # The common leetspeak alphabet; `1` is i, or else l.

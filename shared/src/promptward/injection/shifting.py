@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import cache
 from string import ascii_lowercase
 
-from promptward.injection.keywords import LITTLE, strong_words
+from promptward.injection.keywords import LITTLE, MIN_LITTLE, strong_words
 from promptward.injection.lexicon import known_words
 
 
