@@ -62,7 +62,7 @@ def add_quickstart_parser(commands: argparse._SubParsersAction[argparse.Argument
         "--upstream-log",
         type=Path,
         metavar="FILE",
-        help="the bodies that reached the demo upstream, one JSON a line",
+        help="the bodies that reached the upstream, one JSON a line",
     )
     parser.set_defaults(run=run, log_level="warning")
 
@@ -122,8 +122,6 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _plan(options: argparse.Namespace, directory: Path) -> _Plan:
-    if options.upstream and options.upstream_log:
-        raise ValueError("--upstream-log needs the demo upstream; leave out --upstream")
     policy = options.policy
     if policy is None:
         policy = directory / "demo_policy.yaml"
@@ -159,7 +157,7 @@ def _choose_port(wanted: int | None) -> int:
 
 def _start_all(plan: _Plan, binary: Path, processes: list[subprocess.Popen[bytes]]) -> _Plan:
     """Start every part in order, each when the one before it answers."""
-    if not plan.upstream:
+    if plan.upstream_log is not None:
         plan = _start_upstream(plan, processes)
     _start_service(plan, processes)
     admin_socket = str(plan.directory / "envoy.sock")
@@ -177,15 +175,18 @@ def _start_all(plan: _Plan, binary: Path, processes: list[subprocess.Popen[bytes
 
 
 def _start_upstream(plan: _Plan, processes: list[subprocess.Popen[bytes]]) -> _Plan:
-    command = [sys.executable, "-m", "promptward_envoy.demo.upstream", "--listen", f"{_HOST}:0"]
+    """The demo upstream, or a relay that logs what goes to the real one."""
+    module = "promptward_envoy.demo." + ("relay" if plan.upstream else "upstream")
+    command = [sys.executable, "-m", module, "--listen", f"{_HOST}:0"]
     command += ["--log", str(plan.upstream_log)]
+    command += ["--to", plan.upstream] if plan.upstream else []
     with (plan.directory / "upstream.log").open("ab") as log:
         process = child_process.start(command, stdout=subprocess.PIPE, stderr=log)
     processes.append(process)
     assert process.stdout is not None
     line = process.stdout.readline().split()
     if line[:1] != [b"listening"]:
-        raise RuntimeError(f"the demo upstream did not start: {_tail(plan, 'upstream.log')}")
+        raise RuntimeError(f"the upstream did not start: {_tail(plan, 'upstream.log')}")
     return _Plan(
         plan.directory,
         plan.port,

@@ -183,6 +183,11 @@ def test_own_policy_ledger_and_upstream(envoy_binary, tmp_path) -> None:
             assert made.chat("full", "Say hello.").status == 200
         assert (tmp_path / "own.db").exists()
         assert len(upstream.bodies()) == 1
+        with quickstart(
+            envoy_binary, tmp_path, *arguments, "--upstream-log", str(tmp_path / "log.jsonl")
+        ) as made:
+            assert made.chat("full", "Say it again.", stream=True).status == 200
+            assert made.upstream_saw() == upstream.bodies()[1:]
     finally:
         upstream.stop()
 

@@ -50,4 +50,10 @@ def test_what_is_given_is_used(tmp_path) -> None:
         "redis://x",
         "https://api.example.com",
     )
-    assert plan.upstream_log is None
+    assert plan.upstream_log is None  # Envoy talks to it directly
+
+
+def test_log_of_a_real_upstream_is_kept(tmp_path) -> None:
+    log = tmp_path / "log"
+    plan = quickstart._plan(options(upstream="https://api.example.com", upstream_log=log), tmp_path)
+    assert (plan.upstream, plan.upstream_log) == ("https://api.example.com", log)

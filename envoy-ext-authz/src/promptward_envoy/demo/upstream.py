@@ -2,9 +2,8 @@
 
     python -m promptward_envoy.demo.upstream --listen 127.0.0.1:0 --log FILE
 
-Prints `listening PORT` when it can be asked. What it answers is `answers`' concern. The log has one
-line for each request: the body itself when it is JSON (line breaks, which JSON only has as white
-space, become spaces), otherwise the body as a JSON string.
+Prints `listening PORT` when it can be asked. What it answers is `answers`' concern, the log
+`request_log`'s.
 """
 
 from __future__ import annotations
@@ -15,11 +14,12 @@ import gzip
 import json
 import sys
 from pathlib import Path
-from typing import IO
 
 from aiohttp import web
 
 from promptward_envoy.demo import answers
+from promptward_envoy.demo.request_log import RequestLog
+from promptward_envoy.demo.serving import serve
 
 _MAX_BODY_BYTES = 64 * 1024 * 1024
 _JSON = "application/json"
@@ -29,10 +29,10 @@ class Upstream:
     """Request handlers and the log.
 
     Args:
-        log: where request bodies go, or None.
+        log: of request bodies.
     """
 
-    def __init__(self, log: IO[bytes] | None) -> None:
+    def __init__(self, log: RequestLog) -> None:
         self._log = log
 
     def application(self) -> web.Application:
@@ -49,7 +49,7 @@ class Upstream:
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """Log the body, then answer as it asks."""
         body = await request.read()
-        self._write_log(body)
+        self._log.write(body)
         try:
             chat = answers.read_chat(body)
         except ValueError:
@@ -61,17 +61,6 @@ class Upstream:
         if chat.stream:
             return await _stream(request, chat)
         return await _whole(request, chat)
-
-    def _write_log(self, body: bytes) -> None:
-        if self._log is None:
-            return
-        try:
-            json.loads(body)
-            line = body.replace(b"\r", b" ").replace(b"\n", b" ")
-        except ValueError:
-            line = json.dumps(body.decode("latin-1")).encode()
-        self._log.write(line + b"\n")
-        self._log.flush()
 
 
 def _seen(request: web.Request) -> dict[str, str]:
@@ -131,31 +120,14 @@ def _json(document: answers.Document, status: int) -> web.Response:
     return web.Response(body=json.dumps(document).encode(), status=status, content_type=_JSON)
 
 
-async def serve(host: str, port: int, log: IO[bytes] | None) -> None:
-    """Serve until cancelled; prints the port."""
-    # Access logs would hold nothing useful, and no client may wait for keep-alive at the end.
-    runner = web.AppRunner(Upstream(log).application(), access_log=None, shutdown_timeout=0.1)
-    await runner.setup()
-    site = web.TCPSite(runner, host, port)
-    await site.start()
-    bound = runner.addresses[0][1]
-    sys.stdout.write(f"listening {bound}\n")
-    sys.stdout.flush()
-    try:
-        await asyncio.Event().wait()
-    finally:
-        await runner.cleanup()
-
-
 def main(argv: list[str]) -> int:
     """Command line of the demo upstream."""
     parser = argparse.ArgumentParser(prog="promptward-envoy-demo-upstream", description=__doc__)
     parser.add_argument("--listen", default="127.0.0.1:0", help="host:port; port 0 picks one")
     parser.add_argument("--log", type=Path, help="append request bodies to this file")
     options = parser.parse_args(argv)
-    host, _colon, port = options.listen.rpartition(":")
-    log = options.log.open("ab") if options.log else None
-    asyncio.run(serve(host, int(port), log))
+    upstream = Upstream(RequestLog.open(options.log))
+    asyncio.run(serve(upstream.application(), options.listen))
     return 0
 
 
