@@ -76,8 +76,8 @@ class CompiledRecognizer:
         self.context = cue_pattern(spec.context)
         self.denial = cue_pattern(spec.denial)
 
-    def score(self, text: str, start: int, end: int) -> float:
-        """0..1 for the exact match `text[start:end]`; 0.0 when it is rejected."""
+    def score(self, text: str, start: int, end: int, minimum: float) -> float:
+        """0..1 for the exact match `text[start:end]`; 0.0 when rejected or under `minimum`."""
         spec = self.spec
         score = spec.score
         window = text[max(0, start - CONTEXT_CHARS) : start]
@@ -89,12 +89,18 @@ class CompiledRecognizer:
                 return 0.0
             if verdict is not True:
                 score = min(score, float(verdict))
-        if self.context is None and self.denial is None:
-            return score
-        window = window.lower()
+        if self.context is not None or self.denial is not None:
+            score = self._in_context(score, window.lower(), minimum)
+        return score if score >= minimum else 0.0
+
+    def _in_context(self, score: float, window: str, minimum: float) -> float:
+        """The score after the words of a lower-case window."""
         if not has_letters(window):
             return score
         helps = last_cue(self.context, window)
-        if last_cue(self.denial, window) > helps:
-            return 0.0
-        return max(score, spec.context_score) if helps >= 0 else score
+        if helps >= 0:
+            score = max(score, self.spec.context_score)
+        if score < minimum or self.denial is None:
+            return score
+        # A word that begins after the last helpful one is nearer to the match.
+        return 0.0 if self.denial.search(window, max(0, helps)) is not None else score

@@ -59,7 +59,7 @@ class DigitScanner:
         self._count = len(items)
         self._always = [item for item in items if not _needs_cue(item)]
         self._least = min((item.anchor.least for item in items), default=0)
-        self._lead = max((item.anchor.lead for item in items), default=0)
+        self._lead = max((item.anchor.lead for item in self._always), default=0)
         self._cued_lead = max((item.anchor.lead for item in cued), default=0)
         self._gate = CueGate({item: item.compiled.spec.context for item in cued}) if cued else None
         # (digits left, first group, first character) -> what fits; filled as texts need it.
@@ -71,7 +71,7 @@ class DigitScanner:
             return
         resume = [start] * self._count
         # Entering a run in its middle is no loss: a place is judged by what follows it.
-        for hit in _RUN.finditer(text, max(0, start - self._lead)):
+        for hit in _RUN.finditer(text, start):
             run = hit.group()
             digits = len(run) if run.isdigit() else sum(map(len, _GROUP.findall(run)))
             if digits >= self._least:
@@ -84,7 +84,8 @@ class DigitScanner:
             low = max(0, run.start - self._cued_lead - CONTEXT_CHARS)
             cued = self._gate.open_for(text[low : run.start])
         left = run.digits
-        for place in _PLACE.finditer(text, max(0, run.start - self._lead), run.end):
+        lead = max(self._lead, self._cued_lead) if cued else self._lead
+        for place in _PLACE.finditer(text, max(0, run.start - lead), run.end):
             at, after = place.span()
             char = text[at]
             group = 0
@@ -125,8 +126,8 @@ def _try(item: _Item, text: str, at: int, run_start: int, found: list[Match]) ->
         return at
     hit = compiled.exact.match(text, at)
     if hit is not None:
-        score = compiled.score(text, at, hit.end())
-        if score >= minimum and score > 0.0:
+        score = compiled.score(text, at, hit.end(), minimum)
+        if score > 0.0:
             found.append(Match(compiled.entity, at, hit.end(), score, compiled.id))
             return hit.end()
     return at

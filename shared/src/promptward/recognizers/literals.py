@@ -23,7 +23,7 @@ Window = tuple[int, int]
 # Characters of running text, the most frequent first (English letter frequencies, Norvig 2012;
 # the rest in the order of our own benign prompts, documents and code).
 _COMMON = " etaoinshrldcumfpgwybv"
-_FREQUENCY = _COMMON + "k0123456789.,-TSAICMPHBWRDNLEFGOUVYKJ:/_jxqzXQZ@="
+_FREQUENCY = _COMMON + "k.,ITSA0123456789-CMPHBWRDNLEFGOUVYKJ:/_jxqzXQZ@="
 
 
 class _Pivot(NamedTuple):
@@ -208,8 +208,8 @@ class _LiteralItem:
         """Append the match when its score counts; its end, or 0 when it was rejected."""
         compiled = self._compiled
         begin, end = hit.span()
-        score = compiled.score(text, begin, end)
-        if score < self._minimum or score <= 0.0:
+        score = compiled.score(text, begin, end, self._minimum)
+        if score <= 0.0:
             return 0
         found.append(Match(compiled.entity, begin, end, score, compiled.id))
         return end

@@ -97,8 +97,8 @@ class RecognizerSet:
         at = start
         while (hit := search(text, at)) is not None:
             begin, end = hit.span()
-            score = item.score(text, begin, end)
-            if score >= minimum and score > 0.0:
+            score = item.score(text, begin, end, minimum)
+            if score > 0.0:
                 found.append(Match(item.entity, begin, end, score, item.id))
                 at = end
             else:
