@@ -25,9 +25,11 @@ from redis.retry import Retry
 from redis.sentinel import Sentinel
 
 from promptward.errors import PolicyError
+from promptward_ports.ledgers.redis_endpoint import parse_endpoint
 from promptward_ports.ledgers.redis_transport import (
     BlockingTransport,
     DirectTransport,
+    PipelinedTransport,
     SuspendingTransport,
     Transport,
     port_error,
@@ -138,7 +140,9 @@ def connect_blocking(target: RedisTarget, timeout_s: float) -> Transport:
             target.sentinels, sentinel_kwargs=_timeouts(timeout_s)
         )
         return BlockingTransport(sentinel.master_for(target.service, retry=retry, **options))
-    return DirectTransport(redis.Redis.from_url(target.url, retry=retry, **options))
+    endpoint = parse_endpoint(target.url, target.options)
+    client = redis.Redis.from_url(target.url, retry=retry, **options)
+    return DirectTransport(client, endpoint, timeout_s)
 
 
 def connect_suspending(target: RedisTarget, timeout_s: float) -> Transport:
@@ -153,7 +157,9 @@ def connect_suspending(target: RedisTarget, timeout_s: float) -> Transport:
         )
         master = sentinel.master_for(target.service, retry=retry, **options)
         return SuspendingTransport(master, sentinel.sentinels)
-    return SuspendingTransport(redis.asyncio.Redis.from_url(target.url, retry=retry, **options))
+    endpoint = parse_endpoint(target.url, target.options)
+    client = redis.asyncio.Redis.from_url(target.url, retry=retry, **options)
+    return PipelinedTransport(client, endpoint, timeout_s)
 
 
 def _timeouts(timeout_s: float) -> dict[str, Any]:

@@ -7,19 +7,29 @@ when the old one turns out to be closed: the script is idempotent by request id.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import threading
 from collections.abc import Sequence
 from itertools import islice
 from typing import Any, Protocol, cast
+from weakref import WeakSet
 
 import redis
 import redis.asyncio
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import NoScriptError, RedisError
 
 from promptward.errors import PortError
+from promptward_ports.ledgers.redis_endpoint import RedisEndpoint
+from promptward_ports.ledgers.redis_pipe import Pipe, PipeLateError, PipeLostError, open_pipe
 from promptward_ports.ledgers.redis_protocol import Call, Reply
+from promptward_ports.ledgers.redis_socket import RedisSocket
+from promptward_ports.ledgers.resp import (
+    ErrorReplyError,
+    ProtocolError,
+    RespValue,
+    encode_command,
+)
 
 
 class Transport(Protocol):
@@ -87,61 +97,6 @@ class BlockingTransport:
         self._client.close()
 
 
-class DirectTransport(BlockingTransport):
-    """A single Redis, spoken to over one held connection per thread.
-
-    Leaves out what `redis.Redis.execute_command` does around a command (pool checks, metrics, per
-    argument encoding): half of the client's CPU per call. A forked child opens its own connections.
-    """
-
-    def __init__(self, client: redis.Redis) -> None:
-        super().__init__(client)
-        self._held = threading.local()
-
-    async def evaluate(self, call: Call) -> Reply:
-        try:
-            connection = self._connection()
-            try:
-                reply = self._ask(connection, b"EVALSHA", call.script.sha.encode(), call)
-            except NoScriptError:
-                reply = self._ask(connection, b"EVAL", call.script.source.encode(), call)
-        except (RedisError, OSError, UnicodeError) as error:
-            raise port_error(error) from error
-        return cast(Reply, reply)
-
-    def _connection(self) -> Any:
-        held = self._held
-        if getattr(held, "pid", None) != os.getpid():
-            held.connection = self._client.connection_pool.get_connection()
-            held.pid = os.getpid()
-        return held.connection
-
-    def _ask(self, connection: Any, command: bytes, script: bytes, call: Call) -> Any:
-        packed = [encode_command(command, script, call)]
-        while True:
-            fresh = not connection.is_connected
-            try:
-                connection.send_packed_command(packed)
-                return connection.read_response()
-            except ResponseError:
-                raise  # a whole answer: the connection is in step
-            except BaseException as error:
-                connection.disconnect()  # a late reply must not answer the next call
-                # Closed while idle: worth one more try; a timeout or a fresh one is not.
-                if fresh or not isinstance(error, RedisConnectionError):
-                    raise
-
-
-def encode_command(command: bytes, script: bytes, call: Call) -> bytes:
-    """One command in RESP (redis.io, "Redis serialization protocol specification")."""
-    count = b"%d" % len(call.keys)
-    keys = [key.encode() for key in call.keys]
-    parts = [b"*%d\r\n" % (3 + len(keys) + len(call.args))]
-    for part in (command, script, count, *keys, *call.args):
-        parts += (b"$%d\r\n" % len(part), part, b"\r\n")
-    return b"".join(parts)
-
-
 class SuspendingTransport:
     """A `redis.asyncio` client; must be used from one event loop.
 
@@ -199,6 +154,115 @@ class SuspendingTransport:
                 await pool.disconnect()
 
 
+class DirectTransport(BlockingTransport):
+    """A single Redis over one held connection per thread; `client` serves the admin calls.
+
+    Leaves out what `redis.Redis.execute_command` does around a command (pool checks, metrics,
+    encoding per argument): more than half of the client's CPU per call. A forked child opens its
+    own connections.
+    """
+
+    def __init__(self, client: redis.Redis, endpoint: RedisEndpoint, timeout_s: float) -> None:
+        super().__init__(client)
+        self._endpoint = endpoint
+        self._timeout_s = timeout_s
+        self._held = threading.local()
+        self._open: WeakSet[RedisSocket] = WeakSet()
+
+    async def evaluate(self, call: Call) -> Reply:
+        try:
+            try:
+                reply = self._ask(encode_call(b"EVALSHA", call))
+            except ErrorReplyError as error:
+                if error.code != "NOSCRIPT":
+                    raise
+                reply = self._ask(encode_call(b"EVAL", call))
+        except (ErrorReplyError, ProtocolError, OSError, UnicodeError) as error:
+            raise port_error(error) from error
+        return cast(Reply, reply)
+
+    async def close(self) -> None:
+        for connection in list(self._open):
+            connection.close()
+        await super().close()
+
+    def _ask(self, command: bytes) -> RespValue:
+        held = self._held
+        if getattr(held, "pid", None) == os.getpid():
+            try:
+                return cast(RedisSocket, held.connection).ask(command)
+            except ConnectionError:
+                held.pid = None  # closed while idle: worth one more try
+            except (OSError, ProtocolError):
+                held.pid = None
+                raise
+        connection = RedisSocket(self._endpoint, self._timeout_s)
+        self._open.add(connection)
+        held.connection, held.pid = connection, os.getpid()
+        try:
+            return connection.ask(command)
+        except (OSError, ProtocolError):
+            held.pid = None
+            raise
+
+
+class PipelinedTransport(SuspendingTransport):
+    """A single Redis over one pipelined connection; `client` serves the admin calls."""
+
+    def __init__(
+        self, client: redis.asyncio.Redis, endpoint: RedisEndpoint, timeout_s: float
+    ) -> None:
+        super().__init__(client)
+        self._endpoint = endpoint
+        self._timeout_s = timeout_s
+        self._pipe: Pipe | None = None
+        self._connecting: asyncio.Lock | None = None
+
+    async def evaluate(self, call: Call) -> Reply:
+        try:
+            try:
+                reply = await self._ask(encode_call(b"EVALSHA", call))
+            except ErrorReplyError as error:
+                if error.code != "NOSCRIPT":
+                    raise
+                reply = await self._ask(encode_call(b"EVAL", call))
+        except (ErrorReplyError, PipeLostError, UnicodeError) as error:
+            raise port_error(error) from error
+        return cast(Reply, reply)
+
+    async def close(self) -> None:
+        if self._pipe is not None:
+            self._pipe.close()
+        await super().close()
+
+    async def _ask(self, command: bytes) -> RespValue:
+        pipe = self._pipe
+        if pipe is not None and pipe.alive:
+            try:
+                return await pipe.ask(command)
+            except PipeLateError:
+                raise
+            except PipeLostError:
+                pass  # closed while idle: worth one more try
+        return await (await self._connected()).ask(command)
+
+    async def _connected(self) -> Pipe:
+        if self._connecting is None:
+            self._connecting = asyncio.Lock()
+        async with self._connecting:  # many calls may find it gone: one of them connects
+            if self._pipe is None or not self._pipe.alive:
+                self._pipe = await open_pipe(self._endpoint, self._timeout_s)
+            return self._pipe
+
+
+def encode_call(command: bytes, call: Call) -> bytes:
+    """EVALSHA or EVAL of a call."""
+    script = call.script.sha if command == b"EVALSHA" else call.script.source
+    keys = (key.encode() for key in call.keys)
+    return encode_command(command, script.encode(), b"%d" % len(call.keys), *keys, *call.args)
+
+
 def port_error(error: Exception) -> PortError:
-    """The PortError for a client error: its type only, because texts may quote arguments."""
-    return PortError("ledger", f"redis: {type(error).__name__}")
+    """The PortError for a client error: its type or code only, as texts may quote arguments."""
+    reason = error.code if isinstance(error, ErrorReplyError) else type(error).__name__
+    return PortError("ledger", f"redis: {reason}")
