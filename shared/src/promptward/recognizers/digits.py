@@ -62,8 +62,8 @@ class DigitScanner:
         self._lead = max((item.anchor.lead for item in self._always), default=0)
         self._cued_lead = max((item.anchor.lead for item in cued), default=0)
         self._gate = CueGate({item: item.compiled.spec.context for item in cued}) if cued else None
-        # (digits left, first group, first character) -> what fits; filled as texts need it.
-        self._fitting: dict[tuple[int, int, str], tuple[_Item, ...]] = {}
+        # Arguments of `_fits` -> what fits; filled as texts need it.
+        self._fitting: dict[tuple[int, int, str, int], tuple[_Item, ...]] = {}
 
     def scan(self, text: str, start: int, found: list[Match]) -> None:
         """Append the accepted matches that begin at `start` or later."""
@@ -92,17 +92,17 @@ class DigitScanner:
             if char in _DIGITS:
                 # Inside the run a word is nothing but digits; before it, it may be "18ABC".
                 group = after - at if at >= run.start else _leading(place.group())
-            key = (min(left, _MOST_LOOKED_AT), group, char)
+            key = (min(left, _MOST_LOOKED_AT), group, char, max(0, run.start - at))
             fitting = self._fitting.get(key)
             if fitting is None:
                 fitting = tuple(item for item in self._always if _fits(item, *key))
                 self._fitting[key] = fitting
             for item in fitting:
                 if at >= resume[item.slot]:
-                    resume[item.slot] = _try(item, text, at, run.start, found)
+                    resume[item.slot] = _try(item, text, at, found)
             for item in cued:
                 if at >= resume[item.slot] and _fits(item, *key):
-                    resume[item.slot] = _try(item, text, at, run.start, found)
+                    resume[item.slot] = _try(item, text, at, found)
             if at >= run.start:
                 left -= group
 
@@ -112,17 +112,25 @@ def _leading(word: str) -> int:
     return hit.end() if hit is not None else 0
 
 
-def _fits(item: _Item, digits: int, group: int, char: str) -> bool:
-    """Whether the recognizer can match where so many digits are left, and begin so."""
-    if item.anchor.least > digits or char not in item.first:
+def _fits(item: _Item, digits: int, group: int, char: str, ahead: int) -> bool:
+    """Whether the recognizer can match at a place.
+
+    Args:
+        digits: how many are left in the run.
+        group: digits that the place begins with.
+        char: the character at the place.
+        ahead: characters from the place to the run, 0 inside it.
+    """
+    anchor = item.anchor
+    if anchor.least > digits or anchor.lead < ahead or char not in item.first:
         return False
     return not group or min(group, _MOST_LOOKED_AT) in item.groups
 
 
-def _try(item: _Item, text: str, at: int, run_start: int, found: list[Match]) -> int:
+def _try(item: _Item, text: str, at: int, found: list[Match]) -> int:
     """Try one recognizer at one place; where it may be tried again."""
     _, compiled, anchor, minimum, _, _ = item
-    if run_start - at > anchor.lead or (anchor.dots and text.count(".", at, at + 16) < anchor.dots):
+    if anchor.dots and text.count(".", at, at + 16) < anchor.dots:
         return at
     hit = compiled.exact.match(text, at)
     if hit is not None:
