@@ -88,7 +88,11 @@ class Channel:
         self._closed = True
         self._loop.unregister(self.sock)
         self.sock.close()
-        self.on_close()
+        told = self.on_close
+        # The callbacks hold this channel: break the cycle, or the buffers behind it wait for a
+        # garbage collection that may be thousands of connections away.
+        self.on_data, self.on_close = _ignore_data, _ignore_close
+        told()
 
     def _ready(self, mask: int) -> None:
         if mask & selectors.EVENT_WRITE:
@@ -121,6 +125,14 @@ class Channel:
             self._loop.modify(self.sock, selectors.EVENT_READ, self._ready)
             if self._draining:
                 self.finish()
+
+
+def _ignore_data(_data: bytes) -> None:
+    """The channel is closed."""
+
+
+def _ignore_close() -> None:
+    """The channel is closed."""
 
 
 @dataclass(slots=True)
