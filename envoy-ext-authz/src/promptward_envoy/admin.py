@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import ipaddress
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
@@ -25,6 +24,7 @@ from aiohttp import web
 from promptward.errors import PortError
 from promptward.exchange import JSON
 from promptward.ports import UsageRow
+from promptward_envoy.addresses import is_loopback
 
 _MAX_BODY_BYTES = 1024  # no path takes a body
 _MAX_BUDGET_ROWS = 1000
@@ -76,7 +76,7 @@ class AdminPort:
             ValueError: neither a token nor a loopback address.
             OSError: the address cannot be bound.
         """
-        if not self._token_digest and not _is_loopback(host):
+        if not self._token_digest and not is_loopback(host):
             raise ValueError("an admin port that is not on loopback needs a token")
         self._runner = web.AppRunner(self.application(), access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
@@ -158,12 +158,3 @@ def _budget_row(row: UsageRow) -> dict[str, JSON]:
 def _digest(token: str) -> bytes:
     """Equal lengths for a constant-time comparison."""
     return hashlib.sha256(token.encode()).digest()
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -22,15 +22,23 @@ import uvloop
 
 from promptward.errors import PolicyError, PortError
 from promptward.exchange import JSON
+from promptward_envoy.addresses import is_local, split_address, worker_address
 from promptward_envoy.envoy_binary import EnvoyNotFoundError
 from promptward_envoy.envoy_process import EnvoyFailedError
 from promptward_envoy.quickstart import add_quickstart_parser
-from promptward_envoy.server import ServerSettings
+from promptward_envoy.server import ServerSettings, TlsFiles
 from promptward_envoy.service import Service, ServiceSettings
 from promptward_ports.ledgers import open_ledger
 
 T = TypeVar("T")
 
+_log = logging.getLogger("promptward.envoy")
+
+_TLS_FILES = {
+    "tls-cert": "certificate chain (PEM); with it Envoy connects over TLS",
+    "tls-key": "key of --tls-cert (PEM)",
+    "tls-client-ca": "CA of Envoy's client certificates (PEM); with it they are required",
+}
 _DEFAULT_LISTEN = "127.0.0.1:9910"
 _DEFAULT_ADMIN = "127.0.0.1:9900"
 
@@ -131,6 +139,11 @@ def _add_where(serve: argparse.ArgumentParser) -> None:
         default=_env("ADMIN_TOKEN_FILE", None, Path),
         help="file with the admin port's bearer token (or PROMPTWARD_ADMIN_TOKEN)",
     )
+    for name, what in _TLS_FILES.items():
+        variable = name.upper().replace("-", "_")
+        serve.add_argument(
+            f"--{name}", type=Path, metavar="FILE", default=_env(variable, None, Path), help=what
+        )
     serve.add_argument("--status-file", type=Path, help=argparse.SUPPRESS)
     serve.add_argument("--log-level", default=_env("LOG_LEVEL", "info", str))
 
@@ -177,6 +190,8 @@ def _serve(options: argparse.Namespace) -> int:
     policies = options.policy or [Path(p) for p in named.split(os.pathsep) if p]
     if not policies:
         raise PolicyError("no policy: give --policy FILE or set PROMPTWARD_POLICY")
+    if not is_local(options.listen) and options.tls_cert is None:
+        _log.warning("prompts pass %s in the clear; see --tls-cert", options.listen)
     options.policy = policies
     options.ledger = options.ledger or _default_ledger()
     if options.workers > 1:
@@ -220,17 +235,10 @@ def _worker_arguments(options: argparse.Namespace, number: int) -> list[str]:
     names = ("ledger", "ledger_timeout", "audit", "watch", "log_level", "max_in_flight")
     for name in (*names, "max_message_bytes", "deadline", "drain", "grace"):
         arguments += [f"--{name.replace('_', '-')}", str(getattr(options, name))]
+    for name in _TLS_FILES:
+        file = getattr(options, name.replace("-", "_"))
+        arguments += [f"--{name}", str(file)] if file else []
     return [*arguments, "--workers", "1"]
-
-
-def worker_address(address: str, number: int) -> str:
-    """The address of worker `number`: the next port, or a numbered socket."""
-    if number == 0:
-        return address
-    if address.startswith("unix:"):
-        return f"{address}.{number}"
-    host, _colon, port = address.rpartition(":")
-    return f"{host}:{int(port) + number}"
 
 
 def _settings(options: argparse.Namespace) -> ServiceSettings:
@@ -243,6 +251,7 @@ def _settings(options: argparse.Namespace) -> ServiceSettings:
             deadline_s=options.deadline,
             drain_s=options.drain,
             grace_s=options.grace,
+            tls=_tls(options),
         ),
         ledger=options.ledger,
         ledger_timeout_s=options.ledger_timeout,
@@ -260,12 +269,15 @@ def parse_admin(address: str) -> tuple[str, int] | None:
     Raises:
         ValueError: neither.
     """
-    if address == "off":
+    return None if address == "off" else split_address(address)
+
+
+def _tls(options: argparse.Namespace) -> TlsFiles | None:
+    if options.tls_cert is None and options.tls_key is None and options.tls_client_ca is None:
         return None
-    host, colon, port = address.rpartition(":")
-    if not colon or not port.isdigit():
-        raise ValueError(f"admin: expected host:port or off, not {address!r}")
-    return host.strip("[]"), int(port)
+    if options.tls_cert is None or options.tls_key is None:
+        raise ValueError("--tls-cert and --tls-key belong together")
+    return TlsFiles(options.tls_cert, options.tls_key, options.tls_client_ca)
 
 
 def _token(options: argparse.Namespace) -> str:
@@ -283,4 +295,4 @@ def _default_ledger() -> str:
 
 def _announce(status: Mapping[str, JSON]) -> None:
     shown = {k: v for k, v in status.items() if k != "workers"}
-    logging.getLogger("promptward.envoy").info("serving %s", json.dumps(shown))
+    _log.info("serving %s", json.dumps(shown))

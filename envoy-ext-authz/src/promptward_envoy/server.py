@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -36,6 +37,32 @@ _HEALTH_NAMES = ("", *_SERVICES)
 
 
 @dataclass(frozen=True, slots=True)
+class TlsFiles:
+    """PEM files, read when the server starts; a new certificate needs a restart.
+
+    Attributes:
+        cert: certificate chain of the server.
+        key: its private key.
+        client_ca: client certificates must be signed by it; None asks for none.
+    """
+
+    cert: Path
+    key: Path
+    client_ca: Path | None = None
+
+    def credentials(self) -> grpc.ServerCredentials:
+        """What the port is secured with.
+
+        Raises:
+            OSError: a file cannot be read.
+        """
+        pair = (self.key.read_bytes(), self.cert.read_bytes())
+        if self.client_ca is None:
+            return grpc.ssl_server_credentials([pair])
+        return grpc.ssl_server_credentials([pair], self.client_ca.read_bytes(), True)
+
+
+@dataclass(frozen=True, slots=True)
 class ServerSettings:
     """Bounds of one server.
 
@@ -47,6 +74,7 @@ class ServerSettings:
         deadline_s: most time for one decision or one message, in seconds.
         drain_s: time between NOT_SERVING and refusing calls; longer than two health intervals.
         grace_s: time streams get to finish after that.
+        tls: serve over TLS; None in the clear.
     """
 
     address: str
@@ -55,6 +83,7 @@ class ServerSettings:
     deadline_s: float = 5.0
     drain_s: float = 1.5
     grace_s: float = 30.0
+    tls: TlsFiles | None = None
 
 
 class Server:
@@ -75,13 +104,18 @@ class Server:
         """Bind and serve; health turns SERVING once calls are answered.
 
         Raises:
-            RuntimeError: the address cannot be bound.
+            RuntimeError: the address cannot be bound, or the certificate does not fit its key.
+            OSError: a TLS file cannot be read.
         """
         self._server.add_generic_rpc_handlers(self._handlers())
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         names: Sequence[str] = (*_SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, self._server, POOL)
-        self.port = self._server.add_insecure_port(self._settings.address)
+        address, tls = self._settings.address, self._settings.tls
+        if tls is None:
+            self.port = self._server.add_insecure_port(address)
+        else:
+            self.port = self._server.add_secure_port(address, tls.credentials())
         await self._server.start()
         await self._set_health(health_pb2.HealthCheckResponse.SERVING)
 

@@ -7,20 +7,6 @@ import pytest
 from promptward_envoy import cli
 
 
-@pytest.mark.parametrize(
-    ("address", "number", "expected"),
-    [
-        ("127.0.0.1:9910", 0, "127.0.0.1:9910"),
-        ("127.0.0.1:9910", 2, "127.0.0.1:9912"),
-        ("[::1]:9910", 1, "[::1]:9911"),
-        ("unix:/run/pw.sock", 0, "unix:/run/pw.sock"),
-        ("unix:/run/pw.sock", 1, "unix:/run/pw.sock.1"),
-    ],
-)
-def test_every_worker_has_an_address_of_its_own(address, number, expected) -> None:
-    assert cli.worker_address(address, number) == expected
-
-
 def test_admin_address() -> None:
     assert cli.parse_admin("off") is None
     assert cli.parse_admin("127.0.0.1:0") == ("127.0.0.1", 0)
@@ -60,6 +46,28 @@ def test_workers_get_every_setting_but_the_admin_port() -> None:
     assert [str(p) for p in worker.policy] == ["a", "b"]
     assert (worker.listen, worker.admin, worker.workers) == ("h:13", "off", 1)
     assert (worker.deadline, worker.ledger) == (2.0, "sqlite:///x")
+
+
+def test_tls_files_come_in_pairs_and_reach_the_workers(tmp_path) -> None:
+    options = parsed("--tls-cert", "c", "--tls-key", "k", "--tls-client-ca", "a", "--policy", "p")
+    tls = cli._tls(options)
+    assert tls is not None
+    assert [str(p) for p in (tls.cert, tls.key, tls.client_ca)] == ["c", "k", "a"]
+    assert cli._tls(parsed(*cli._worker_arguments(options, 1))) == tls
+    assert cli._tls(parsed()) is None
+    for half in (["--tls-cert", "c"], ["--tls-key", "k"], ["--tls-client-ca", "a"]):
+        with pytest.raises(ValueError, match="belong together"):
+            cli._tls(parsed(*half))
+
+
+def test_prompts_in_the_clear_on_a_network_are_warned_about(caplog, tmp_path) -> None:
+    missing = str(tmp_path / "no.yaml")
+    arguments = ["serve", "--policy", missing, "--ledger", "memory://", "--listen"]
+    assert cli.main([*arguments, "0.0.0.0:0"]) == 2
+    assert "in the clear" in caplog.text
+    caplog.clear()
+    assert cli.main([*arguments, "127.0.0.1:0"]) == 2
+    assert "in the clear" not in caplog.text
 
 
 def test_without_a_policy_nothing_is_served(monkeypatch, capsys) -> None:

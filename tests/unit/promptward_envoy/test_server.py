@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
 from typing import Any
 
 import grpc
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from promptward_envoy.descriptors import (
@@ -19,7 +26,7 @@ from promptward_envoy.descriptors import (
 )
 from promptward_envoy.engines import FixedEngine
 from promptward_envoy.metrics import Metrics
-from promptward_envoy.server import Server, ServerSettings
+from promptward_envoy.server import Server, ServerSettings, TlsFiles
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -130,3 +137,57 @@ def test_cancelled_stream_is_settled(engine, messages) -> None:
         assert [c["reason"] for c in engine.named("on_no_response")] == ["client_gone"]
 
     with_server(engine, scenario)
+
+
+def certificate(directory: Path, name: str) -> TlsFiles:
+    """A self-signed certificate for 127.0.0.1; it is its own CA."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+    now = datetime.now(UTC)
+    built = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(hours=1))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False
+        )
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    files = TlsFiles(directory / f"{name}.crt", directory / f"{name}.key")
+    files.cert.write_bytes(built.public_bytes(serialization.Encoding.PEM))
+    files.key.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    return files
+
+
+@pytest.mark.parametrize("mutual", [False, True])
+def test_tls_and_client_certificates(engine, messages, tmp_path, mutual) -> None:
+    own, client = certificate(tmp_path, "server"), certificate(tmp_path, "client")
+    tls = TlsFiles(own.cert, own.key, client.cert if mutual else None)
+    ca, pair = own.cert.read_bytes(), (client.key.read_bytes(), client.cert.read_bytes())
+    known = grpc.ssl_channel_credentials(ca, *pair)
+    unknown = grpc.ssl_channel_credentials(ca)
+
+    async def answered(port: int, credentials: grpc.ChannelCredentials) -> bool:
+        message = messages.check(("x-envoy-auth-partial-body", "false"), body=b"{}")
+        async with grpc.aio.secure_channel(f"127.0.0.1:{port}", credentials) as channel:
+            try:
+                return bool((await check(channel)(message, timeout=5)).HasField("ok_response"))
+            except grpc.aio.AioRpcError:
+                return False
+
+    async def scenario(server: Server, _plain: grpc.aio.Channel) -> None:
+        assert await answered(server.port, known)
+        assert await answered(server.port, unknown) is not mutual
+
+    with_server(engine, scenario, tls=tls)
