@@ -1,6 +1,8 @@
 """Exit 0 when a gRPC server says SERVING: the HEALTHCHECK of the Envoy service's image.
 
-    python grpc_health.py 127.0.0.1:9910
+    python serving.py 127.0.0.1:9910
+
+Not called grpc_health: a script's folder comes first on its import path.
 
 Source: https://github.com/grpc/grpc/blob/master/doc/health-checking.md
 """
@@ -26,7 +28,8 @@ def main(address: str) -> int:
             return 1
     if answer.status == health_pb2.HealthCheckResponse.SERVING:
         return 0
-    sys.stderr.write(f"{address}: {health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)}\n")
+    status = health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)
+    sys.stderr.write(f"{address}: {status}\n")
     return 1
 
 

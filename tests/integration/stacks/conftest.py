@@ -1,0 +1,90 @@
+"""One suite, two backends: `--backend docker|native|auto` (may be repeated), or IT_BACKEND.
+
+`docker` starts the compose files of deploy/compose, `native` the same programs as processes. A
+backend that was asked for by name must work: its absence is an error, never a skip. `auto` is
+docker when an engine and compose answer, else native.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent / "support"))
+
+from stacks.docker import engine_answers, running
+from stacks.native_envoy import NativeEnvoy
+from stacks.stack import COMPOSE, Stack
+
+_NATIVE = {"envoy": NativeEnvoy}
+
+
+def backends(config: pytest.Config) -> list[str]:
+    """The backends to run on."""
+    asked = config.getoption("--backend", default=None) or os.environ.get(
+        "IT_BACKEND", "auto"
+    ).split(",")
+    found = [("docker" if engine_answers() else "native") if b == "auto" else b for b in asked]
+    unknown = set(found) - {"docker", "native"}
+    if unknown:
+        raise pytest.UsageError(
+            f"IT_BACKEND: expected docker, native or auto, not {sorted(unknown)}"
+        )
+    return list(dict.fromkeys(found))
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "stack" not in metafunc.fixturenames:
+        return
+    gateways = ("envoy",) if "envoy" in metafunc.fixturenames else tuple(_NATIVE)
+    runs = [(gateway, b) for gateway in gateways for b in backends(metafunc.config)]
+    metafunc.parametrize("started", runs, indirect=True, ids=map("-".join, runs), scope="session")
+
+
+@pytest.fixture(scope="session")
+def started(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stack]:
+    """One running stack, shared by the session's tests."""
+    gateway, backend = request.param
+    directory = tmp_path_factory.mktemp(f"{gateway}-{backend}")
+    policy_dir = directory / "policy"
+    shutil.copytree(COMPOSE / gateway / "policy", policy_dir)
+    for path in (policy_dir, *policy_dir.iterdir()):
+        path.chmod(path.stat().st_mode | 0o055)  # the containers' user reads it
+    with contextlib.ExitStack() as cleanup:
+        if backend == "docker":
+            if not engine_answers():
+                pytest.fail(
+                    "docker backend: no engine answers `docker version` and `docker compose version`"
+                )
+            made: Stack = cleanup.enter_context(running(gateway, directory, policy_dir))
+        else:
+            native = _NATIVE[gateway](directory, policy_dir)
+            cleanup.callback(native.stop)
+            native.boot()
+            made = native
+        made.wait_until_serving()
+        yield made
+
+
+@pytest.fixture
+def stack(started: Stack) -> Iterator[Stack]:
+    """Any gateway, whole before and after each test, under the policy that is shipped."""
+    shipped = (COMPOSE / started.gateway / "policy" / "policy.yaml").read_text()
+    yield started
+    started.heal()
+    if started.policy_file.read_text() != shipped:
+        started.policy_file.write_text(shipped)
+
+
+@pytest.fixture
+def envoy(stack: Stack) -> Stack:
+    """The Envoy stack."""
+    return stack

@@ -1,0 +1,1 @@
+"""Stacks of deploy/compose, as containers or as processes of this machine."""

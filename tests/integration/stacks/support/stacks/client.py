@@ -1,0 +1,55 @@
+"""Ask a gateway as an application would."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import requests
+
+from promptward_envoy.demo.keys import KEYS, MODEL
+
+if TYPE_CHECKING:
+    from stacks.stack import Stack
+
+# Longer than any timeout of the stacks: a test never waits for a request that hangs.
+TIMEOUT_S = 30.0
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the application got."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        """The assistant's text, of a whole answer or of a stream."""
+        if self.body.startswith(b"{"):
+            return str(json.loads(self.body)["choices"][0]["message"]["content"])
+        lines = self.body.decode().splitlines()
+        events = [json.loads(line[6:]) for line in lines if line.startswith("data: {")]
+        deltas = [e["choices"][0]["delta"] for e in events if e["choices"]]
+        return "".join(delta.get("content") or "" for delta in deltas)
+
+
+def post(stack: Stack, key: str, text: str, **fields: Any) -> requests.Response:
+    """Send a chat request with one of the demo keys (none for an empty name)."""
+    document = {"model": MODEL, "messages": [{"role": "user", "content": text}], **fields}
+    return requests.post(
+        f"{stack.http}/v1/chat/completions",
+        json=document,
+        headers={"authorization": f"Bearer {KEYS[key]}"} if key else {},
+        stream=True,
+        timeout=TIMEOUT_S,
+    )
+
+
+def chat(stack: Stack, key: str, text: str, **fields: Any) -> Answer:
+    """The whole answer."""
+    with post(stack, key, text, **fields) as response:
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        return Answer(response.status_code, headers, response.content)

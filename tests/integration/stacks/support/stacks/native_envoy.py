@@ -1,0 +1,88 @@
+"""deploy/compose/envoy as processes: its commands and settings, with addresses replaced."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from promptward_envoy.envoy_binary import find_envoy
+from stacks.link import Address
+from stacks.native import BackendMissingError, NativeStack, at, free_address
+from stacks.stack import COMPOSE
+
+_FOLDER = COMPOSE / "envoy"
+_REPLICAS = ("promptward-a", "promptward-b")
+
+
+class NativeEnvoy(NativeStack):
+    """Envoy, two replicas, Redis and the demo upstream."""
+
+    gateway = "envoy"
+    guards = _REPLICAS
+
+    def boot(self) -> None:
+        envoy, redis = find_envoy(os.environ, Path(__file__).parent), shutil.which("redis-server")
+        if envoy is None or redis is None:
+            raise BackendMissingError("native backend: needs Envoy (make install) and redis-server")
+        services = yaml.safe_load((_FOLDER / "compose.yaml").read_text())["services"]
+        reached = {("redis", 6379): self._run_redis(redis, services["redis"])}
+        reached["upstream", 8080] = self._run_upstream(services["upstream"])
+        for name in _REPLICAS:
+            ledger = reached["redis", 6379]
+            reached[name, 9910] = self._run_replica(name, services[name]["environment"], ledger)
+        listen = free_address()
+        self.http = f"http://{at(listen)}"
+        config = yaml.safe_load((_FOLDER / "envoy.yaml").read_text())
+        config["admin"]["address"]["pipe"]["path"] = str(self.directory / "admin.sock")
+        _replace_addresses(config, {**reached, ("0.0.0.0", 10000): listen})
+        file = self.directory / "envoy.yaml"
+        file.write_text(yaml.safe_dump(config))
+        arguments = [
+            str(file) if a == "/etc/envoy/envoy.yaml" else a
+            for a in _command(services["envoy"])[1:]
+        ]
+        self.run("envoy", [str(envoy), *arguments, "--use-dynamic-base-id"], {})
+
+    def _run_redis(self, binary: str, service: dict[str, Any]) -> Address:
+        listen, reached = self.serve_on("redis")
+        data = self.directory / "redis"
+        data.mkdir()
+        where = ["--bind", listen[0], "--port", str(listen[1]), "--dir", str(data)]
+        self.run("redis", [binary, *_command(service)[1:], *where], {})
+        return reached
+
+    def _run_upstream(self, service: dict[str, Any]) -> Address:
+        listen, reached = self.serve_on("upstream")
+        arguments = [at(listen) if a == "0.0.0.0:8080" else a for a in _command(service)]
+        self.run("upstream", [sys.executable, *service["entrypoint"][1:], *arguments], {})
+        return reached
+
+    def _run_replica(self, name: str, environ: dict[str, str], redis: Address) -> Address:
+        listen, reached = self.serve_on(name)
+        settings = {**environ, "PROMPTWARD_LEDGER": f"redis://{at(redis)}/0"}
+        settings |= {"PROMPTWARD_LISTEN": at(listen), "PROMPTWARD_POLICY": str(self.policy_file)}
+        self.run(name, [sys.executable, "-m", "promptward_envoy", "serve"], settings)
+        return reached
+
+
+def _command(service: dict[str, Any]) -> list[str]:
+    return [str(part) for part in service["command"]]
+
+
+def _replace_addresses(node: object, by: dict[Address, Address]) -> None:
+    """Replace every `socket_address` below `node`; one that is not listed is a mistake here."""
+    if isinstance(node, list):
+        for item in node:
+            _replace_addresses(item, by)
+    if isinstance(node, dict):
+        found = node.get("socket_address")
+        if found is not None:
+            host, port = by[found["address"], found["port_value"]]
+            found.update(address=host, port_value=port)
+        for item in node.values():
+            _replace_addresses(item, by)
