@@ -125,17 +125,17 @@ def test_more_slow_checks_than_threads_are_refused_not_passed(faulty):
 
 
 def test_cpu_bound_checks_use_more_than_one_core(faulty_with):
-    """Two workers burn CPU at the same time: together more CPU time than wall time."""
+    """Two checks at once burn CPU in two processes."""
     if (os.cpu_count() or 1) < 2:
         pytest.skip("one core")
     kong = faulty_with(deadline_s=20.0, workers=2)
-    node = kong.node(do="work", kind="spin", payload=0.5)
+    node = kong.node(do="work", kind="burn", payload=0.3)
     node.handle(tagged(0))
     family = psutil.Process(kong.server.pid).children()
     before = [sum(child.cpu_times()[:2]) for child in family]
     in_parallel(2, lambda number: node.handle(tagged(number)))
     after = [sum(child.cpu_times()[:2]) for child in family]
-    assert [b - a > 0.05 for a, b in zip(before, after, strict=True)] == [True, True]
+    assert [b - a > 0.2 for a, b in zip(before, after, strict=True)] == [True, True]
 
 
 @pytest.mark.slow
