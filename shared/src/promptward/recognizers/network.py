@@ -13,8 +13,8 @@ _VERSIONED = ("version", "ver.", "release", "firmware", "build", "section", "cha
 
 
 def _is_of_somebody(value: str) -> bool:
-    """RFC 1122 3.2.1.3: "this network", loopback and masks address nobody."""
-    return value.partition(".")[0] not in ("0", "127", "255")
+    """RFC 1122 3.2.1.3: "this host", loopback and netmasks address nobody."""
+    return value != "0.0.0.0" and not value.startswith(("127.0.", "255.255."))  # noqa: S104
 
 
 def _is_ipv6(value: str) -> bool:

@@ -15,16 +15,17 @@ from promptward.recognizers.model import Digits, Recognizer
 # Lengths of national significant numbers by country code: ITU-T E.164 national numbering plans.
 _BY_LENGTH: tuple[tuple[int, int, str], ...] = (
     (10, 10, "1|7|30|52|58|90|91|98"),
-    (9, 9, "27|31|33|34|40|41|48|56|61|66|93|94|351|380|420|421|966|970|992|994|995|996|998"),
+    (9, 9, "27|31|33|34|40|41|48|56|61|66|93|94|351|380|420|421|966|992|994|995|996|998"),
     (8, 8, "45|47|65|356|357|370|371|373|374|382|386|389|852|853|965|968|973|974|975|976|993"),
     (9, 10, "44|81|84|92|375"),
     (10, 11, "54|55|57"),
-    (8, 9, "32|36|51|355|372|377|381|383|385|387|855|886|962|963|971|972"),
-    (7, 9, "354|359|376|423|961|967|2[1-689][0-9]|50[0-9]|59[0-9]|67[0-9]|68[0-9]"),
-    (7, 10, "20|46|53|60|63|64|95|353|856|880|964|977"),
+    (8, 9, "32|36|51|355|377|381|383|385|387|855|886|962|963|971|972"),
+    (6, 9, "350|354|359|376|423|961|967|975|24[0-9]|26[0-9]|50[0-9]|59[0-9]|69[0-9]"),
+    (5, 7, "29[0-9]|67[0-9]|68[0-9]"),
+    (7, 10, "2[1235][0-9]|850|970|20|46|53|60|63|64|95|353|856|880|964|977"),
     (7, 11, "39|62|82|86"),
     (6, 13, "43|49|352|358"),
-    (7, 7, "960"),
+    (7, 8, "372|960"),
 )
 _SEP = "[ .()/\\x{a0}-]{0,3}"
 _EXTENSION = "(?:[ ,;]{0,2}(?:x|ext\\.?|extension)[ .]?[0-9]{1,6})?"
@@ -70,6 +71,13 @@ def _national(value: str) -> bool:
     return value.count(".") != 1 or " " in value or "-" in value
 
 
+def _international(value: str) -> bool | float:
+    """Without separators a short row of digits after a plus is any number."""
+    if value.count("(") != value.count(")"):
+        return False
+    return True if not value[1:].isdigit() or len(value) > 10 else 0.3
+
+
 def _north_american(value: str) -> bool | float:
     """Three groups with spaces alone are also how other numbers are written."""
     if all_same(digits_of(value)):
@@ -92,6 +100,17 @@ PHONE_NUMBER = (
         validate=lambda value: value.count("(") == value.count(")"),
         context=_WORDS,
         context_score=0.95,
+    ),
+    Recognizer(
+        id="phone_international_any",  # lengths no plan knows: new ranges, typing errors
+        entity="PHONE_NUMBER",
+        pattern=f"(?i)\\+[1-9](?:{_SEP}[0-9]){{6,14}}{_EXTENSION}",
+        score=0.55,
+        anchor=Digits(least=7, lead=1),
+        validate=_international,
+        context=_WORDS,
+        context_score=0.8,
+        denial=_NOT_PHONES,
     ),
     Recognizer(
         id="phone_international_00",
