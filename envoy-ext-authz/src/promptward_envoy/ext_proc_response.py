@@ -20,6 +20,7 @@ from promptward.exchange import Body, Exchange, Headers, Response
 from promptward_envoy import codec_ext_proc as codec
 from promptward_envoy.content_coding import Inflater, UnsupportedCodingError
 from promptward_envoy.descriptors import Message
+from promptward_envoy.metrics import Metrics
 
 Answers = tuple[Message, ...]
 
@@ -47,6 +48,7 @@ class ResponseSide:
         ticket: of the granted request.
         answer_headers: for whatever answer the client gets.
         max_body_bytes: most that is held of one body, and most that one may inflate to.
+        metrics: counts findings and tokens.
     """
 
     def __init__(
@@ -56,12 +58,14 @@ class ResponseSide:
         ticket: Ticket,
         answer_headers: HeaderPairs,
         max_body_bytes: int,
+        metrics: Metrics,
     ) -> None:
         self._engine = engine
         self._exchange = exchange
         self._ticket = ticket
         self._answer_headers = answer_headers
         self._max_body_bytes = max_body_bytes
+        self._metrics = metrics
         self.state = ResponseState.HEAD
         self.settled = False
         self._status = 0
@@ -145,6 +149,7 @@ class ResponseSide:
         response = Response(self._status, self._headers, body)
         decision = await self._engine.on_response(self._ticket, response)
         self.settled = True
+        self._metrics.count_response(decision)
         self._held = bytearray()
         if not isinstance(decision, Deny) and not body.complete and decision.mutations.body:
             decision = self._engine.fail_closed(self._exchange, "response_too_large")
@@ -193,6 +198,7 @@ class ResponseSide:
         end = StreamEnd.BLOCKED if guard.blocked else StreamEnd.COMPLETE
         await self._engine.close_stream(self._ticket, guard, end)
         self.settled = True
+        self._metrics.count_response(guard)
         self.state = ResponseState.ENDED
         return out, True
 

@@ -137,6 +137,7 @@ class ExchangeSession:
             decision.ticket,
             decision.response_headers,
             self._max_body_bytes,
+            self._metrics,
         )
         return (codec.allow_request(decision, exchange.headers, has_body=has_body),)
 

@@ -21,6 +21,7 @@ from prometheus_client import (
 
 from promptward.decision import Decision, Deny, PolicyRef
 from promptward.findings import Finding
+from promptward.llm import Usage
 
 # Seconds; an exchange's own checks take 0.1 to 5 ms, a port's timeout is about 1 s.
 _BUCKETS_S = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1.0, 5.0)
@@ -41,6 +42,12 @@ class Metrics:
         )
         self.findings = Counter(
             "promptward_findings", "Findings by check.", ["check", "effect"], registry=registry
+        )
+        self.tokens = Counter(
+            "promptward_tokens",
+            "Tokens as upstreams reported them.",
+            ["direction"],
+            registry=registry,
         )
         self.failures = Counter(
             "promptward_failures",
@@ -79,6 +86,17 @@ class Metrics:
         else:
             self.decisions.labels(filter_name, "allow", "").inc()
         self.count_findings(decision.findings)
+
+    def count_response(self, seen: object) -> None:
+        """Count findings and usage of a response decision or of a finished stream guard.
+
+        Guards need not tell what they saw (the interface does not ask for it); the engine's do.
+        """
+        findings, usage = getattr(seen, "findings", ()), getattr(seen, "usage", None)
+        self.count_findings(findings)
+        if isinstance(usage, Usage):
+            self.tokens.labels("input").inc(usage.input_tokens)
+            self.tokens.labels("output").inc(usage.output_tokens)
 
     def count_findings(self, findings: Iterable[Finding]) -> None:
         """Count findings by check and effect."""

@@ -86,6 +86,18 @@ def test_both_filters_charge_once_and_the_same_request_id_each_time(guarded) -> 
     assert guarded.budget("tokens-per-hour")["reserved"] == 0
 
 
+def test_tokens_and_findings_of_streams_are_in_the_metrics(guarded) -> None:
+    def output_tokens() -> float:
+        lines = guarded.service.ask("/metrics")[1].splitlines()
+        name = 'promptward_tokens_total{direction="output"} '
+        return sum(float(line.removeprefix(name)) for line in lines if line.startswith(name))
+
+    before = output_tokens()
+    assert guarded.chat("Say hello. [[tokens:23]]", stream=True).status == 200
+    assert guarded.chat("Say hello. [[tokens:19]]").status == 200
+    assert output_tokens() == before + 42
+
+
 def test_stream_is_charged_by_the_usage_that_the_client_did_not_ask_for(guarded) -> None:
     before = guarded.budget("tokens-per-hour")["spent"]
     answer = guarded.chat("Say hello. [[tokens:23]]", stream=True)

@@ -11,9 +11,11 @@ import pytest
 from promptward.decision import Allow
 from promptward.exchange import Body, Exchange, Headers
 from promptward_envoy.ext_proc_response import ResponseSide, UnreadableStreamError
+from promptward_envoy.metrics import Metrics
 
 JSON = ("content-type", "application/json")
 SSE = ("content-type", "text/event-stream")
+METRICS = Metrics()
 RATE = (("x-ratelimit-remaining", "7"),)
 
 
@@ -27,7 +29,7 @@ def respond(engine):
         )
         allow = asyncio.run(engine.on_request(exchange))
         assert isinstance(allow, Allow)
-        return ResponseSide(engine, exchange, allow.ticket, RATE, 1000)
+        return ResponseSide(engine, exchange, allow.ticket, RATE, 1000, METRICS)
 
     return make
 
