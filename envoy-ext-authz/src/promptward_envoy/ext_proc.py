@@ -51,6 +51,7 @@ class Processor:
         self._engines = engines
         self._admission = admission
         self._metrics = metrics
+        self._seconds = metrics.seconds.labels(FILTER)
         self._deadline_s = deadline_s
         self._max_body_bytes = max_body_bytes
 
@@ -114,7 +115,7 @@ class Processor:
             log_fault(FILTER, error)
             return await self._fail(session, context, "internal_error")
         finally:
-            self._metrics.seconds.labels(FILTER).observe(perf_counter() - started)
+            self._seconds.observe(perf_counter() - started)
         return None
 
     async def _fail(

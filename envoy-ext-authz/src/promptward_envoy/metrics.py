@@ -8,7 +8,7 @@ into PROMETHEUS_MULTIPROC_DIR and the supervisor's admin port adds them up.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from prometheus_client import (
     CollectorRegistry,
@@ -26,58 +26,47 @@ from promptward.llm import Usage
 # Seconds; an exchange's own checks take 0.1 to 5 ms, a port's timeout is about 1 s.
 _BUCKETS_S = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1.0, 5.0)
 
+_DECISION_LABELS = ("filter", "outcome", "code")
+
 
 class Metrics:
     """Everything this process counts."""
 
     def __init__(self) -> None:
-        registry = CollectorRegistry()
-        self._registry = registry
+        self._registry = CollectorRegistry()
         self._policies_shown: set[tuple[str, str, str]] = set()
-        self.decisions = Counter(
-            "promptward_decisions",
-            "Request decisions.",
-            ["filter", "outcome", "code"],
-            registry=registry,
-        )
-        self.findings = Counter(
-            "promptward_findings", "Findings by check.", ["check", "effect"], registry=registry
-        )
-        self.tokens = Counter(
-            "promptward_tokens",
-            "Tokens as upstreams reported them.",
-            ["direction"],
-            registry=registry,
-        )
-        self.failures = Counter(
-            "promptward_failures",
-            "Exchanges that failed closed because of a fault of ours.",
+        self.decisions = self._counter("decisions", "Request decisions.", _DECISION_LABELS)
+        self.findings = self._counter("findings", "Findings by check.", ["check", "effect"])
+        self.tokens = self._counter("tokens", "Tokens as upstreams reported them.", ["direction"])
+        self.failures = self._counter(
+            "failures",
+            "Exchanges that failed closed through a fault of ours.",
             ["filter", "reason"],
-            registry=registry,
         )
+        self.reloads = self._counter("policy_reloads", "Policy reloads.", ["outcome"])
         self.seconds = Histogram(
             "promptward_message_seconds",
             "Time to answer one message of Envoy.",
             ["filter"],
             buckets=_BUCKETS_S,
-            registry=registry,
+            registry=self._registry,
         )
         self.in_flight = Gauge(
             "promptward_exchanges_in_flight",
             "Open ext_proc streams and ext_authz calls.",
             multiprocess_mode="livesum",
-            registry=registry,
-        )
-        self.reloads = Counter(
-            "promptward_policy_reloads", "Policy reloads.", ["outcome"], registry=registry
+            registry=self._registry,
         )
         self.policy = Gauge(
             "promptward_policy_info",
             "Policies in force.",
             ["name", "version", "sha256"],
             multiprocess_mode="livemax",
-            registry=registry,
+            registry=self._registry,
         )
+
+    def _counter(self, name: str, what: str, labels: Sequence[str]) -> Counter:
+        return Counter(f"promptward_{name}", what, labels, registry=self._registry)
 
     def count_decision(self, filter_name: str, decision: Decision) -> None:
         """Count a request decision and its findings."""

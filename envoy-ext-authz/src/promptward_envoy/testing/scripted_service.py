@@ -105,21 +105,7 @@ class ScriptedEngine:
             ("x-user-*", "authorization"),
             body,
         )
-        ticket = Ticket(
-            request_id,
-            Principal("p", "api_key", {}),
-            PolicyRef("scripted", 1, "0" * 64),
-            "openai.chat",
-            script,
-            exchange.route,
-            (),
-            {},
-            False,
-            False,
-            1,
-            0.0,
-            vault={"pseudonym": "canary-vault"},
-        )
+        ticket = _ticket(request_id, script, exchange.route)
         return Allow(mutations, ticket, (), (), (("x-ratelimit-remaining", "7"),))
 
     def plan_response(self, ticket: Ticket, status: int, headers: Headers) -> ResponsePlan:
@@ -166,6 +152,25 @@ class ScriptedEngine:
     def _deny(self, status: int) -> Deny:
         headers = (JSON_TYPE, ("retry-after", "3"))
         return Deny(status, "scripted", "content", "denied", headers, DENIAL, (), ())
+
+
+def _ticket(request_id: str, script: str, route: str) -> Ticket:
+    """A ticket that carries the script where a real one has the model."""
+    return Ticket(
+        request_id,
+        Principal("p", "api_key", {}),
+        PolicyRef("scripted", 1, "0" * 64),
+        "openai.chat",
+        script,
+        route,
+        (),
+        {},
+        False,
+        False,
+        1,
+        0.0,
+        vault={"pseudonym": "canary-vault"},
+    )
 
 
 async def main(address: str, events: str) -> None:
