@@ -28,14 +28,15 @@ def decoded_body(headers: Headers, body: Body, limits: Limits, status: int) -> t
     Raises:
         ExchangeError: too large, cut off, or encoded in a way we do not read.
     """
+    # first: a gateway may stop reading once a body is over the limit, and all answer alike
+    if len(body.data) > limits.max_body_bytes:
+        raise _too_large(limits.max_body_bytes, status)
     if not body.complete:
         raise ExchangeError(
             "truncated_body",
             "the gateway passed only a part of the body",
             413 if status < 500 else status,
         )
-    if len(body.data) > limits.max_body_bytes:
-        raise _too_large(limits.max_body_bytes, status)
     encoding = headers.get("content-encoding")
     if encoding is None or encoding.strip().lower() in ("", "identity"):
         return body.data, False
