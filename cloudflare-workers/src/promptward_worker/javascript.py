@@ -41,7 +41,7 @@ def header_pairs(headers: js.Headers) -> list[tuple[str, str]]:
 
 
 async def read_body(message: js.Request | js.Response, pairs: Pairs, max_bytes: int) -> Body:
-    """The body, at most `max_bytes` of it; more makes it incomplete.
+    """The body; of one that is larger than `max_bytes`, no more than what shows that it is.
 
     With a declared length and no encoding the body is read in one step, which costs far less
     than a loop over chunks; HTTP framing keeps the sender to the declared length.
@@ -52,9 +52,7 @@ async def read_body(message: js.Request | js.Response, pairs: Pairs, max_bytes: 
     fields = dict(pairs)
     declared = fields.get("content-length", "")
     plain = fields.get("content-encoding", "identity") == "identity"
-    if declared.isascii() and declared.isdigit() and plain:
-        if int(declared) > max_bytes:
-            return Body(b"", complete=False)
+    if declared.isascii() and declared.isdigit() and plain and int(declared) <= max_bytes:
         return Body((await message.arrayBuffer()).to_bytes())
     return await _read_chunks(stream, max_bytes)
 
@@ -75,10 +73,10 @@ async def _read_chunks(stream: js.ReadableStream, max_bytes: int) -> Body:
             return Body(b"".join(chunks))
         chunk = step.value.to_bytes()
         size += len(chunk)
+        chunks.append(chunk)
         if size > max_bytes:
             await reader.cancel()
             return Body(b"".join(chunks), complete=False)
-        chunks.append(chunk)
 
 
 def response(status: int, headers: Pairs, body: bytes | js.ReadableStream | None) -> js.Response:

@@ -5,6 +5,8 @@ POST /verify                              [alg, jwk, signing input, signature] a
 POST /modules                             names of the modules that are imported
 """
 
+from __future__ import annotations
+
 import base64
 import json
 import sys
