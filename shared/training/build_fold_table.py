@@ -64,7 +64,8 @@ def plain(character: str) -> str:
         kept = part
         if in_ranges(ord(part), ACCENTED):
             kept = unicodedata.normalize("NFD", part)
-        out.append("".join(BY_HAND.get(c, c) for c in kept if not in_ranges(ord(c), DELETED)))
+        spelled = (BY_HAND.get(c) or named_letter(c) or c for c in kept)
+        out.append("".join(c for c in spelled if not in_ranges(ord(c[0]), DELETED)))
     return "".join(out)
 
 
@@ -110,15 +111,17 @@ def confusable_table(base: dict[str, str]) -> dict[str, str]:
     source = resources.files("confusable_homoglyphs").joinpath("confusables.json")
     pairs = json.loads(source.read_text(encoding="utf-8"))
     table: dict[str, str] = {}
-    for letter in ASCII_LETTERS + ASCII_LETTERS.upper():
-        for entry in pairs.get(letter, ()):
-            glyph = entry["c"]
-            if len(glyph) == 1 and ord(glyph) >= 0x80:
-                table.setdefault(f"{ord(glyph):x}", letter.lower())
     for glyph, letter in LOOSE.items():
         for form in (glyph, glyph.upper()):
             if len(form) == 1:
                 table.setdefault(f"{ord(form):x}", letter)
+    for letter in ASCII_LETTERS + ASCII_LETTERS.upper():
+        for entry in pairs.get(letter, ()):
+            glyph = entry["c"]
+            if len(glyph) == 1 and ord(glyph) >= 0x80:
+                # TR39 gives capital I and small l one skeleton; a capital glyph is read as i
+                capital_i = letter == "l" and glyph.lower() != glyph
+                table.setdefault(f"{ord(glyph):x}", "i" if capital_i else letter.lower())
     return {k: v for k, v in sorted(table.items()) if not base.get(k, "é").isascii()}
 
 

@@ -17,7 +17,11 @@ from collections.abc import Callable, Iterator
 from promptward.injection.origins import Pieced
 
 MIN_PAYLOAD = 6  # characters: shorter results are chance
-READABLE_SHARE = 0.9  # of a decoded payload must be printable text
+UNREADABLE_SHARE = 0.1  # of a decoded payload that may be controls or unassigned
+# Controls, surrogates, private use: listed, since interpreters disagree on what is printable.
+_UNREADABLE = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\uf8ff\ufff0-\uffff\U000f0000-\U0010ffff]"
+)
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{16,}(?:[\r\n]{1,2}[A-Za-z0-9+/_-]{8,})*={0,2}")
 _BASE32 = re.compile(r"\b[A-Z2-7]{16,}={0,6}")
 _HEX = re.compile(r"(?:0x)?(?:[0-9A-Fa-f]{2}[ :,-]?(?:0x)?){8,}")
@@ -48,8 +52,8 @@ def as_text(data: bytes) -> str | None:
         text = data.decode(encoding)
     except UnicodeDecodeError:
         return None
-    printable = sum(map(str.isprintable, text)) + text.count("\n") + text.count("\t")
-    if len(text) < MIN_PAYLOAD or printable < READABLE_SHARE * len(text):
+    unreadable = sum(1 for _ in _UNREADABLE.finditer(text))
+    if len(text) < MIN_PAYLOAD or unreadable > UNREADABLE_SHARE * len(text):
         return None
     return text
 
@@ -106,7 +110,7 @@ def _encodings(text: str, words: frozenset[str], odd: frozenset[str]) -> set[str
     longest = [w for w in odd if len(w) >= LONG_WORD]
     if any(len(w) >= LONG_PLAIN_WORD or not w.isalpha() for w in longest):
         out |= {"base64", "base32", "hex"}
-    if len(words & _HEX_PAIRS) >= 4:
+    if len(words & _HEX_PAIRS) >= 4 or "0x" in text:
         out.add("hex")
     if len(words & _CODE_NUMBERS) >= 4:
         out.add("decimal")

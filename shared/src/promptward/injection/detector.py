@@ -20,7 +20,7 @@ from promptward.injection.patterns import CODE_RULES, PatternRule, matches
 from promptward.injection.result import InjectionHit, InjectionResult
 from promptward.injection.rules import Rule
 from promptward.injection.scoring import WindowReading, read_marks, read_view
-from promptward.injection.views import View, expand, view_of
+from promptward.injection.views import View, expand_all, view_of
 
 DETECTORS = frozenset({"heuristic", "classifier"})
 MAX_HITS = 32  # hits reported for one text, the heaviest first
@@ -64,7 +64,10 @@ class InjectionDetector:
 
     def analyze(self, text: str, source: Source) -> InjectionResult:
         """The verdict on one `text` (any length) that came from `source`."""
-        readings = [self._read(view, source) for view in self._views(text)]
+        views, complete = expand_all(text)
+        readings = [self._read(self._allow(view), source) for view in views]
+        if self._match and not complete:
+            readings[0].patterns.append((CODE_RULES["encoding.exhausted"], 0, len(views[0].text)))
         scored = [(self._log_odds(reading), reading) for reading in readings]
         worst = max(value for value, _ in scored)
         hits = self._hits(scored, source) if self._match else ()
@@ -76,15 +79,14 @@ class InjectionDetector:
         """One verdict a turn, what builds up over several turns included in the later scores."""
         return folded_scores([(source, self.analyze(text, source)) for source, text in turns])
 
-    def _views(self, text: str) -> Iterator[View]:
-        for view in expand(text):
-            if not any(phrase in view.text for phrase in self._allowed):
-                yield view
-                continue
-            blanked = view.text
-            for phrase in self._allowed:
-                blanked = blanked.replace(phrase, " " * len(phrase))
-            yield view_of(view.kind, blanked, view.origin)
+    def _allow(self, view: View) -> View:
+        """`view` without what the deployment allows."""
+        if not any(phrase in view.text for phrase in self._allowed):
+            return view
+        blanked = view.text
+        for phrase in self._allowed:
+            blanked = blanked.replace(phrase, " " * len(phrase))
+        return view_of(view.kind, blanked, view.origin)
 
     def _read(self, view: View, source: Source) -> _Reading:
         weights = self._weights if self._classify else None

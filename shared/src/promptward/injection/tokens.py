@@ -10,7 +10,7 @@ from __future__ import annotations
 from functools import cache
 
 # Everything in ASCII but letters, digits, `@` and `$` (both stand for letters in leetspeak).
-_ASCII = "".join(chr(c).lower() if chr(c).isalnum() or chr(c) in "@$" else " " for c in range(128))
+_ASCII = "".join(chr(c) if chr(c).isalnum() or chr(c) in "@$" else " " for c in range(128))
 # Punctuation, symbols and emoji outside ASCII (Unicode blocks, stable since Unicode 6).
 _SEPARATORS = (
     (0x80, 0xA9), (0xAB, 0xB4), (0xB6, 0xB9), (0xBB, 0xBF), (0xD7, 0xD7), (0xF7, 0xF7),

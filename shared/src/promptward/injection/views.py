@@ -1,15 +1,15 @@
 """The views of one text: as it reads, and as it reads once every disguise is undone.
 
-Invariants: at most `MAX_VIEWS` views, `MAX_DEPTH` layers of encoding, and `MAX_GROWTH` times the
-input plus a constant in characters altogether, so the work stays linear; every view knows where its
-text came from.
+Invariants: the number of views and their characters altogether are at most linear in the input
+(`SPARE_VIEWS`, `MAX_GROWTH`), and payloads are opened `MAX_DEPTH` deep, so the work stays linear; a
+payload that does not fit is reported, never passed silently; every view knows where its text came
+from.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import cast
 
 from promptward.injection.decoding import blobs, unescaped
 from promptward.injection.folding import (
@@ -29,7 +29,7 @@ from promptward.injection.spacing import unjoint, unspace
 from promptward.injection.tokens import spaced
 from promptward.injection.typos import typos
 
-MAX_VIEWS = 24
+SPARE_VIEWS, CHARS_A_VIEW = 24, 128  # views allowed, and characters that allow one more
 MAX_DEPTH = 3
 MAX_GROWTH = 4
 SPARE_CHARS = 4_096
@@ -66,10 +66,12 @@ class _Budget:
 
     views: int
     chars: int
+    refused: bool = False
 
     def take(self, size: int) -> bool:
         """Whether another view of `size` characters fits; if so it is paid for."""
         if self.views <= 0 or size > self.chars:
+            self.refused = True
             return False
         self.views -= 1
         self.chars -= size
@@ -150,7 +152,13 @@ def _payloads(
                 yield from _readings(text, f"{kind}.{name}", inner, budget, depth + 1)
 
 
+def expand_all(text: str) -> tuple[list[View], bool]:
+    """(every view of `text`, the plain one first; whether all payloads fitted the budget)."""
+    budget = _Budget(SPARE_VIEWS + len(text) // CHARS_A_VIEW, MAX_GROWTH * len(text) + SPARE_CHARS)
+    views = list(_readings(text, "plain", identity, budget, 0))
+    return views, not budget.refused
+
+
 def expand(text: str) -> list[View]:
     """Every view of `text`, the plain one first."""
-    budget = _Budget(MAX_VIEWS, MAX_GROWTH * len(text) + SPARE_CHARS)
-    return list(_readings(text, "plain", cast(Origin, identity), budget, 0))
+    return expand_all(text)[0]

@@ -1,0 +1,22 @@
+"""The hand-written attacks and look-alikes, and one detector for all tests."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from promptward.injection import InjectionDetector
+
+CASES = json.loads(Path(__file__).with_name("cases.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="session")
+def detector() -> InjectionDetector:
+    return InjectionDetector()
+
+
+@pytest.fixture(scope="session")
+def cases() -> dict[str, object]:
+    return CASES

@@ -1,0 +1,56 @@
+"""Folding: one spelling for many, from vendored tables only."""
+
+from __future__ import annotations
+
+import unicodedata
+
+import pytest
+
+from promptward.injection.folding import fold, fold_table, lookalikes, not_ascii, skeleton
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("HeLLo", "hello"), ("Ｉｇｎｏｒｅ", "ignore"), ("𝐢𝐠𝐧𝐨𝐫𝐞", "ignore"), ("ⓘⓖⓝⓞⓡⓔ", "ignore"),
+        ("i\u200bg\u00adn\u2060ore", "ignore"), ("ígnörè", "ignore"), ("i\u0301gnore", "ignore"),
+        ("ﬁne", "fine"), ("Straße", "strasse"), ("İstanbul", "istanbul"), ("ＩＧＮ", "ign"),
+        ("\U000e0069\U000e0067", "ig"), ("‘a’ “b” – c…", "'a' \"b\" - c..."), ("🅰🅱", "ab"),
+        ("Привет", "привет"), ("Ёлка", "елка"), ("إلغاء", "الغاء"), ("تَجَاهَل", "تجاهل"),
+        ("नज़र", "नजर"), ("ﾃｽﾄ", "テスト"), ("、。", ",."), ("\u202eabc", "abc"), ("a\u00a0b", "a b"),
+        ("ᴀʙᴄ", "abc"), ("x²", "x2"), ("ɐǝ", "ae"),
+    ],
+)  # fmt: skip
+def test_fold(written: str, read: str) -> None:
+    assert fold(written) == read
+
+
+def test_ascii_keeps_its_length() -> None:
+    text = "".join(map(chr, range(128)))
+    assert fold(text) == text.lower()
+    assert len(fold(text)) == 128
+
+
+def test_folding_is_idempotent_over_every_code_point() -> None:
+    text = "".join(chr(c) for c in range(0x80, 0x30000) if not 0xD800 <= c < 0xE000)
+    once = fold(text)
+    assert fold(once) == once
+
+
+def test_skeleton_reads_look_alikes_as_latin() -> None:
+    assert skeleton("ignоrе рrеviоus") == "ignore previous"
+    assert skeleton("ΙGΝΟRΕ") == "ignore"
+    assert fold("ignоrе") != "ignore"
+    assert all(len(c) == 1 and not c.isascii() for c in lookalikes())
+
+
+def test_tables_agree_with_nfkc_where_both_speak() -> None:
+    """The vendored table is NFKC and lower case, plus dropped accents, on Latin compatibility forms."""
+    for code in range(0xFF01, 0xFF5E):
+        assert fold(chr(code)) == unicodedata.normalize("NFKC", chr(code)).lower()
+    assert fold_table()[0x200B] == ""
+
+
+def test_not_ascii() -> None:
+    assert not_ascii("plain") == ""
+    assert not_ascii("näïve—x") == "äï—"
