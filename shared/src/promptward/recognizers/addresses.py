@@ -5,7 +5,9 @@ Names of places need a model; see the `Classifier` port.
 
 from __future__ import annotations
 
-from promptward.recognizers.model import Anywhere, Recognizer
+from string import ascii_uppercase
+
+from promptward.recognizers.model import DigitGroup, Recognizer
 
 _CAP = "[A-Z\\x{c0}-\\x{de}][a-z\\x{df}-\\x{ff}'.-]{1,20}"
 # USPS Publication 28, appendix C1 (the common ones), and their British cousins.
@@ -23,7 +25,7 @@ STREET_ADDRESS = (
             f"[1-9][0-9]{{0,4}}[A-Z]?,? (?:[NSEW]\\.? )?(?:{_CAP} ){{1,3}}{_KIND}\\b\\.?{_UNIT}"
         ),
         score=0.6,
-        anchor=Anywhere(),
+        anchor=DigitGroup((1, 2, 3, 4, 5), after=" ," + ascii_uppercase),
         not_before="[0-9A-Za-z_.,:/$-]",
     ),
 )

@@ -18,7 +18,8 @@ Trie = dict[str, "Trie"]
 _KEY = 3  # letters of a cue that the gate compares
 
 # Letters of the scripts that write words with spaces; must agree with `_spaced`.
-_WORD = re.compile("[a-z\u00aa-\u024f\u0370-\u058f\u0900-\u0dff]+")
+_LETTER = "[a-z\u00aa-\u024f\u0370-\u058f\u0900-\u0dff]"
+_WORD = re.compile(f"{_LETTER}{_LETTER}*")
 
 
 def _spaced(char: str) -> bool:
@@ -33,7 +34,7 @@ def cue_pattern(words: tuple[str, ...]) -> re.Pattern[str] | None:
         return None
     spaced = [_bounded(word) for word in words if _spaced(word[0])]
     other = [re.escape(word) for word in words if not _spaced(word[0])]
-    parts = [rf"(?<!{_WORD.pattern[:-1]})(?:{trie_source(spaced)})"] if spaced else []
+    parts = [rf"(?<!{_LETTER})(?:{trie_source(spaced)})"] if spaced else []
     return re.compile("|".join(parts + sorted(other, key=len, reverse=True)))
 
 
@@ -55,7 +56,7 @@ def trie_source(words: Iterable[str]) -> str:
 
 def _trie(node: Trie) -> str:
     options = [
-        (rf"(?!{_WORD.pattern[:-1]})" if char == "\0" else re.escape(char)) + _trie(child)
+        (rf"(?!{_LETTER})" if char == "\0" else re.escape(char)) + _trie(child)
         for char, child in sorted(node.items())
         if char
     ]

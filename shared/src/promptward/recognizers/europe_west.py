@@ -6,9 +6,11 @@ insurance number, CH AHV number, PT NIF, GR AFM.
 
 from __future__ import annotations
 
+from string import ascii_uppercase
+
 from promptward.recognizers.checksums import mod11_10, weighted
 from promptward.recognizers.identity import ALONE, is_day, register_number
-from promptward.recognizers.model import Anywhere, Recognizer
+from promptward.recognizers.model import DigitGroup, Recognizer
 
 _NIF = "TRWAGMYFPDXBNJZSQVHLCKE"  # Real Decreto 338/1990: letter by the number modulo 23
 
@@ -97,9 +99,9 @@ EUROPE_WEST = (
     Recognizer(
         id="it_fiscal_code",
         entity="IT_FISCAL_CODE",
-        pattern=f"[A-Z]{{6}}{_CODED}{{2}}[A-EHLMPRST]{_CODED}{{2}}[A-Z]{_CODED}{{3}}[A-Z]",
+        pattern=f"[A-Z]{{6}}{_CODED}{{2}}[A-EHLMPRST]{_CODED}{{2}}[A-Z][0-9]{{3}}[A-Z]",
         score=0.9,
-        anchor=Anywhere(),  # no run of digits in it is long
+        anchor=DigitGroup((3,), offset=12, before=ascii_uppercase, after=ascii_uppercase),
         validate=_is_codice_fiscale,
     ),
     register_number(

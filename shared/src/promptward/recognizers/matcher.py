@@ -23,6 +23,8 @@ from promptward.recognizers.digits import DigitScanner
 from promptward.recognizers.literals import LiteralScanner
 from promptward.recognizers.model import (
     DEFAULT_MIN_SCORE,
+    Anywhere,
+    DigitGroup,
     Digits,
     Literals,
     Match,
@@ -59,13 +61,13 @@ class RecognizerSet:
         self.entities = frozenset(item.entity for item in self._compiled)
         self.max_reach = max((item.reach for item in self._compiled), default=0)
         scored = [(item, self._minimum[item.id]) for item in self._compiled]
-        self._digits = DigitScanner([s for s in scored if isinstance(s[0].spec.anchor, Digits)])
+        self._digits = DigitScanner(
+            [s for s in scored if isinstance(s[0].spec.anchor, Digits | DigitGroup)]
+        )
         self._literals = LiteralScanner(
             [s for s in scored if isinstance(s[0].spec.anchor, Literals)]
         )
-        self._anywhere = tuple(
-            c for c in self._compiled if not isinstance(c.spec.anchor, Digits | Literals)
-        )
+        self._anywhere = tuple(c for c in self._compiled if isinstance(c.spec.anchor, Anywhere))
         self._prefixes = ViablePrefixes(self._compiled)
 
     def find(self, text: str) -> list[Match]:

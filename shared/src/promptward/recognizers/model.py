@@ -81,11 +81,28 @@ class Digits:
 
 
 @dataclass(frozen=True, slots=True)
+class DigitGroup:
+    """Every match has a group of digits, one unbroken row, at a known place.
+
+    Attributes:
+        sizes: how many digits the group can have.
+        offset: characters of the match before the group.
+        before: the character before the group must be one of these (empty: any, or none).
+        after: the character after the group must be one of these (empty: any, or none).
+    """
+
+    sizes: tuple[int, ...]
+    offset: int = 0
+    before: str = ""
+    after: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Anywhere:
     """No cheap anchor: the pattern is tried on the whole text."""
 
 
-Anchor = Literals | Digits | Anywhere
+Anchor = Literals | Digits | DigitGroup | Anywhere
 
 NOT_WORD = "[0-9A-Za-z_]"
 
