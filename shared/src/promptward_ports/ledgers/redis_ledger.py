@@ -95,7 +95,7 @@ class RedisLedger:
         for tag in await self._swept_tags():
             for field in await self._fields(tag, "r*"):
                 call = self._protocol.entry(tag, field, self._now_us())
-                found += self._protocol.entries(await self._transport.evaluate(call))
+                found += self._protocol.entries(field, await self._transport.evaluate(call))
         found.sort(key=lambda entry: (entry.request_id, entry.budget, entry.partition))
         return tuple(found[:at_most])
 

@@ -1,8 +1,8 @@
 """Calls of the Redis ledger's scripts, encoded and decoded: shared by both clients, no I/O.
 
 Invariants: one call is one EVALSHA whose keys all carry the tenant's hash tag; keys hold digests
-only. Numbers travel as big-endian doubles, exact below 2**53 (see lua/common.lua for the layouts):
-an argument more costs a client about a microsecond, so each line is one.
+only. Numbers travel as little-endian doubles, exact below 2**53 (layouts: lua/common.lua). One
+argument more costs a client about a microsecond, so each line is one.
 """
 
 from __future__ import annotations
@@ -69,15 +69,15 @@ WINDOW_TYPES: dict[WindowType, int] = {
 }
 STATES: dict[int, EntryState] = {1: "open", 2: "expired", 3: "settled"}
 MAX_CACHED_WINDOWS = 256
+SWEEP = b"%d\0" % SWEEP_AT_MOST
 
 ENCODE = json.JSONEncoder(separators=(",", ":")).encode
-SHORT = struct.Struct(">H")
-ONE = struct.Struct(">d")
-TWO = struct.Struct(">dd")
-THREE = struct.Struct(">ddd")
-LEVEL = struct.Struct(">dddd")
-LEVEL_AND_LENGTH = struct.Struct(">ddddH")
-LINE = struct.Struct(">ddddddd")
+SHORT = struct.Struct("<H")
+ONE = struct.Struct("<d")
+TWO = struct.Struct("<dd")
+LEVEL = struct.Struct("<dddd")
+LEVEL_AND_LENGTH = struct.Struct("<ddddH")
+LINE = struct.Struct("<ddddddd")
 
 Reply = bytes | int | Sequence[bytes | int]
 Level = tuple[int, int, int, float]
@@ -137,7 +137,6 @@ class RedisProtocol:
             self._head(now_us),
             ONE.pack(request.ttl_s * SECOND_US),
             _reservation_field(request.request_id),
-            ENCODE((request.request_id, tenant)).encode(),
         ]
         for index, line in enumerate(request.lines):
             args.append(self._line(tenant, line, times.get(index, guess_us)))
@@ -210,15 +209,15 @@ class RedisProtocol:
     def entry(self, tag: str, field: bytes, now_us: int | None) -> Call:
         return self._admin("entry", tag, now_us, field)
 
-    def entries(self, reply: Reply) -> list[LedgerEntry]:
+    def entries(self, field: bytes, reply: Reply) -> list[LedgerEntry]:
         """Decode `entry`'s reply."""
         if not isinstance(reply, Sequence) or isinstance(reply, bytes) or not reply:
             return []
-        identity, state, *lines = reply
-        request_id, tenant = json.loads(_bytes(identity))
+        request_id = field[1:].decode("utf-8", "surrogatepass")
+        state, *lines = reply
         found = []
         for meta, amount in zip(lines[::2], lines[1::2], strict=True):
-            _, budget, partition, unit, _ = _meta(_bytes(meta))
+            tenant, budget, partition, unit, _ = _meta(_bytes(meta))
             (charged,) = ONE.unpack(_bytes(amount))
             named = (request_id, tenant, budget, partition, unit)
             found.append(LedgerEntry(*named, int(charged), STATES[cast(int, state)]))
@@ -248,7 +247,7 @@ class RedisProtocol:
         return f"{self._prefix}:{{{tag}}}:rows", f"{self._prefix}:{{{tag}}}:due"
 
     def _head(self, now_us: int | None) -> bytes:
-        return THREE.pack(-1 if now_us is None else now_us, self._retention_us, SWEEP_AT_MOST)
+        return TWO.pack(-1 if now_us is None else now_us, self._retention_us) + SWEEP
 
     def _line(self, tenant: str, line: BudgetLine, guess_us: int) -> bytes:
         window = line.window
@@ -284,7 +283,7 @@ def _tag(tenant: str) -> str:
 
 
 def _reservation_field(request_id: str) -> bytes:
-    return f"r{digest(request_id)}".encode()
+    return b"r" + request_id.encode("utf-8", "surrogatepass")
 
 
 def _bucket(bucket: str) -> tuple[str, bytes]:

@@ -15,7 +15,7 @@ function operations.read()
   local b = parse_bucket(row)
   local limit, spent, reserved, reset = weigh(b, roll(b))
   local meta = meta_of(b, row)
-  return pack('>ddddI2c0', limit, spent, reserved, reset, #meta, meta)
+  return pack('<ddddI2c0', limit, spent, reserved, reset, #meta, meta)
 end
 
 -- ARGV: bucket's field, limit and microseconds as doubles. Answers 1, or 0 when unknown.
@@ -23,7 +23,7 @@ operations['raise'] = function()
   local row = call('HGET', rows_key, ARGV[3])
   if not row then return 0 end
   local b = parse_bucket(row)
-  local limit, duration = read('>dd', ARGV[4])
+  local limit, duration = read('<dd', ARGV[4])
   b[B_RAISED] = limit
   b[B_RAISED_UNTIL] = now + duration
   keep_bucket(ARGV[3], b, 0, row)
@@ -43,18 +43,18 @@ function operations.reset()
   return 1
 end
 
--- ARGV: reservation's field. Answers identity, state, then meta and amount (a double) in turn; or
--- nothing when unknown.
+-- ARGV: reservation's field. Answers state, then meta and amount (a double) in turn; or nothing when
+-- unknown.
 function operations.entry()
   local row = call('HGET', rows_key, ARGV[3])
   if not row then return {} end
   local r = parse_reservation(row)
-  local reply = {sub(r[R_REST], r[R_IDENTITY]), r[R_STATE]}
+  local reply = {r[R_STATE]}
   for i, h in ipairs(r[R_HOLDS]) do
     local bucket = call('HGET', rows_key, h[H_BUCKET])
     if bucket then
       reply[#reply + 1] = meta_of(parse_bucket(bucket), bucket)
-      reply[#reply + 1] = pack('>d', r[R_AMOUNTS][i])
+      reply[#reply + 1] = pack('<d', r[R_AMOUNTS][i])
     end
   end
   return reply

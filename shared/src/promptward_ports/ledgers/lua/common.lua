@@ -6,17 +6,17 @@
 --   <prefix>:{tag}:rows   hash: `r<id>` reservation, `b<id>` bucket
 --   <prefix>:{tag}:due    sorted set: row by the microsecond it falls due
 -- A reservation is 3 doubles (state, due, number of holds), a double per hold (its amount), 4 doubles
--- per hold (its first outcome), the holds (HOLD), identity as JSON. A bucket is 10 doubles (B_*), the
+-- per hold (its first outcome), the holds (HOLD). A bucket is 10 doubles (B_*), the
 -- number of slots, slots, meta as JSON. Numbers are integers below 2^53, which doubles hold exactly;
--- they are kept as big-endian doubles because packing them so costs a tenth of what text or
+-- they are kept as little-endian doubles because packing them so costs a tenth of what text or
 -- MessagePack does. What most calls do not need is defined only when it is (`cold`): Redis runs this
 -- file anew for every call.
 
 local B_TYPE, B_DURATION, B_LIMIT, B_RAISED, B_RAISED_UNTIL, B_SEEN, B_END, B_CARRY, B_ERA, B_FORGET,
   B_SLOTS, B_META = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12
 local H_SLOT, H_ERA, H_BUCKET, H_BUDGET = 1, 2, 3, 4
--- R_REST is the row behind the amounts; its identity begins at R_IDENTITY.
-local R_STATE, R_DUE, R_AMOUNTS, R_REST, R_HOLDS, R_IDENTITY = 1, 2, 3, 4, 5, 6
+-- R_REST is the row behind the amounts.
+local R_STATE, R_DUE, R_AMOUNTS, R_REST, R_HOLDS = 1, 2, 3, 4, 5
 local FIXED, SLIDING, TOKEN_BUCKET, CONCURRENT = 1, 2, 3, 4
 local OPEN, EXPIRED, SETTLED = 1, 2, 3
 
@@ -25,18 +25,19 @@ local RETRY_US = 1000000
 local MAX_WAIT_US = 1000000000000000
 local IDLE_US = 86400000000 -- a tenant that fell silent vanishes a day after its last row fell due
 
-local BUCKET = '>ddddddddddd'
-local BUCKET_1 = '>dddddddddddddd' -- with its one slot: all types but `sliding`
+local BUCKET = '<ddddddddddd'
+local BUCKET_1 = '<dddddddddddddd' -- with its one slot: all types but `sliding`
 local BUCKET_BYTES = 88
 local OUTCOME_BYTES = 32
-local HOLD = '>ddI2c0I2c0'
+local HOLD = '<ddI2c0I2c0'
 local FORGET_STEP_US = 256000000 -- rounds up, so that most charges leave a bucket's time alone
 
 local floor, ceil, max, min, sub = math.floor, math.ceil, math.max, math.min, string.sub
 local call, pack, read = redis.call, struct.pack, struct.unpack
 
--- ARGV[1]: time to go by or -1, retention, rows to sweep, as doubles.
-local now, keep_us, sweep_at_most = read('>ddd', ARGV[1])
+-- ARGV[1]: time to go by or -1 and retention as doubles, rows to sweep as text ending with a zero
+-- byte: numbers given to redis.call are formatted each time, texts are not.
+local now, keep_us, sweep_at_most = read('<dds', ARGV[1])
 if now < 0 then
   local time = call('TIME')
   now = time[1] * 1000000 + time[2]
@@ -125,7 +126,7 @@ local function parse_bucket(row)
   local b = {read(BUCKET, row)}
   local slots, at = {}, BUCKET_BYTES + 1
   for i = 1, b[B_SLOTS] * 3, 3 do
-    slots[i], slots[i + 1], slots[i + 2], at = read('>ddd', row, at)
+    slots[i], slots[i + 1], slots[i + 2], at = read('<ddd', row, at)
   end
   b[B_SLOTS] = slots
   b[B_META] = at -- for meta_of
@@ -158,7 +159,7 @@ local function keep_bucket(field, b, open_us, row)
       slots[1], slots[2], slots[3])
   else
     state = pack(BUCKET, kind, b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], forget, count / 3)
-    for i = 1, count, 3 do state = state .. pack('>ddd', slots[i], slots[i + 1], slots[i + 2]) end
+    for i = 1, count, 3 do state = state .. pack('<ddd', slots[i], slots[i + 1], slots[i + 2]) end
   end
   local n = #written
   written[n + 1], written[n + 2] = field, state .. sub(row, b[B_META])
@@ -185,9 +186,9 @@ local function write()
 end
 
 local function parse_reservation(row)
-  local state, due, count, at = read('>ddd', row)
+  local state, due, count, at = read('<ddd', row)
   local amounts, holds = {}, {}
-  for i = 1, count do amounts[i], at = read('>d', row, at) end
+  for i = 1, count do amounts[i], at = read('<d', row, at) end
   local rest = at
   at = at + OUTCOME_BYTES * count
   for i = 1, count do
@@ -195,14 +196,14 @@ local function parse_reservation(row)
     at = h[5]
     holds[i] = h
   end
-  return {state, due, amounts, sub(row, rest), holds, at - rest + 1}
+  return {state, due, amounts, sub(row, rest), holds}
 end
 
 local function keep_reservation(field, r)
   local amounts = r[R_AMOUNTS]
   local count = #amounts
-  keep_row(field, r[R_DUE], pack('>ddd', r[R_STATE], r[R_DUE], count)
-    .. pack('>' .. string.rep('d', count), unpack(amounts)) .. r[R_REST])
+  keep_row(field, r[R_DUE], pack('<ddd', r[R_STATE], r[R_DUE], count)
+    .. pack('<' .. string.rep('d', count), unpack(amounts)) .. r[R_REST])
 end
 
 -- The reservation as of now, also when the sweep has not come to it yet.
@@ -220,7 +221,7 @@ local function known(field, row)
 end
 
 local function sweep()
-  local due = call('ZRANGEBYSCORE', due_key, '-inf', now, 'LIMIT', 0, sweep_at_most)
+  local due = call('ZRANGEBYSCORE', due_key, '-inf', now, 'LIMIT', '0', sweep_at_most)
   if #due > 0 then cold().sweep(due) end
   return #due
 end

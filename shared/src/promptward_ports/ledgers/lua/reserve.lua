@@ -1,5 +1,5 @@
 
--- KEYS: rows, due. ARGV: common, ttl as a double, reservation's field, identity as JSON, then per line:
+-- KEYS: rows, due. ARGV: common, ttl as a double, reservation's field, then per line:
 -- 7 doubles (limit, amount, soft, type, duration, window start, window end), the bucket's field and the
 -- budget's name, each behind a 2-byte length, meta as JSON.
 -- Answers one string. Its first byte is 1 granted, 0 refused (then line and wait as doubles), 2 another
@@ -20,10 +20,10 @@ local function wait_us(b, time, amount)
   return RETRY_US
 end
 
-local field, first_line, count = ARGV[3], 4, #ARGV - 4
+local field, first_line, count = ARGV[3], 3, #ARGV - 3
 local lines, fields = {}, {field}
 for i = 1, count do
-  local line = {read('>dddddddI2c0I2c0', ARGV[first_line + i])}
+  local line = {read('<dddddddI2c0I2c0', ARGV[first_line + i])}
   lines[i], fields[i + 1] = line, line[8]
 end
 sweep()
@@ -35,7 +35,7 @@ if r then
     local row = call('HGET', rows_key, h[H_BUCKET])
     local meta = row and meta_of(parse_bucket(row), row) or ''
     local outcome = sub(r[R_REST], OUTCOME_BYTES * (i - 1) + 1, OUTCOME_BYTES * i)
-    parts[i + 1] = outcome .. pack('>I2c0', #meta, meta)
+    parts[i + 1] = outcome .. pack('<I2c0', #meta, meta)
   end
   return table.concat(parts)
 end
@@ -56,7 +56,7 @@ for i = 1, count do
   local time, needed = roll(b, line[6], line[7])
   if not time then
     write()
-    return '\2' .. pack('>dd', i - 1, needed)
+    return '\2' .. pack('<dd', i - 1, needed)
   end
   -- Also when the request is refused, or each refusal would move the use to a new present.
   if b[B_ERA] ~= era then keep_bucket(line[8], b, 0, rows[i + 1]) end
@@ -72,11 +72,11 @@ end
 local outcome = {}
 if worst then
   write()
-  for i = 1, count do outcome[i] = pack('>dddd', weigh(buckets[i], times[i])) end
-  return '\0' .. pack('>dd', worst - 1, worst_wait) .. table.concat(outcome)
+  for i = 1, count do outcome[i] = pack('<dddd', weigh(buckets[i], times[i])) end
+  return '\0' .. pack('<dd', worst - 1, worst_wait) .. table.concat(outcome)
 end
 
-local ttl = read('>d', ARGV[2])
+local ttl = read('<d', ARGV[2])
 local charged, holds = {}, {}
 for i = 1, count do
   local b, line, time = buckets[i], lines[i], times[i]
@@ -87,15 +87,15 @@ for i = 1, count do
   slots[n] = slots[n] + amount
   keep_bucket(line[8], b, ttl, rows[i + 1])
   charged[i] = amount
-  outcome[i] = pack('>dddd', weigh(b, time))
+  outcome[i] = pack('<dddd', weigh(b, time))
   -- A token bucket's charge is dated: what refilled since then is not given back.
   local slot = b[B_TYPE] == TOKEN_BUCKET and time or slots[n - 2]
   holds[i] = pack(HOLD, slot, b[B_ERA], #line[8], line[8], #line[9], line[9])
 end
 local granted = table.concat(outcome)
 local due = now + ttl
-keep_row(field, due, pack('>ddd', OPEN, due, count) 
-  .. pack('>' .. string.rep('d', count), unpack(charged)) .. granted
-  .. table.concat(holds) .. ARGV[4])
+keep_row(field, due, pack('<ddd', OPEN, due, count) 
+  .. pack('<' .. string.rep('d', count), unpack(charged)) .. granted
+  .. table.concat(holds))
 write()
 return '\1' .. granted

@@ -8,7 +8,7 @@ local r = known(field, call('HGET', rows_key, field))
 if not r or r[R_STATE] == SETTLED then return '' end
 
 local used, bucket_fields, holds, amounts = {}, {}, r[R_HOLDS], r[R_AMOUNTS]
-for i = 3, #ARGV, 2 do used[ARGV[i]] = read('>d', ARGV[i + 1]) end
+for i = 3, #ARGV, 2 do used[ARGV[i]] = read('<d', ARGV[i + 1]) end
 for i = 1, #holds do bucket_fields[i] = holds[i][H_BUCKET] end
 local rows = call('HMGET', rows_key, unpack(bucket_fields))
 local late, parts = r[R_STATE] == EXPIRED, {}
@@ -35,7 +35,7 @@ for i = 1, #holds do
     end
     local limit, spent, reserved, reset = weigh(b, time)
     local meta = meta_of(b, row)
-    parts[#parts + 1] = pack('>ddddI2c0', limit, spent, reserved, reset, #meta, meta)
+    parts[#parts + 1] = pack('<ddddI2c0', limit, spent, reserved, reset, #meta, meta)
   end
   amounts[i] = actual
 end
