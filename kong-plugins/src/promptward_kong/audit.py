@@ -3,29 +3,26 @@ file or a pipe without mixing lines."""
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 from collections.abc import Mapping
 
 from promptward.exchange import JSON
+from promptward_kong.output import LineWriter
+
+# An event may wait this long for a reader that is behind; then it is dropped, not the request.
+_PATIENCE_MS = 100
 
 
 class JsonLinesSink:
-    """`promptward.ports.AuditSink` on a file descriptor.
+    """`promptward.ports.AuditSink` over a LineWriter."""
 
-    Args:
-        descriptor: opened for appending; a full disk must not stop traffic that was decided.
-    """
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
+    def __init__(self, writer: LineWriter) -> None:
+        self._writer = writer
 
     def emit(self, event: Mapping[str, JSON]) -> None:
         """Write one event."""
-        line = json.dumps(event, separators=(",", ":")).encode() + b"\n"
-        with contextlib.suppress(OSError):
-            os.write(self._descriptor, line)
+        self._writer.write(json.dumps(event, separators=(",", ":")).encode() + b"\n")
 
 
 class NoSink:
@@ -40,7 +37,8 @@ def open_sink(target: str) -> JsonLinesSink | NoSink:
     """The sink named `target`: `stdout` (Kong's log at level info), `none`, or a file."""
     if target == "none":
         return NoSink()
-    if target == "stdout":
-        return JsonLinesSink(1)
-    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-    return JsonLinesSink(os.open(target, flags, 0o640))
+    descriptor = 1
+    if target != "stdout":
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        descriptor = os.open(target, flags, 0o640)
+    return JsonLinesSink(LineWriter(descriptor, _PATIENCE_MS))

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -110,11 +109,10 @@ def _socket_path(options: argparse.Namespace) -> Path:
 def _serve(options: argparse.Namespace) -> int:
     from promptward.errors import PromptwardError
     from promptward_kong.app import DEFAULT_WORKERS, AppOptions
+    from promptward_kong.output import log_to
     from promptward_kong.serving import make_app
 
-    logging.basicConfig(
-        stream=sys.stderr, level=logging.WARNING, format="promptward-kong %(levelname)s %(message)s"
-    )
+    log_to(sys.stderr.fileno())
     try:
         app = make_app(
             AppOptions(

@@ -17,7 +17,7 @@ from typing import cast
 from promptward.decision import Allow, Deny, Ticket
 from promptward.engine import Engine, ResponsePlan
 from promptward.engine.response import is_event_stream
-from promptward.errors import PolicyError, PromptwardError
+from promptward.errors import PolicyError, PortError
 from promptward.exchange import Body, Exchange, Headers, Response
 from promptward.policy import CompiledPolicy
 from promptward.sync import run_sync
@@ -100,8 +100,8 @@ class EngineHost:
             return Loaded(self._build(config))
         except PolicyError as error:
             return Loaded(None, error.problems)
-        except PromptwardError as error:
-            return Loaded(None, (str(error),))
+        except PortError:
+            raise  # a store that cannot be opened now may be there for the next request
         except Exception as error:  # noqa: BLE001 - a bug of ours must refuse, not kill the worker
             _log.exception("a configuration cannot be loaded")
             return Loaded(None, (f"internal error: {type(error).__name__}",))

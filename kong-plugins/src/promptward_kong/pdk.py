@@ -9,6 +9,7 @@ phase raises inside Kong, which answers the client 500 and never answers us.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 
 from kong_pdk.pdk import FakeClasses, non_return_methods  # type: ignore[import-untyped]
@@ -56,6 +57,7 @@ _response_source = _kong.response.get_source
 _response_headers = _kong.response.get_headers
 _exit = _kong.response.exit
 _log_err = _kong.log.err
+_log_serialize = _kong.log.serialize
 
 Multimap = Mapping[str, list[str]]
 HeaderValue = str | bytes | list[str] | list[bytes] | list[str | bytes]
@@ -220,6 +222,16 @@ async def response_status() -> int:
 async def response_source() -> str:
     """Who made the answer: `service`, `exit` (a plugin) or `error` (Kong) (log)."""
     return _string(await _response_source(), "response.get_source")
+
+
+async def upstream_answered() -> bool:
+    """Whether an upstream was called and answered (log).
+
+    From Kong's log record: in the log phase it is the only source that does not need nginx
+    variables, which are gone by then.
+    """
+    record = json.loads(_string(await _log_serialize(), "log.serialize"))
+    return isinstance(record, dict) and str(record.get("upstream_status", "")).isdigit()
 
 
 async def response_headers() -> dict[str, list[str]]:

@@ -47,6 +47,7 @@ _LOG_EVERY_S = 10.0
 # A renamed route is an event for operators; its old name may label a minute of audit events.
 _ROUTE_TTL_S = 60.0
 _CLIENT_CLOSED = 499  # nginx: the client left first
+_WITHHELD = 200  # an upstream's answer that the client did not get is charged as one that it got
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,7 +283,11 @@ class InstancePhases:
         if status == _CLIENT_CLOSED:
             await Work("lost", self._key, [ticket, "client_gone"])
         elif await pdk.response_source() != "service":
-            await Work("lost", self._key, [ticket, "upstream_error"])
+            # An answer that was withheld has cost something; one that never came has not.
+            if await pdk.upstream_answered():
+                await Work("unseen", self._key, [ticket, _WITHHELD])
+            else:
+                await Work("lost", self._key, [ticket, "upstream_error"])
         elif mark is not None and mark.get("observe") is True:
             headers = await pdk.response_headers()
             body = await pdk.upstream_body()

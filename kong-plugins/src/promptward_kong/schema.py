@@ -37,6 +37,9 @@ _MATCHES = {
     Kind.IDENTIFIER: "^[%w][%w._-]*$",
     Kind.DURATION: "^%w+$",
 }
+# kong/db/schema/metaschema.lua: description = { len_min = 10, len_max = 500 }
+_MIN_DESCRIPTION = 10
+_MAX_DESCRIPTION = 500
 # Kong wants both ends of a range.
 _LARGEST = 2**53
 
@@ -112,7 +115,7 @@ def _field(field: FieldNode, *, tagged: bool) -> KongField:
     """One field. Inside a tagged union (`tagged`) nothing is required and nothing has a default:
     which fields exist depends on the tag, which Kong cannot express."""
     made = _type(field.node, field.spec, tagged=tagged)
-    made["description"] = field.spec.doc
+    made["description"] = _described(field.spec.doc)
     if field.spec.kind is Kind.SECRET:
         made["referenceable"] = True
     if tagged:
@@ -123,6 +126,13 @@ def _field(field: FieldNode, *, tagged: bool) -> KongField:
     if default is not None:
         made["default"] = default
     return made
+
+
+def _described(doc: str) -> str:
+    """`doc` at a length Kong accepts: with one it does not accept, Kong would not start."""
+    if len(doc) < _MIN_DESCRIPTION:
+        doc = f"Promptward: {doc}"
+    return doc[:_MAX_DESCRIPTION]
 
 
 def _default(field: FieldNode) -> object:
@@ -184,7 +194,9 @@ def _union(variants: Mapping[str, Struct]) -> list[dict[str, KongField]]:
             )
     for name, tags in owners.items():
         if len(tags) < len(variants):
-            made[name]["description"] = f"{', '.join(tags)}: {made[name]['description']}"
+            made[name]["description"] = _described(
+                f"{', '.join(tags)}: {made[name]['description']}"
+            )
     return [{name: field} for name, field in made.items()]
 
 

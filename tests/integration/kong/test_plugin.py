@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -409,6 +411,30 @@ def test_a_response_whose_ticket_is_lost_is_withheld(kong, gate):
     answer = kong.node(text(document), restart, buffered=True, gate=gate).handle(request())
     assert answer.status == 503
     assert b"Hi" not in answer.body
+
+
+def test_a_withheld_response_is_charged(kong):
+    """The worker fails over the response: the client gets 503, the upstream has worked."""
+    budget = {"id": "day", "unit": "total_tokens", "limit": 50000, "partition_by": ["principal"]}
+    budget["window"] = {"type": "fixed", "duration": "1d"}
+    checks = [{"id": "p", "type": "pii"}]
+    document = policy(streaming={"mode": "buffer"}, checks=checks, budgets=[budget])
+
+    def kill_workers(state: RequestState) -> tuple[int, HeaderList, bytes]:
+        for pid in kong.server.status()["Workers"]:
+            os.kill(pid, signal.SIGSTOP)
+        threading.Timer(1.0, kill_stopped).start()
+        return json_upstream(state)
+
+    def kill_stopped() -> None:
+        for pid in kong.server.status()["Workers"]:
+            os.kill(pid, signal.SIGKILL)
+
+    answer = kong.node(text(document), kill_workers, buffered=True).handle(request())
+    assert (answer.status, answer.source, answer.unchecked) == (503, "exit", [])
+    ((_, amount, state),) = kong.entries()
+    assert state == "settled"
+    assert amount > 0
 
 
 def test_the_gate_withholds_a_response_when_the_server_is_gone(kong, gate):

@@ -38,11 +38,12 @@ class Bench:
     def __init__(self):
         self.ledger = open_ledger("memory://", timeout_s=1.0)
         self.built = []
+        self.broken = False
         self.host = EngineHost(self.build)
 
     def build(self, config):
         self.built.append(config)
-        if config == "port":
+        if self.broken:
             raise PortError("ledger", "cannot be opened")
         if config == "bug":
             raise RuntimeError("the prompt")
@@ -85,7 +86,7 @@ def test_a_configuration_is_compiled_once(bench):
 
 @pytest.mark.parametrize(
     ("config", "reason"),
-    [("{", "line 1"), ("port", "cannot be opened"), ("bug", "internal error: RuntimeError")],
+    [("{", "line 1"), ("bug", "internal error: RuntimeError")],
 )
 def test_a_configuration_that_cannot_be_loaded_has_problems_and_decides_nothing(
     bench, config, reason
@@ -94,6 +95,15 @@ def test_a_configuration_that_cannot_be_loaded_has_problems_and_decides_nothing(
     assert reason in answer["problems"][0]
     with pytest.raises(PolicyError):
         bench.job("request", request())
+
+
+def test_a_store_that_cannot_be_opened_is_tried_again(bench):
+    bench.broken = True
+    for _ in range(2):
+        with pytest.raises(PortError):
+            bench.job("prepare", config=document())
+    bench.broken = False
+    assert bench.job("prepare", config=document())["problems"] == []
 
 
 def test_an_instance_that_never_came_is_an_error(bench):

@@ -206,14 +206,15 @@ def _authenticate(state: RequestState, consumer: Any = None, credential: Any = N
 
 def _serialize(state: RequestState) -> str:
     # cjson writes bytes as they are; escaping keeps this a str
-    return json.dumps(
-        {
-            "request": {"method": state.method, "uri": state.target},
-            "response": {"status": state.response_status},
-            "client_ip": state.client_ip,
-            "route": state.route,
-        }
-    )
+    record: dict[str, Any] = {
+        "request": {"method": state.method, "uri": state.target},
+        "response": {"status": state.response_status},
+        "client_ip": state.client_ip,
+        "route": state.route,
+    }
+    if state.upstream is not None:
+        record["upstream_status"] = str(state.upstream[0])
+    return json.dumps(record)
 
 
 def _log(level: str) -> Callable[..., None]:
