@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from promptward.errors import PolicyError
 from promptward_workerd import quickstart, toolchain, vendor
 from promptward_workerd.demo_upstream import DemoUpstreamError
 from promptward_workerd.process import WorkerdError
+from promptward_workerd.wrangler import ensure_wrangler, write_offline_project
 
 _KIB = 1024
 
@@ -27,6 +30,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     build.add_argument("--out", type=Path, default=toolchain.PROJECT, metavar="DIR")
     build.set_defaults(run=_build)
     quickstart.add_parser(commands)
+    wrangler = commands.add_parser(
+        "wrangler", help="run a pinned wrangler without Cloudflare's network", add_help=False
+    )
+    wrangler.add_argument("arguments", nargs=argparse.REMAINDER)
+    wrangler.set_defaults(run=_wrangler)
     options = parser.parse_args(argv)
     try:
         return int(options.run(options))
@@ -49,6 +57,22 @@ def _install(_options: argparse.Namespace) -> int:
     tools = toolchain.ensure()
     sys.stdout.write(f"workerd {tools.workerd}\nbundle  {tools.bundle_dir}\n")
     return 0
+
+
+def _wrangler(options: argparse.Namespace) -> int:
+    """Run wrangler on a copy of the project, with the Pyodide bundle from npm."""
+    pinned = ensure_wrangler(toolchain.ensure())
+    build = {
+        "command": f"{sys.executable} -m promptward_workerd build --policy policy.yaml --out ."
+    }
+    with tempfile.TemporaryDirectory(prefix="promptward-wrangler-") as directory:
+        write_offline_project(toolchain.PROJECT, Path(directory), {"build": build})
+        return subprocess.run(  # noqa: S603 - the user's own arguments to the user's own tool
+            [*pinned.command, *options.arguments],
+            cwd=directory,
+            env=pinned.full_environment(),
+            check=False,
+        ).returncode
 
 
 def _build(options: argparse.Namespace) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import os
 import shutil
 import signal
 import sys
@@ -90,7 +91,7 @@ def _serve(options: argparse.Namespace, directory: Path, upstream: str, log: str
         directory,
         tuple(file.name for file in files),
         directory / "state",
-        {"UPSTREAM": upstream, "POLICY_REFRESH_S": _REFRESH_S},
+        _variables(upstream),
     )
     file = config.write(settings)
     policy_file = settings.kv_dir / "policy"
@@ -103,6 +104,12 @@ def _serve(options: argparse.Namespace, directory: Path, upstream: str, log: str
         workerd.process.wait()
         sys.stderr.write(f"promptward-worker: workerd ended\n{workerd.tail()}\n")
         return 1
+
+
+def _variables(upstream: str) -> dict[str, str]:
+    variables = {"UPSTREAM": upstream, "POLICY_REFRESH_S": _REFRESH_S}
+    key = os.environ.get("UPSTREAM_API_KEY")
+    return {**variables, "UPSTREAM_API_KEY": key} if key else variables
 
 
 def _say(text: str) -> None:
