@@ -23,8 +23,9 @@ _UP_S = 180
 
 def docker(*arguments: str) -> str:
     """Run the docker client; its output."""
-    done = subprocess.run(["docker", *arguments], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"docker {' '.join(arguments)}: {done.stderr}"
+    command = ["docker", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+    assert done.returncode == 0, f"{' '.join(command)}: {done.stderr}"
     return done.stdout
 
 
@@ -48,6 +49,7 @@ class DockerStack(Stack):
         self.http = f"http://{get_docker_ip()}:{services.port_for(*_FRONT[gateway])}"
         self._services = services
         self._network = f"{project}_inside"
+        self._containers: dict[str, str] = {}
 
     def compose(self, command: str) -> str:
         """Run a compose command on this project."""
@@ -55,11 +57,16 @@ class DockerStack(Stack):
         return output.decode(errors="replace")
 
     def logs(self, service: str) -> str:
-        return self.compose(f"logs --no-color --no-log-prefix {service}")
+        # Not `compose logs`: it writes terminal codes into what it prints.
+        command = ["docker", "logs", self.container(service)]
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=True)
+        return done.stdout.decode(errors="replace")
 
     def container(self, service: str) -> str:
-        """The id of the service's container."""
-        return self.compose(f"ps --all --quiet {service}").strip()
+        """The id of the service's container; no test makes a new one."""
+        if service not in self._containers:
+            self._containers[service] = self.compose(f"ps --all --quiet {service}").strip()
+        return self._containers[service]
 
     def restart(self, service: str) -> None:
         self.compose(f"restart {service}")
