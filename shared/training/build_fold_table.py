@@ -111,10 +111,6 @@ def confusable_table(base: dict[str, str]) -> dict[str, str]:
     source = resources.files("confusable_homoglyphs").joinpath("confusables.json")
     pairs = json.loads(source.read_text(encoding="utf-8"))
     table: dict[str, str] = {}
-    for glyph, letter in LOOSE.items():
-        for form in (glyph, glyph.upper()):
-            if len(form) == 1:
-                table.setdefault(f"{ord(form):x}", letter)
     for letter in ASCII_LETTERS + ASCII_LETTERS.upper():
         for entry in pairs.get(letter, ()):
             glyph = entry["c"]
@@ -122,6 +118,10 @@ def confusable_table(base: dict[str, str]) -> dict[str, str]:
                 # TR39 gives capital I and small l one skeleton; a capital glyph is read as i
                 capital_i = letter == "l" and glyph.lower() != glyph
                 table.setdefault(f"{ord(glyph):x}", "i" if capital_i else letter.lower())
+    for glyph, letter in LOOSE.items():
+        for form in (glyph, glyph.upper()):
+            if len(form) == 1:
+                table.setdefault(f"{ord(form):x}", letter)
     return {k: v for k, v in sorted(table.items()) if not base.get(k, "é").isascii()}
 
 

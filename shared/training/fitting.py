@@ -17,7 +17,7 @@ from promptward.exchange import Source
 from promptward.injection.features import SILENT, concept_features, length_feature, telling
 from promptward.injection.model import FOREIGN, is_english
 from promptward.injection.patterns import matches
-from promptward.injection.scoring import fired_rules, place_rules, read_marks, windows_of
+from promptward.injection.scoring import Places, fired_rules, place_rules, read_marks, windows_of
 from promptward.injection.views import View, expand
 
 RULE_SCALE = 2.0  # log-odds per unit of rule evidence, chosen on leave-one-dataset-out
@@ -68,12 +68,13 @@ def _windows_of(index: int, view: View, source: Source) -> list[Window]:
     marks, gates = read_marks(view.words, view.meant)
     found = matches(view.text, view.distinct, gates, source)
     patterns = [(rule.weight, 1.0) for rule, _, _ in found]
+    where = Places(view)
     for window in windows_of(view.words, marks):
         if not telling(window.masks):
             continue
         names = (*concept_features(window.masks), length_feature(len(window.words)))
         fired = [(rule, window.start + at) for rule, at in fired_rules(window.masks, source)]
-        placed = [(item.rule.weight, item.worth) for item in place_rules(view, fired)]
+        placed = [(item.rule.weight, item.worth) for item in place_rules(where, fired)]
         evidence = np.array([-np.log(1 - weight) * worth for weight, worth in patterns + placed])
         out.append(Window(index, names, frozenset(window.words), float(evidence.sum())))
     return out

@@ -101,17 +101,34 @@ def fired_rules(masks: Masks, source: Source) -> list[tuple[Rule, int]]:
     return out
 
 
-def place_rules(view: View, found: Sequence[tuple[Rule, int]]) -> tuple[Fired, ...]:
-    """The rules that fired at words of `view`, with their surroundings judged."""
-    if not found:
-        return ()
-    where = places(view, 1 + max(at + rule.window for rule, at in found))
+class Places:
+    """Where the words of a view stand; found when first asked, once.
+
+    Args:
+        view: the view.
+    """
+
+    __slots__ = ("_places", "view")
+
+    def __init__(self, view: View) -> None:
+        self.view = view
+        self._places: list[tuple[int, int]] = []
+
+    def around(self, at: int, window: int) -> tuple[int, int]:
+        """The range of the view's text from `window` words before word `at` to as many after."""
+        if not self._places:
+            self._places = places(self.view, len(self.view.read))
+        last = min(at + window, len(self._places) - 1)
+        return self._places[max(0, at - window)][0], self._places[last][1]
+
+
+def place_rules(where: Places, found: Sequence[tuple[Rule, int]]) -> tuple[Fired, ...]:
+    """The rules that fired at words of a view, with their surroundings judged."""
     out = []
     for rule, at in found:
-        start = where[max(0, at - rule.window)][0]
-        end = where[min(at + rule.window, len(where) - 1)][1]
-        around = view.text[start:end]
-        marks = sum(map(around.count, STRUCTURE)) + around.count("\n\n")
+        start, end = where.around(at, rule.window)
+        surroundings = where.view.text[start:end]
+        marks = sum(map(surroundings.count, STRUCTURE)) + surroundings.count("\n\n")
         worth = STRUCTURED_WORTH if marks >= STRUCTURED_FROM else 1.0
         out.append(Fired(rule, start, end, worth))
     return tuple(out)
@@ -121,11 +138,12 @@ def read_view(
     view: View, marks: Sequence[tuple[int, str]], source: Source, weights: Model | None
 ) -> list[WindowReading]:
     """Every window of a view; without `weights` only the rules speak."""
+    where = Places(view)
     return [
         WindowReading(
             classifier=weights.log_odds(window.words, window.masks) if weights else 0.0,
             fired=place_rules(
-                view,
+                where,
                 [(rule, window.start + at) for rule, at in fired_rules(window.masks, source)],
             ),
         )

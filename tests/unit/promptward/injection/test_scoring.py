@@ -6,6 +6,7 @@ from promptward.exchange import Source
 from promptward.injection.model import model
 from promptward.injection.scoring import (
     STRUCTURED_WORTH,
+    Places,
     fired_rules,
     place_rules,
     read_marks,
@@ -19,7 +20,7 @@ def fired(text: str) -> tuple[View, list[tuple[str, float]]]:
     view = expand(text)[0]
     marks, _ = read_marks(view.words, view.meant)
     (window,) = windows_of(view.words, marks)
-    placed = place_rules(view, fired_rules(window.masks, Source.USER))
+    placed = place_rules(Places(view), fired_rules(window.masks, Source.USER))
     return view, [(item.rule.id, item.worth) for item in placed]
 
 
