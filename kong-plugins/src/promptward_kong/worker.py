@@ -15,6 +15,7 @@ import struct
 import threading
 from collections.abc import Callable
 
+from promptward.errors import PortError
 from promptward_kong.jobs import Job, frame
 
 _log = logging.getLogger(__name__)
@@ -65,8 +66,9 @@ def _answer(data: bytes, handler: Handler) -> bytes:
         return frame([True, handler(Job.decode(data))])
     except BaseException as error:  # noqa: BLE001 - nothing may end the thread
         _log.exception("a job failed")
-        # The class only: the text of a foreign exception may quote the prompt.
-        return frame([False, type(error).__name__])
+        # Of a foreign exception the class only: its text may quote the prompt.
+        reason = str(error) if isinstance(error, PortError) else type(error).__name__
+        return frame([False, reason])
 
 
 def _read(sock: socket.socket, size: int) -> bytes:

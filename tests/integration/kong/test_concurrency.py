@@ -120,7 +120,8 @@ def test_more_slow_checks_than_threads_are_refused_not_passed(faulty):
         statuses.append(answer.status)
 
     in_parallel(40, work)
-    assert set(statuses) == {200, 503}
+    assert set(statuses) <= {200, 503}
+    assert 503 in statuses
     assert faulty.server.status()["Events"] == 0
 
 
