@@ -22,6 +22,12 @@ from promptward.recognizers.syntax import (
     to_source,
 )
 
+WORD_CHARS = frozenset("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz")
+
+# (place, which words) -> where the last of them ends before the place. Lives as long as one scan:
+# it says something about the text.
+CueMemo = dict[tuple[int, int], int]
+
 
 class CompiledRecognizer:
     """Exact and viable-prefix matchers of one recognizer.
@@ -33,6 +39,7 @@ class CompiledRecognizer:
         max_length: characters in the longest match.
         reach: `max_length` and the longest look past its end.
         first: ranges of possible first characters.
+        starts_words: whether no word character may come before a match.
     """
 
     __slots__ = (
@@ -42,12 +49,14 @@ class CompiledRecognizer:
         "entity",
         "exact",
         "first",
+        "follows",
         "id",
         "max_length",
         "partial",
         "preceded",
         "reach",
         "spec",
+        "starts_words",
     )
 
     def __init__(self, spec: Recognizer) -> None:
@@ -71,13 +80,22 @@ class CompiledRecognizer:
         self.partial = re.compile(f"{before}(?=[\\s\\S])(?:{viable})\\Z", re.ASCII)
         self.reach = self.max_length + max(max_length(forbidden), max_length(required))
         self.first = first_chars(body)
+        bad = first_chars(parse(spec.not_before))
+        self.starts_words = all(any(a <= ord(c) <= b for a, b in bad) for c in WORD_CHARS)
         preceded = f"(?i)(?:{to_source(parse(spec.preceded_by))})\\Z"
         self.preceded = re.compile(preceded, re.ASCII) if spec.preceded_by else None
+        self.follows = re.compile(to_source(required), re.ASCII) if spec.followed_by else None
         self.context = cue_pattern(spec.context)
         self.denial = cue_pattern(spec.denial)
 
-    def score(self, text: str, start: int, end: int, minimum: float) -> float:
-        """0..1 for the exact match `text[start:end]`; 0.0 when rejected or under `minimum`."""
+    def score(
+        self, text: str, start: int, end: int, minimum: float, memo: CueMemo | None = None
+    ) -> float:
+        """0..1 for the exact match `text[start:end]`; 0.0 when rejected or under `minimum`.
+
+        Args:
+            memo: shared by recognizers that read the same text, many with the same words.
+        """
         spec = self.spec
         score = spec.score
         window = text[max(0, start - CONTEXT_CHARS) : start]
@@ -90,14 +108,18 @@ class CompiledRecognizer:
             if verdict is not True:
                 score = min(score, float(verdict))
         if self.context is not None or self.denial is not None:
-            score = self._in_context(score, window.lower(), minimum)
+            key = (start, id(self.context))
+            helps = memo.get(key) if memo is not None else None
+            lowered = window.lower()
+            if helps is None:
+                helps = last_cue(self.context, lowered) if has_letters(lowered) else -1
+                if memo is not None:
+                    memo[key] = helps
+            score = self._in_context(score, helps, lowered, minimum)
         return score if score >= minimum else 0.0
 
-    def _in_context(self, score: float, window: str, minimum: float) -> float:
-        """The score after the words of a lower-case window."""
-        if not has_letters(window):
-            return score
-        helps = last_cue(self.context, window)
+    def _in_context(self, score: float, helps: int, window: str, minimum: float) -> float:
+        """The score after the words of a lower-case window; `helps`: where the last one ends."""
         if helps >= 0:
             score = max(score, self.spec.context_score)
         if score < minimum or self.denial is None:

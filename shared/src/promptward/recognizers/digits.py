@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from promptward.recognizers.compiled import CompiledRecognizer
+from promptward.recognizers.compiled import CompiledRecognizer, CueMemo
 from promptward.recognizers.cue_words import CueGate
 from promptward.recognizers.model import CONTEXT_CHARS, DigitGroup, Digits, Match
 from promptward.recognizers.syntax import first_chars, leading_digits, parse
@@ -70,6 +70,11 @@ class DigitScanner:
         self._lead = max((item.anchor.lead for item in items if not item.cued), default=0)
         self._cued_lead = max((item.anchor.lead for item in cued), default=self._lead)
         self._gate = CueGate({item.slot: item.compiled.spec.context for item in cued})
+        self._labels = [
+            (item.slot, item.compiled.follows)
+            for item in items
+            if item.compiled.follows is not None and item.anchor.labelled
+        ]
         # Arguments of `_fits` -> what fits, and what fits next to a context word; filled as
         # texts need it.
         self._fitting: dict[tuple[int, int, str, int], tuple[_Items, _Items]] = {}
@@ -84,16 +89,21 @@ class DigitScanner:
             item.scan(text, start, groups, found)
         if self._items and groups:
             resume = [start] * len(self._items)
+            memo: CueMemo = {}
             for run in _runs(text, groups):
                 if run.digits >= self._least:
-                    self._around(text, run, resume, found)
+                    self._around(text, run, resume, memo, found)
 
-    def _around(self, text: str, run: _Run, resume: list[int], found: list[Match]) -> None:
+    def _around(
+        self, text: str, run: _Run, resume: list[int], memo: CueMemo, found: list[Match]
+    ) -> None:
         """Try everything that fits at every place around one run."""
         low = max(0, run.start - self._cued_lead - CONTEXT_CHARS)
         cued = self._gate.open_for(text[low : run.start])
         left = run.digits
-        lead = max(self._lead, self._cued_lead) if cued else self._lead
+        lead = max((self._lead, *(self._items[slot].anchor.lead for slot in cued)))
+        # (recognizers that want a word after the run are passed over where it is not)
+        unlabelled = {slot for slot, follows in self._labels if not follows.match(text, run.end)}
         for place in _PLACE.finditer(text, max(0, run.start - lead), run.end):
             at, after = place.span()
             char = text[at]
@@ -104,11 +114,11 @@ class DigitScanner:
             key = (min(left, _MOST_LOOKED_AT), group, char, max(0, run.start - at))
             always, with_cue = self._fitting.get(key) or self._fit(key)
             for item in always:
-                if at >= resume[item.slot]:
-                    resume[item.slot] = _try(item, text, at, found)
+                if at >= resume[item.slot] and item.slot not in unlabelled:
+                    resume[item.slot] = _try(item, text, at, memo, found)
             for item in with_cue if cued else ():
                 if item.slot in cued and at >= resume[item.slot]:
-                    resume[item.slot] = _try(item, text, at, found)
+                    resume[item.slot] = _try(item, text, at, memo, found)
             if at >= run.start:
                 left -= group
 
@@ -189,14 +199,14 @@ def _fits(item: _Item, digits: int, group: int, char: str, ahead: int) -> bool:
     return not group or min(group, _MOST_LOOKED_AT) in item.groups
 
 
-def _try(item: _Item, text: str, at: int, found: list[Match]) -> int:
+def _try(item: _Item, text: str, at: int, memo: CueMemo, found: list[Match]) -> int:
     """Try one recognizer at one place; where it may be tried again."""
     _, compiled, anchor, minimum, _, _, _ = item
     if anchor.dots and text.count(".", at, at + 16) < anchor.dots:
         return at
     hit = compiled.exact.match(text, at)
     if hit is not None:
-        score = compiled.score(text, at, hit.end(), minimum)
+        score = compiled.score(text, at, hit.end(), minimum, memo)
         if score > 0.0:
             found.append(Match(compiled.entity, at, hit.end(), score, compiled.id))
             return hit.end()

@@ -14,7 +14,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from promptward.recognizers.compiled import CompiledRecognizer
+from promptward.recognizers.compiled import WORD_CHARS, CompiledRecognizer
 from promptward.recognizers.model import Literals, Match
 from promptward.recognizers.syntax import parse, to_source
 
@@ -27,11 +27,21 @@ _FREQUENCY = _COMMON + "k.,ITSA0123456789-CMPHBWRDNLEFGOUVYKJ:/_jxqzXQZ@="
 
 
 class _Pivot(NamedTuple):
-    """A literal, looked for by one of its characters."""
+    """A literal, looked for by one of its characters.
+
+    Attributes:
+        item: the recognizer.
+        offset: of the character in the literal.
+        word: whether no word character may come before the literal.
+        before, after: see `Literals`.
+    """
 
     item: int
     literal: str
-    offset: int  # of the character in the literal
+    offset: int
+    word: bool
+    before: str
+    after: str
 
 
 class _Place(NamedTuple):
@@ -74,7 +84,9 @@ class LiteralScanner:
         for index, item in enumerate(self._items):
             for literal in item.anchor.values:
                 char = max(literal, key=_rarity)
-                pivot = _Pivot(index, literal, literal.index(char))
+                anchor, at = item.anchor, literal.index(char)
+                word = item.prefix and item.starts_words
+                pivot = _Pivot(index, literal, at, word, anchor.before, anchor.after)
                 if item.anchor.fold:
                     self._folded.append(pivot)
                 elif char in _COMMON:
@@ -109,32 +121,35 @@ class LiteralScanner:
             self._find(text, text, pivot, places)
         if self._folded:
             lowered = folded(text)
-            for pivot in self._folded:
+            for pivot in self._folded:  # (a folded literal takes any neighbours)
                 self._find(text, lowered, pivot, places)
         return places
 
-    def _check(
-        self, text: str, at: int, pivots: list[_Pivot], places: dict[int, list[int]]
-    ) -> None:
-        for index, literal, offset in pivots:
-            if at >= offset and text.startswith(literal, at - offset):
-                self._note(text, index, at - offset, literal, places)
+    @staticmethod
+    def _check(text: str, at: int, pivots: Sequence[_Pivot], places: dict[int, list[int]]) -> None:
+        """Note the literals that stand at `at` with their character, between fitting neighbours."""
+        for index, literal, offset, word, before, after in pivots:
+            begin = at - offset
+            if begin < 0 or (len(literal) > 1 and not text.startswith(literal, begin)):
+                continue
+            if (word or before) and begin:
+                char = text[begin - 1]
+                if (word and char in WORD_CHARS) or (before and char not in before):
+                    continue
+            elif before:
+                continue
+            end = begin + len(literal)
+            if not after or (end < len(text) and text[end] in after):
+                places.setdefault(index, []).append(begin)
 
     def _find(self, text: str, searched: str, pivot: _Pivot, places: dict[int, list[int]]) -> None:
         at = searched.find(pivot.literal)
         while at >= 0:
-            self._note(text, pivot.item, at, pivot.literal, places)
+            if text is searched:
+                self._check(text, at + pivot.offset, (pivot,), places)
+            else:
+                places.setdefault(pivot.item, []).append(at)
             at = searched.find(pivot.literal, at + 1)
-
-    def _note(
-        self, text: str, index: int, begin: int, literal: str, places: dict[int, list[int]]
-    ) -> None:
-        anchor, end = self._items[index].anchor, begin + len(literal)
-        if anchor.before and (begin == 0 or text[begin - 1] not in anchor.before):
-            return
-        if anchor.after and (end >= len(text) or text[end] not in anchor.after):
-            return
-        places.setdefault(index, []).append(begin)
 
 
 def _rarity(char: str) -> int:
@@ -145,7 +160,7 @@ def _rarity(char: str) -> int:
 class _LiteralItem:
     """One recognizer and where it may match."""
 
-    __slots__ = ("_back", "_compiled", "_minimum", "anchor", "prefix")
+    __slots__ = ("_back", "_compiled", "_minimum", "anchor", "prefix", "starts_words")
 
     def __init__(self, compiled: CompiledRecognizer, minimum: float) -> None:
         anchor = compiled.spec.anchor
@@ -153,6 +168,7 @@ class _LiteralItem:
         self._compiled = compiled
         self._minimum = minimum
         self.anchor = anchor
+        self.starts_words = compiled.starts_words
         self.prefix = anchor.lead == 0 and anchor.trail == 0
         lead = anchor.lead_class
         self._back = re.compile(to_source(parse(lead))) if lead else None

@@ -49,7 +49,7 @@ class Literals:
             beginning to the match's, at most `CONTEXT_CHARS`.
         before: the character before the literal must be one of these (empty: any, or none).
         after: the character after the literal must be one of these (empty: any, or none).
-        fold: compare without regard to (ASCII) case.
+        fold: compare without regard to (ASCII) case; excludes `before` and `after`.
     """
 
     values: tuple[str, ...]
@@ -72,12 +72,14 @@ class Digits:
     Attributes:
         least: digits in the run, counted from the match's beginning, at least 4.
         lead: the most characters a match can have before the run.
+        labelled: whether `followed_by` needs letters, so that it can only follow the whole run.
         dots: full stops within 16 characters (3 for IPv4), to pass over other numbers cheaply.
     """
 
     least: int
     lead: int = 12
     dots: int = 0
+    labelled: bool = False
 
 
 @dataclass(frozen=True, slots=True)

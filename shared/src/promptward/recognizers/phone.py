@@ -175,7 +175,7 @@ PHONE_NUMBER = (
         entity="PHONE_NUMBER",
         pattern="\\(?[0-9](?:[ .()/\\x{a0}-]{0,2}[0-9]){5,11}",
         score=0.7,
-        anchor=Digits(least=6, lead=2),
+        anchor=Digits(least=6, lead=2, labelled=True),
         validate=_national,
         followed_by="(?i)[ ,(-]{0,2}(?:office|fax|mobile|cell|home|work|phone|desk|landline)\\b",
         not_before="[0-9A-Za-z_./+-]",

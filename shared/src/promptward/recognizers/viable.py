@@ -9,12 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from promptward.recognizers.compiled import CompiledRecognizer
-from promptward.recognizers.syntax import first_chars, parse
+from promptward.recognizers.compiled import WORD_CHARS, CompiledRecognizer
 
 # Farther back than this only recognizers that can match more are looked for, by `re.search`.
 _LONG = 512
-_WORD = frozenset("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz")
 _BEYOND = "beyond ASCII"
 # Digits and letters share a pattern each: compiling one takes tens of milliseconds.
 _KIND = {
@@ -40,7 +38,7 @@ class ViablePrefixes:
         self._long = tuple(item for item in recognizers if item.reach > _LONG)
         self._beginning = _by_first(recognizers)
         # A place inside a word is none for a recognizer that no word character may precede.
-        self._inside = _by_first([item for item in recognizers if not _starts_words(item)])
+        self._inside = _by_first([item for item in recognizers if not item.starts_words])
         self._patterns: dict[tuple[str, bool], re.Pattern[str] | None] = {}
 
     def first(self, text: str, start: int) -> int:
@@ -59,7 +57,7 @@ class ViablePrefixes:
 
     def _viable(self, text: str, at: int) -> bool:
         """Whether a viable prefix begins at `at` and reaches the end."""
-        key = (_KIND.get(text[at], _BEYOND), at > 0 and text[at - 1] in _WORD)
+        key = (_KIND.get(text[at], _BEYOND), at > 0 and text[at - 1] in WORD_CHARS)
         pattern = self._patterns[key] if key in self._patterns else self._pattern(key)
         return pattern is not None and pattern.match(text, at) is not None
 
@@ -70,12 +68,6 @@ class ViablePrefixes:
         pattern = re.compile("|".join(sources), re.ASCII) if sources else None
         self._patterns[key] = pattern
         return pattern
-
-
-def _starts_words(item: CompiledRecognizer) -> bool:
-    """Whether no word character may come before its matches."""
-    before = first_chars(parse(item.spec.not_before))
-    return all(any(low <= ord(char) <= high for low, high in before) for char in _WORD)
 
 
 def _by_first(items: Iterable[CompiledRecognizer]) -> dict[str, list[str]]:
