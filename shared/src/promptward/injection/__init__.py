@@ -4,17 +4,15 @@ Public API: `InjectionDetector`, its results, `DEFAULT_THRESHOLDS` and `RULES`. 
 deterministic: the same text scores the same on every gateway.
 """
 
-from promptward.injection.detector import InjectionDetector
-from promptward.injection.patterns import CODE_RULES, PATTERN_RULES, PatternRule
+from promptward.injection.detector import RULES, InjectionDetector
+from promptward.injection.patterns import PatternRule
 from promptward.injection.result import (
     DEFAULT_THRESHOLDS,
     InjectionHit,
     InjectionResult,
     Threshold,
 )
-from promptward.injection.rules import CONCEPT_RULES, Rule
-
-RULES: tuple[Rule | PatternRule, ...] = (*CONCEPT_RULES, *PATTERN_RULES, *CODE_RULES.values())
+from promptward.injection.rules import Rule
 
 __all__ = [
     "DEFAULT_THRESHOLDS",

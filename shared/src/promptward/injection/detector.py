@@ -16,12 +16,14 @@ from promptward.injection.features import SILENT
 from promptward.injection.folding import fold
 from promptward.injection.manyshot import dialogue_turns
 from promptward.injection.model import Model, model
-from promptward.injection.patterns import CODE_RULES, PatternRule, matches
+from promptward.injection.patterns import CODE_RULES, PATTERN_RULES, PatternRule, matches
 from promptward.injection.result import InjectionHit, InjectionResult
-from promptward.injection.rules import Rule
+from promptward.injection.rules import CONCEPT_RULES, Rule
 from promptward.injection.scoring import WindowReading, read_marks, read_view
 from promptward.injection.views import View, expand_all, view_of
 
+RULES: tuple[Rule | PatternRule, ...] = (*CONCEPT_RULES, *PATTERN_RULES, *CODE_RULES.values())
+RULE_IDS = frozenset(rule.id for rule in RULES)
 DETECTORS = frozenset({"heuristic", "classifier"})
 MAX_HITS = 32  # hits reported for one text, the heaviest first
 PAYLOAD_EVIDENCE = 0.5  # a decoded view that alone scores this much is itself a finding
@@ -41,7 +43,8 @@ class InjectionDetector:
 
     Args:
         detectors: which of `heuristic` (rules) and `classifier` (the model) to run; not empty.
-        allowlist: phrases that are harmless in this deployment; they are blanked before matching.
+        allowlist: what is harmless in this deployment: ids of rules to leave out, and phrases,
+            which are blanked before matching.
 
     Raises:
         ValueError: an unknown detector, or none.
@@ -58,15 +61,15 @@ class InjectionDetector:
         self._weights: Model = model()
         self._classify = "classifier" in detectors
         self._match = "heuristic" in detectors
-        self._allowed = tuple(
-            sorted({fold(phrase) for phrase in allowlist if phrase}, key=lambda p: (-len(p), p))
-        )
+        self._silenced = RULE_IDS.intersection(allowlist)
+        phrases = {fold(entry) for entry in allowlist if entry and entry not in RULE_IDS}
+        self._allowed = tuple(sorted(phrases, key=lambda phrase: (-len(phrase), phrase)))
 
     def analyze(self, text: str, source: Source) -> InjectionResult:
         """The verdict on one `text` (any length) that came from `source`."""
         views, complete = expand_all(text)
         readings = [self._read(self._allow(view), source) for view in views]
-        if self._match and not complete:
+        if self._match and not complete and "encoding.exhausted" not in self._silenced:
             readings[0].patterns.append((CODE_RULES["encoding.exhausted"], 0, len(views[0].text)))
         scored = [(self._log_odds(reading), reading) for reading in readings]
         worst = max(value for value, _ in scored)
@@ -97,6 +100,9 @@ class InjectionDetector:
         found = matches(view.text, view.distinct, gates, source)
         if dialogue_turns(view.text, view.distinct):
             found.append((CODE_RULES["many_shot.dialogue"], 0, len(view.text)))
+        if self._silenced:
+            found = [item for item in found if item[0].id not in self._silenced]
+            windows = [window.without(self._silenced) for window in windows]
         return _Reading(view, windows, found)
 
     def _log_odds(self, reading: _Reading) -> float:

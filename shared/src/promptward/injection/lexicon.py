@@ -71,8 +71,7 @@ class Lexicon:
                     self._starred.setdefault(first, []).append((rest, concept))
                 else:
                     self._pairs.setdefault((first, rest[0]), []).append((rest, concept))
-        self._openers = frozenset(self._phrases)
-        self._begun = frozenset(self._pairs)
+        self._openers = frozenset(first for first, _ in self._pairs)
 
     def _add(self, entry: str, concept: str) -> None:
         star = entry.endswith("*")
@@ -132,24 +131,20 @@ class Lexicon:
                 if word in known
                 for concept in known[word]
             ]
-        if not distinct.isdisjoint(self._openers):
-            phrases = self._phrases_in(words, distinct)
-            if phrases:
-                out = sorted(out + phrases)
-        return out
+        phrases = self._phrases_in(words, distinct)
+        return sorted(out + phrases) if phrases else out
 
     def locate(self, words: Sequence[str]) -> Masks:
         """Where each concept stands: concept → bit mask, bit i for `words[i]`."""
         return masks_of(self.marks(words, frozenset(words)), 0, len(words))
 
     def _phrases_in(self, words: Sequence[str], distinct: frozenset[str]) -> list[tuple[int, str]]:
-        pairs = list(zip(words, islice(words, 1, None), strict=False))
-        begun = self._begun.intersection(pairs)
+        openers, pairs = self._openers, self._pairs
         out: list[tuple[int, str]] = []
-        if begun:
-            found = [(at, pair) for at, pair in enumerate(pairs) if pair in begun]
-            for at, pair in found:
-                out.extend(self._phrases_at(words, at, self._pairs[pair]))
+        following = islice(words, 1, None)
+        for at, pair in enumerate(zip(words, following, strict=False)):
+            if pair[0] in openers and pair in pairs:
+                out.extend(self._phrases_at(words, at, pairs[pair]))
         starred = distinct & self._starred.keys()
         if starred:
             for at, word in enumerate(words):

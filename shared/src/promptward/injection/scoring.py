@@ -48,6 +48,11 @@ class WindowReading:
     classifier: float
     fired: tuple[Fired, ...]
 
+    def without(self, rules: frozenset[str]) -> WindowReading:
+        """The same without the rules with these ids."""
+        kept = tuple(item for item in self.fired if item.rule.id not in rules)
+        return WindowReading(self.classifier, kept)
+
 
 @cache
 def _by_anchor() -> dict[str, tuple[Rule, ...]]:
