@@ -16,6 +16,9 @@ from pathlib import Path
 COMPATIBILITY_DATE = "2026-09-08"  # the first with Python 3.14; the same as in wrangler.jsonc
 _FLAGS = ("python_workers", "python_workers_development", "enable_request_signal")
 _OBJECT_CLASS = "BudgetLedgerObject"
+# Cloudflare's own internet access has no private addresses; tests use loopback. Without tlsOptions
+# there would be no https.
+_INTERNET = 'allow = ["public", "private"], tlsOptions = (trustBrowserCas = true)'
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,8 @@ class WorkerConfig:
         names: their names below `root`, entry module first.
         state: directory for KV and the Durable Objects; made by the caller.
         variables: text bindings (and secrets, which look the same to a Worker).
+        environment: names of text bindings that workerd takes from its environment when it starts;
+            for an image, which is built before its variables are known.
         has_kv: bind `POLICIES`.
         origin: `host:port` to bind as the service `ORIGIN`, or None.
     """
@@ -37,6 +42,7 @@ class WorkerConfig:
     variables: Mapping[str, str] = field(default_factory=dict)
     has_kv: bool = True
     origin: str | None = None
+    environment: tuple[str, ...] = ()
 
     @property
     def kv_dir(self) -> Path:
@@ -61,7 +67,8 @@ def _bindings(config: WorkerConfig) -> list[str]:
         bindings.append('(name = "ORIGIN", service = "origin")')
     for name, value in config.variables.items():
         bindings.append(f"(name = {json.dumps(name)}, text = {json.dumps(value)})")
-    return bindings
+    taken = (json.dumps(name) for name in config.environment)
+    return bindings + [f"(name = {name}, fromEnvironment = {name})" for name in taken]
 
 
 def _disk(name: str, path: Path) -> str:
@@ -71,8 +78,7 @@ def _disk(name: str, path: Path) -> str:
 def _services(config: WorkerConfig) -> list[str]:
     services = [
         '(name = "main", worker = .guard)',
-        # Cloudflare's own internet access has no private addresses; tests use loopback.
-        '(name = "internet", network = (allow = ["public", "private"]))',
+        f'(name = "internet", network = ({_INTERNET}))',
         _disk("objects", config.objects_dir),
         _disk("kv", config.kv_dir),
     ]

@@ -2,7 +2,7 @@
 
 POST /ledger/<object>/<method>?now_us=N   a ledger method's text, on the test's clock
 POST /verify                              [alg, jwk, signing input, signature] as base64
-POST /modules                             names of the modules that are imported
+POST /modules                             imported modules, and how many threads run
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import json
 import sys
+import threading
 
 import js
 from workers import Request, Response, WorkerEntrypoint
@@ -64,4 +65,5 @@ class Default(WorkerEntrypoint):
                 alg, key, base64.b64decode(signing_input), base64.b64decode(signature)
             )
             return Response(json.dumps(valid))
-        return Response(json.dumps(sorted(sys.modules)))
+        seen = {"modules": sorted(sys.modules), "threads": threading.active_count()}
+        return Response(json.dumps(seen))
