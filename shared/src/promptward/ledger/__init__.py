@@ -5,7 +5,15 @@
 """
 
 from promptward.ledger.book import RETENTION_S, Book, Shelf, forget_spending, usage_row
-from promptward.ledger.bucket import Bucket, Slot, copy_of, decode_state, encode_state
+from promptward.ledger.bucket import (
+    Bucket,
+    Slot,
+    copy_of,
+    decode_state,
+    encode_state,
+    pack_state,
+    unpack_state,
+)
 from promptward.ledger.calendar_windows import UnknownTimezoneError, fixed_bounds
 from promptward.ledger.keys import bucket_key, digest, window_fields
 from promptward.ledger.reservation import Hold, Reservation, decode_holds, encode_holds
@@ -28,6 +36,8 @@ __all__ = [
     "encode_state",
     "fixed_bounds",
     "forget_spending",
+    "pack_state",
+    "unpack_state",
     "usage_row",
     "window_fields",
 ]

@@ -1,4 +1,4 @@
-"""The state of one budget partition, and its text form.
+"""The state of one budget partition, and its text and byte forms.
 
 Invariants: every number is an integer; `slots` is ascending by id and short (at most
 `SLIDING_SLOTS + 1`); `0 <= open <= total` in every slot of a window that did not refill meanwhile.
@@ -11,6 +11,8 @@ What a slot's id means: `fixed` the window's start, `sliding` the index of a sli
 
 from __future__ import annotations
 
+import struct
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from promptward.ports import Window
@@ -77,6 +79,16 @@ def copy_of(bucket: Bucket) -> Bucket:
 
 def encode_state(bucket: Bucket) -> str:
     """Everything that changes in a bucket, as integers separated by spaces."""
+    return " ".join(map(str, _numbers(bucket)))
+
+
+def pack_state(bucket: Bucket) -> bytes:
+    """The same as 64-bit little-endian integers: a fifth of the time, for stores of bytes."""
+    numbers = _numbers(bucket)
+    return struct.pack(f"<{len(numbers)}q", *numbers)
+
+
+def _numbers(bucket: Bucket) -> list[int]:
     numbers = [
         bucket.limit,
         bucket.raised_to,
@@ -88,7 +100,7 @@ def encode_state(bucket: Bucket) -> str:
     ]
     for slot in bucket.slots:
         numbers += (slot.id, slot.total, slot.open)
-    return " ".join(map(str, numbers))
+    return numbers
 
 
 def decode_state(bucket: Bucket, text: str) -> Bucket:
@@ -97,7 +109,21 @@ def decode_state(bucket: Bucket, text: str) -> Bucket:
     Raises:
         ValueError: the text was not written by `encode_state`.
     """
-    numbers = [int(number) for number in text.split(" ")]
+    return _fill(bucket, [int(number) for number in text.split(" ")])
+
+
+def unpack_state(bucket: Bucket, data: bytes) -> Bucket:
+    """Fill `bucket` from `pack_state`'s bytes and return it.
+
+    Raises:
+        ValueError: the bytes were not written by `pack_state`.
+    """
+    if len(data) % 8:
+        raise ValueError("not a bucket's state")
+    return _fill(bucket, struct.unpack(f"<{len(data) // 8}q", data))
+
+
+def _fill(bucket: Bucket, numbers: Sequence[int]) -> Bucket:
     (
         bucket.limit,
         bucket.raised_to,

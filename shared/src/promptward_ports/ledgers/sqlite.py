@@ -16,8 +16,7 @@ import random
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -33,7 +32,12 @@ from promptward.ports import (
     UsageRow,
 )
 from promptward_ports.ledgers.clock import HostClock, now_us
-from promptward_ports.ledgers.sqlite_schema import MAX_PAGES, SCHEMA, USER_VERSION
+from promptward_ports.ledgers.sqlite_schema import (
+    CHECKPOINT_PAGES,
+    MAX_PAGES,
+    SCHEMA,
+    USER_VERSION,
+)
 from promptward_ports.ledgers.sqlite_shelf import (
     LIST_BUCKETS,
     LIST_RESERVATIONS,
@@ -80,8 +84,10 @@ class SqliteLedger:
         self._book = Book(retention_s)
         self._lock = threading.Lock()
         self._pid = os.getpid()
-        with _port_errors():
+        try:
             self._connection = self._open()
+        except (sqlite3.Error, OSError) as error:
+            raise _port_error(error) from error
 
     async def reserve(self, request: ReserveRequest) -> ReserveOutcome:
         return self._transact(lambda shelf, now: self._book.reserve(shelf, request, now))
@@ -134,25 +140,31 @@ class SqliteLedger:
 
     async def close(self) -> None:
         """Close the connection; the last one of a host also folds the log into the file."""
-        with self._lock, _port_errors():
+        with self._lock:
             self._connection.close()
 
     def _transact(self, work: Callable[[SqliteShelf, int], T]) -> T:
-        with self._lock, _port_errors():
-            if self._pid != os.getpid():
-                self._pid = os.getpid()
-                self._connection = self._open()
-            execute = self._connection.execute
-            self._patiently(self._connection, "BEGIN IMMEDIATE")
+        with self._lock:
             try:
-                # Read only once the lock is held: whoever comes later also sees a later time.
-                result = work(SqliteShelf(self._connection), now_us(self._clock))
-                execute("COMMIT")
-            except BaseException:
-                if self._connection.in_transaction:
-                    execute("ROLLBACK")
-                raise
-            return result
+                return self._in_transaction(work)
+            except (sqlite3.Error, OSError, ValueError, TypeError) as error:
+                raise _port_error(error) from error
+
+    def _in_transaction(self, work: Callable[[SqliteShelf, int], T]) -> T:
+        if self._pid != os.getpid():
+            self._pid = os.getpid()
+            self._connection = self._open()
+        connection = self._connection
+        self._patiently(connection, "BEGIN IMMEDIATE")
+        try:
+            # Read only once the lock is held: whoever comes later also sees a later time.
+            result = work(SqliteShelf(connection), now_us(self._clock))
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+        return result
 
     def _open(self) -> sqlite3.Connection:
         os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
@@ -166,6 +178,7 @@ class SqliteLedger:
         self._patiently(connection, "PRAGMA journal_mode = WAL")
         connection.execute(f"PRAGMA synchronous = {self._synchronous}")
         connection.execute(f"PRAGMA max_page_count = {MAX_PAGES}")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
         self._patiently(connection, "BEGIN IMMEDIATE")
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         if version not in (0, USER_VERSION):
@@ -192,12 +205,8 @@ class SqliteLedger:
                 return
 
 
-@contextmanager
-def _port_errors() -> Iterator[None]:
-    """Turn SQLite's errors into PortError; the reason is SQLite's, which quotes no data."""
-    try:
-        yield
-    except (sqlite3.Error, OSError) as error:
-        raise PortError("ledger", f"sqlite: {type(error).__name__}: {error}") from error
-    except (ValueError, TypeError) as error:
-        raise PortError("ledger", "sqlite: a row is not ours") from error
+def _port_error(error: Exception) -> PortError:
+    """The PortError for a store's error; the reason is SQLite's, which quotes no data."""
+    if isinstance(error, sqlite3.Error | OSError):
+        return PortError("ledger", f"sqlite: {type(error).__name__}: {error}")
+    return PortError("ledger", "sqlite: a row is not ours")

@@ -15,9 +15,9 @@ from promptward.ledger import (
     Bucket,
     Reservation,
     decode_holds,
-    decode_state,
     encode_holds,
-    encode_state,
+    pack_state,
+    unpack_state,
     window_fields,
 )
 from promptward.ports import EntryState, Window, WindowType
@@ -36,7 +36,7 @@ LIST_BUCKETS = """SELECT key, tenant, budget, partition, unit, type, duration_s,
     ORDER BY budget, partition, key LIMIT ?3"""
 LIST_RESERVATIONS = """SELECT tenant, request_id, state, due_us, holds FROM reservation
     ORDER BY request_id LIMIT ?"""
-BucketRow = tuple[str, str, str, str, str, str, int, str, int, str]
+BucketRow = tuple[str, str, str, str, str, str, int, str, int, bytes]
 ReservationRow = tuple[str, str, str, int, str]
 
 
@@ -44,7 +44,7 @@ def bucket_of(row: BucketRow) -> Bucket:
     """A bucket from its columns."""
     key, tenant, budget, partition, unit, kind, duration_s, timezone, months, state = row
     window = _window(kind, duration_s, timezone, months)
-    return decode_state(Bucket(key, tenant, budget, partition, unit, window), state)
+    return unpack_state(Bucket(key, tenant, budget, partition, unit, window), state)
 
 
 @lru_cache(maxsize=256)
@@ -76,7 +76,7 @@ class SqliteShelf:
 
     def save_bucket(self, bucket: Bucket, forget_us: int) -> None:
         stored_us = self._forget_us.get(bucket.key)
-        state = encode_state(bucket)
+        state = pack_state(bucket)
         if stored_us is not None and stored_us >= forget_us:
             self._connection.execute(
                 "UPDATE bucket SET state = ? WHERE key = ?", (state, bucket.key)

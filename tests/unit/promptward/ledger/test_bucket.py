@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from promptward.ledger import Bucket, Slot, copy_of, decode_state, encode_state
+from promptward.ledger import (
+    Bucket,
+    Slot,
+    copy_of,
+    decode_state,
+    encode_state,
+    pack_state,
+    unpack_state,
+)
 from promptward.ports import Window
 
 WINDOW = Window("sliding", 3600)
@@ -27,6 +35,17 @@ buckets = st.builds(
 @given(buckets)
 def test_what_is_written_is_read_again(bucket: Bucket) -> None:
     assert decode_state(empty(), encode_state(bucket)) == bucket
+
+
+@given(buckets)
+def test_what_is_packed_is_unpacked_again(bucket: Bucket) -> None:
+    assert unpack_state(empty(), pack_state(bucket)) == bucket
+
+
+@pytest.mark.parametrize("data", [b"", b"x", b"x" * 24, b"x" * 8 * 9])
+def test_other_bytes_are_refused(data: bytes) -> None:
+    with pytest.raises(ValueError):
+        unpack_state(empty(), data)
 
 
 @given(buckets)

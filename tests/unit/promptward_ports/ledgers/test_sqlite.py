@@ -118,7 +118,7 @@ def test_another_layout_is_refused(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "damage", ["UPDATE bucket SET state = 'x'", "UPDATE reservation SET holds = '[[1]]'"]
+    "damage", ["UPDATE bucket SET state = x'00'", "UPDATE reservation SET holds = '[[1]]'"]
 )
 def test_a_damaged_row_is_a_port_error(path: Path, damage: str) -> None:
     ledger = SqliteLedger(path, timeout_s=1)
