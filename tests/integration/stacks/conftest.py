@@ -19,10 +19,11 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent / "support"))
 
 from stacks.docker import engine_answers, running
+from stacks.native_cloudflare import NativeCloudflare
 from stacks.native_envoy import NativeEnvoy
 from stacks.stack import COMPOSE, Stack
 
-_NATIVE = {"envoy": NativeEnvoy}
+_NATIVE = {"envoy": NativeEnvoy, "cloudflare": NativeCloudflare}
 
 
 def backends(config: pytest.Config) -> list[str]:

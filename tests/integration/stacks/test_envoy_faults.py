@@ -78,15 +78,6 @@ def test_replicas_share_one_budget(envoy: Stack) -> None:
         wait_for(f"{replica} to have decided", lambda r=replica: decisions(envoy, r) > before[r])
 
 
-def test_crashed_service_fails_closed_and_recovers(envoy: Stack) -> None:
-    for replica in REPLICAS:
-        envoy.crash(replica)
-    refused(envoy)
-    for replica in REPLICAS:
-        envoy.revive(replica)
-    envoy.wait_until_serving()
-
-
 def test_one_crashed_replica_is_made_up_for(envoy: Stack) -> None:
     envoy.crash("promptward-a")
     # Requests under way are lost, and until Envoy has noticed a few more may be.

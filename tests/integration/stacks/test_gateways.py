@@ -6,6 +6,7 @@ import re
 import uuid
 
 import pytest
+import requests
 from stacks.client import chat, post
 from stacks.policy import change_policy, requests_budget
 from stacks.stack import Stack, wait_for
@@ -82,8 +83,13 @@ def test_policy_is_reloaded_and_a_broken_one_is_not(stack: Stack) -> None:
         "apiVersion: promptward/v1\nkind: AISecurityPolicy\nspec: {chekcs: []}\n"
     )
     for guard in stack.guards:
-        wait_for(f"{guard} to complain", lambda guard=guard: "chekcs" in stack.logs(guard))
-    assert chat(stack, "", "Say hello.").status == 401
+        # Asked without a key meanwhile: the Worker looks at its policy only when it is asked.
+        wait_for(
+            f"{guard} to complain",
+            lambda guard=guard: (
+                chat(stack, "", "Say hello.").status == 401 and "chekcs" in stack.logs(guard)
+            ),
+        )
     model = re.search(r"probe-[0-9a-f]{32}", changed)[0]
     assert chat(stack, "full", "Say hello.", model=model).status == 200
 
@@ -93,3 +99,23 @@ def test_lost_upstream_is_an_error_and_comes_back(stack: Stack) -> None:
     assert chat(stack, "full", "Say hello.").status >= 500
     stack.revive("upstream")
     stack.wait_until_serving()
+
+
+def test_crashed_guards_let_nothing_through_and_come_back(stack: Stack) -> None:
+    for guard in stack.guards:
+        stack.crash(guard)
+    canary = uuid.uuid4().hex
+    for _ in range(5):
+        assert not answered(stack, canary)
+    for guard in stack.guards:
+        stack.revive(guard)
+    stack.wait_until_serving()
+    assert not reached_upstream(stack, canary)
+
+
+def answered(stack: Stack, text: str) -> bool:
+    """Whether the gateway is there and does not say that it cannot serve."""
+    try:
+        return chat(stack, "full", text).status < 500
+    except requests.ConnectionError:
+        return False

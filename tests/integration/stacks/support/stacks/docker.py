@@ -46,10 +46,10 @@ class DockerStack(Stack):
         super().__init__(policy_dir)
         self.gateway = gateway
         self.guards = _GUARDS[gateway]
-        self.http = f"http://{get_docker_ip()}:{services.port_for(*_FRONT[gateway])}"
         self._services = services
         self._network = f"{project}_inside"
         self._containers: dict[str, str] = {}
+        self._find_front()
 
     def compose(self, command: str) -> str:
         """Run a compose command on this project."""
@@ -68,14 +68,22 @@ class DockerStack(Stack):
             self._containers[service] = self.compose(f"ps --all --quiet {service}").strip()
         return self._containers[service]
 
+    def _find_front(self) -> None:
+        """The published port, which changes with every start: the kernel picks it."""
+        service, port = _FRONT[self.gateway]
+        published = self.compose(f"port {service} {port}").strip().rpartition(":")[2]
+        self.http = f"http://{get_docker_ip()}:{published}"
+
     def restart(self, service: str) -> None:
         self.compose(f"restart {service}")
+        self._find_front()
 
     def _kill(self, service: str) -> None:
         self.compose(f"kill -s SIGKILL {service}")
 
     def _start(self, service: str) -> None:
         docker("start", self.container(service))
+        self._find_front()
 
     def _freeze(self, service: str, *, frozen: bool) -> None:
         self.compose(f"{'pause' if frozen else 'unpause'} {service}")

@@ -7,9 +7,11 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from promptward_envoy import child_process
 from stacks.link import Address, Links
@@ -35,6 +37,11 @@ def at(address: Address) -> str:
     return f"{address[0]}:{address[1]}"
 
 
+def command_of(service: dict[str, Any]) -> list[str]:
+    """The `command` of a compose service."""
+    return [str(part) for part in service["command"]]
+
+
 class NativeStack(Stack):
     """Processes, and a wire in front of each server."""
 
@@ -58,6 +65,13 @@ class NativeStack(Stack):
         self.links.lay(name, reached, listen)
         self._reached[name] = reached
         return listen, reached
+
+    def run_upstream(self, service: dict[str, Any]) -> Address:
+        """Start the demo upstream as the compose file does; where it is reached."""
+        listen, reached = self.serve_on("upstream")
+        arguments = [at(listen) if a == "0.0.0.0:8080" else a for a in command_of(service)]
+        self.run("upstream", [sys.executable, *service["entrypoint"][1:], *arguments], {})
+        return reached
 
     def run(self, name: str, command: Sequence[str], environ: Mapping[str, str]) -> None:
         """Describe a service and start it."""

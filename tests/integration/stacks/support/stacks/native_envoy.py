@@ -12,7 +12,7 @@ import yaml
 
 from promptward_envoy.envoy_binary import find_envoy
 from stacks.link import Address
-from stacks.native import BackendMissingError, NativeStack, at, free_address
+from stacks.native import BackendMissingError, NativeStack, at, command_of, free_address
 from stacks.stack import COMPOSE
 
 _FOLDER = COMPOSE / "envoy"
@@ -31,7 +31,7 @@ class NativeEnvoy(NativeStack):
             raise BackendMissingError("native backend: needs Envoy (make install) and redis-server")
         services = yaml.safe_load((_FOLDER / "compose.yaml").read_text())["services"]
         reached = {("redis", 6379): self._run_redis(redis, services["redis"])}
-        reached["upstream", 8080] = self._run_upstream(services["upstream"])
+        reached["upstream", 8080] = self.run_upstream(services["upstream"])
         for name in _REPLICAS:
             ledger = reached["redis", 6379]
             reached[name, 9910] = self._run_replica(name, services[name]["environment"], ledger)
@@ -44,7 +44,7 @@ class NativeEnvoy(NativeStack):
         file.write_text(yaml.safe_dump(config))
         arguments = [
             str(file) if a == "/etc/envoy/envoy.yaml" else a
-            for a in _command(services["envoy"])[1:]
+            for a in command_of(services["envoy"])[1:]
         ]
         self.run("envoy", [str(envoy), *arguments, "--use-dynamic-base-id"], {})
 
@@ -53,13 +53,7 @@ class NativeEnvoy(NativeStack):
         data = self.directory / "redis"
         data.mkdir()
         where = ["--bind", listen[0], "--port", str(listen[1]), "--dir", str(data)]
-        self.run("redis", [binary, *_command(service)[1:], *where], {})
-        return reached
-
-    def _run_upstream(self, service: dict[str, Any]) -> Address:
-        listen, reached = self.serve_on("upstream")
-        arguments = [at(listen) if a == "0.0.0.0:8080" else a for a in _command(service)]
-        self.run("upstream", [sys.executable, *service["entrypoint"][1:], *arguments], {})
+        self.run("redis", [binary, *command_of(service)[1:], *where], {})
         return reached
 
     def _run_replica(self, name: str, environ: dict[str, str], redis: Address) -> Address:
@@ -68,10 +62,6 @@ class NativeEnvoy(NativeStack):
         settings |= {"PROMPTWARD_LISTEN": at(listen), "PROMPTWARD_POLICY": str(self.policy_file)}
         self.run(name, [sys.executable, "-m", "promptward_envoy", "serve"], settings)
         return reached
-
-
-def _command(service: dict[str, Any]) -> list[str]:
-    return [str(part) for part in service["command"]]
 
 
 def _replace_addresses(node: object, by: dict[Address, Address]) -> None:
