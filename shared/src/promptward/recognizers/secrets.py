@@ -7,6 +7,7 @@ scanning lists (GitHub secret scanning partners, gitleaks' default rules, MIT).
 from __future__ import annotations
 
 import math
+import re
 
 from promptward.recognizers.model import Literals, Recognizer, Validator
 
@@ -46,8 +47,16 @@ def _key(
     )
 
 
+# What stands after `secret :=` in code and configuration: a name, not a value.
+_REFERENCE = re.compile(
+    r"//|\$\{?[A-Za-z_][0-9A-Za-z_]*\Z|[&*]?[A-Za-z_][0-9A-Za-z_]*(?:\.[A-Za-z_][0-9A-Za-z_]*)+\Z"
+)
+
+
 def _is_generic_secret(value: str) -> bool:
     """Looks random: mixed kinds of characters and high entropy for its length."""
+    if _REFERENCE.match(value) is not None and sum(c.isdigit() for c in value) <= 3:
+        return False
     kinds = (
         any(c.isdigit() for c in value)
         + any(c.islower() for c in value)

@@ -113,6 +113,10 @@ def test_assigned_secrets(find: Finder, text: str, value: str) -> None:
         "eyJ is how they begin",
         "ghp_tooshort1",
         "monkey: abcdefghijkl",
+        "secret := &corev1.Secret{}",
+        "encodedCredentials := base64.StdEncoding.EncodeToString(b)",
+        "clientSecret: $AUTH0_CLIENT_SECRET",
+        "key: $secret://vault/1/foo/bar",
     ],
 )
 def test_left_alone(find: Finder, text: str) -> None:
