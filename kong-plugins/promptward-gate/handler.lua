@@ -8,6 +8,9 @@
 -- Invariants: it never calls out, never reads a body and keeps no state; whatever is not exactly
 -- the expected mark refuses. The mark lives in kong.ctx.shared, which is Kong's own memory of this
 -- one request; it also names the request line it was given for.
+--
+-- On streamed answers it also puts the rate-limit headers of the verdict in place of those of the
+-- upstream: only here are both known.
 
 local kong = kong
 local ngx = ngx
@@ -82,6 +85,9 @@ function PromptwardGate:header_filter()
     return refuse("the response belongs to no checked request and is withheld")
   end
   if mark.response ~= "required" then
+    if type(mark.headers) == "table" then
+      kong.response.set_headers(mark.headers)
+    end
     return
   end
   local checked = kong.ctx.shared.promptward_response

@@ -234,6 +234,8 @@ class InstancePhases:
             mark["observe"] = True
         if self._buffered:
             mark["response"] = "required"
+        elif allowed.extra:
+            mark["headers"] = _table(allowed.extra)  # the upstream may send fields of these names
         await pdk.shared_set(MARK, mark)
 
     def _late(self, result: object) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from promptward_kong.testing import Node, PluginConfig, RpcClient, ServerProcess
-from promptward_kong.testing.pdk import ExitError, HeaderList, RequestState
+from promptward_kong.testing.pdk import ExitError, HeaderList, Pdk, RequestState
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
@@ -118,15 +118,17 @@ class LuaGate:
     def header_filter(self, state: RequestState, source: str) -> None:
         self._run("header_filter", state, source)
 
+    def _table(self, value: dict[Any, Any]) -> Any:
+        items = {k: self._table(v) if isinstance(v, dict) else v for k, v in value.items()}
+        return self._runtime.table_from(items)
+
     def _run(self, phase: str, state: RequestState, source: str) -> None:
         line = f"{state.method} {state.target} {state.http_version}"
-        shared = self._runtime.table_from(
-            {
-                key: self._runtime.table_from(value) if isinstance(value, dict) else value
-                for key, value in state.shared.items()
-            }
-        )
-        refusal = self._load(self.source, phase, shared, line, state.target, source)
+        shared = self._table(state.shared)
+        put: list[Any] = []
+        refusal = self._load(self.source, phase, shared, line, state.target, source, put.append)
+        for table in put:
+            Pdk.put_response_headers(state, dict(table.items()))
         if refusal is not None:
             headers = [(str(n).lower(), str(v)) for n, v in refusal.headers.items()]
             raise ExitError(int(refusal.status), str(refusal.body).encode(), headers)
@@ -134,7 +136,7 @@ class LuaGate:
 
 # Loads the handler with stubs for the globals it uses and returns what it exits with, if anything.
 _GATE_HARNESS = """
-function(source, phase, shared, request, request_uri, response_source)
+function(source, phase, shared, request, request_uri, response_source, set_headers)
   local exited
   local stubs = {
     kong = {
@@ -145,6 +147,7 @@ function(source, phase, shared, request, request_uri, response_source)
           exited = { status = status, body = body, headers = headers }
         end,
         get_source = function() return response_source end,
+        set_headers = set_headers,
       },
     },
     ngx = { var = { request = request, request_uri = request_uri } },

@@ -150,6 +150,19 @@ def test_a_request_is_decided_and_settled(kong, gate):
     ]
 
 
+def test_the_upstreams_rate_limit_headers_give_way(kong, gate):
+    budget = {"id": "day", "unit": "total_tokens", "limit": 5000, "partition_by": ["principal"]}
+    budget["window"] = {"type": "fixed", "duration": "1d"}
+
+    def upstream(state: RequestState) -> tuple[int, HeaderList, bytes]:
+        status, headers, body = json_upstream(state)
+        return status, [*headers, ("x-ratelimit-limit-tokens", "90000000")], body
+
+    answer = kong.node(text(policy(budgets=[budget])), upstream, gate=gate).handle(request())
+    values = [v for n, v in answer.headers if n.lower() == "x-ratelimit-limit-tokens"]
+    assert values == ["5000"]
+
+
 def test_a_stream_is_not_held_back_and_settled_at_the_estimate(kong, gate):
     budget = {"id": "day", "unit": "total_tokens", "limit": 50000, "partition_by": ["principal"]}
     budget["window"] = {"type": "fixed", "duration": "1d"}

@@ -21,7 +21,7 @@ LINE = "POST /v1/chat/completions?x=1 HTTP/1.1"
 
 # Prints what happened as JSON; inputs are Lua source, made by `lua` below.
 HARNESS = """
-local exited, logged = nil, 0
+local exited, logged, set = nil, 0, {}
 kong = {
   ctx = { shared = %(shared)s },
   log = { err = function() logged = logged + 1 end },
@@ -31,12 +31,18 @@ kong = {
       return exited
     end,
     get_source = function() return %(source)s end,
+    set_headers = function(headers)
+      for name, value in pairs(headers) do set[#set + 1] = name .. ":" .. value end
+    end,
   },
 }
 ngx = { var = { request = %(line)s, request_uri = %(uri)s } }
 local handler = assert(loadfile(%(file)s))()
 handler[%(phase)s](handler, {})
 local out = { "priority=" .. handler.PRIORITY, "version=" .. handler.VERSION, "logged=" .. logged }
+if #set > 0 then
+  out[#out + 1] = "set=" .. table.concat(set, ",")
+end
 if exited then
   out[#out + 1] = "status=" .. exited.status
   out[#out + 1] = "type=" .. exited.headers["Content-Type"]
@@ -166,6 +172,15 @@ def test_a_response_that_had_to_be_checked_needs_its_own_mark(gate):
     assert_refused(gate("header_filter", required | {"promptward_response": True}))
     checked = required | {"promptward_response": {"verdict": "allow"}}
     assert "status" not in gate("header_filter", checked)
+
+
+def test_the_verdicts_headers_replace_the_upstreams(gate):
+    headers = {"x-ratelimit-limit-tokens": "5"}
+    assert gate("header_filter", mark(headers=headers))["set"] == "x-ratelimit-limit-tokens:5"
+    assert "set" not in gate("header_filter", mark(headers="x"))
+    checked = {"promptward_response": {"verdict": "allow"}}
+    assert "set" not in gate("header_filter", mark(headers=headers, response="required") | checked)
+    assert "set" not in gate("header_filter", mark(headers=headers), source="exit")
 
 
 @pytest.mark.parametrize("source", ["exit", "error"])

@@ -140,7 +140,8 @@ class Node:
                 self.gate.access(state)
             seen = state
             state.upstream = status, headers, body = self.upstream(state)
-            state.response_headers = [*_merged(headers, state.response_headers)]
+            # nginx adds the upstream's fields to what access has set
+            state.response_headers = [*state.response_headers, *headers]
             state.response_status, state.phase = status, "response"
             if "response" in self.plugin.phases and state.buffered:
                 self._run("response", state, unchecked)

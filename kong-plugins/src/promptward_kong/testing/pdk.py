@@ -92,6 +92,11 @@ class Pdk:
     def __init__(self, state: RequestState) -> None:
         self.state = state
 
+    @staticmethod
+    def put_response_headers(state: RequestState, table: dict[str, Any]) -> None:
+        """kong.response.set_headers, for Lua plugins of the test."""
+        _response_set(state, table)
+
     def call(self, method: str, args: list[Any]) -> Any:
         """Run `method`.
 
