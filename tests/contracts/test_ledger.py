@@ -445,6 +445,17 @@ def test_a_raise_lifts_a_limit_for_a_while(store: LedgerDriver) -> None:
     assert (row.limit, row.spent + row.reserved) == (100, 150)
 
 
+@pytest.mark.parametrize(
+    ("limit", "for_s"), [(-1, 60), (4 * 10**15 + 1, 60), (100, 0), (100, 10**9)]
+)
+def test_a_raise_out_of_bounds_is_refused(store: LedgerDriver, limit: int, for_s: int) -> None:
+    store.reserve("r1", budget_line(amount=10))
+    (row,) = store.usage()
+    with pytest.raises(PortError):
+        store.run(store.ledger.raise_limit(row.bucket, limit=limit, for_s=for_s))
+    assert store.usage()[0].limit == 100
+
+
 def test_a_reset_forgets_what_is_spent_but_not_what_is_open(store: LedgerDriver) -> None:
     store.reserve("r1", budget_line(amount=60))
     store.settle("r1", tokens=60)

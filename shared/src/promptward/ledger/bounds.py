@@ -50,6 +50,18 @@ def check_settle(request: SettleRequest) -> None:
             raise PortError("ledger", f"an amount must be 0..{MAX_AMOUNT}")
 
 
+def check_raise(limit: int, for_s: int) -> None:
+    """Refuse a temporary raise that is out of bounds.
+
+    Raises:
+        PortError: `limit` is not 0..MAX_LIMIT or `for_s` not 1..MAX_DURATION_S.
+    """
+    if not 0 <= limit <= MAX_LIMIT:
+        raise PortError("ledger", f"a limit must be 0..{MAX_LIMIT}")
+    if not 1 <= for_s <= MAX_DURATION_S:
+        raise PortError("ledger", f"a raise lasts 1..{MAX_DURATION_S} seconds")
+
+
 def _check_ids(request_id: str, tenant: str) -> None:
     if not 1 <= len(request_id) <= MAX_ID_CHARS or len(tenant) > MAX_PARTITION_CHARS:
         raise PortError("ledger", f"a request id has 1..{MAX_ID_CHARS} characters")

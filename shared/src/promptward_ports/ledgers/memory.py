@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from promptward.errors import PortError
 from promptward.ledger import Book, Bucket, Reservation, copy_of, forget_spending, usage_row
 from promptward.ledger.book import RETENTION_S
+from promptward.ledger.bounds import check_raise
 from promptward.ports import (
     Clock,
     LedgerEntry,
@@ -125,6 +126,7 @@ class MemoryLedger:
         return tuple(rows[:at_most])
 
     async def raise_limit(self, bucket: str, *, limit: int, for_s: int) -> bool:
+        check_raise(limit, for_s)
         with self._lock:
             row = self._shelf.load_bucket(bucket)
             if row is None:

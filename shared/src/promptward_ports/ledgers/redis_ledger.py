@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from promptward.errors import PortError
 from promptward.ledger import RETENTION_S
+from promptward.ledger.bounds import check_raise
 from promptward.ports import (
     Clock,
     LedgerEntry,
@@ -53,15 +55,16 @@ class RedisLedger:
     async def reserve(self, request: ReserveRequest) -> ReserveOutcome:
         guess_us = now_us(self._host_clock)
         times: dict[int, int] = {}
-        while True:
+        # Once, unless this host and Redis disagree about a window: then once more per such line,
+        # and again when a boundary passes in between.
+        for _ in range(len(request.lines) + 2):
             call = self._protocol.reserve(request, guess_us, self._now_us(), times)
             reply = await self._transport.evaluate(call)
             try:
                 return self._protocol.reserved(request, reply)
             except BoundsNeeded as needed:
-                # Rare: this host and Redis disagree about the window. Once per line, unless a
-                # boundary passes in between; the transport's timeout bounds each round.
                 times[needed.line] = needed.time_us
+        raise PortError("ledger", "redis: its clock does not stand still")
 
     async def settle(self, request: SettleRequest) -> tuple[LineState, ...]:
         call = self._protocol.settle(request, self._now_us())
@@ -83,6 +86,7 @@ class RedisLedger:
         return tuple(rows[:at_most])
 
     async def raise_limit(self, bucket: str, *, limit: int, for_s: int) -> bool:
+        check_raise(limit, for_s)
         call = self._protocol.raise_limit(bucket, limit, for_s, self._now_us())
         return bool(await self._transport.evaluate(call))
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 import random
 import sqlite3
+import struct
 import threading
 import time
 from collections.abc import Callable
@@ -22,6 +23,7 @@ from typing import Literal, TypeVar
 
 from promptward.errors import PortError
 from promptward.ledger import RETENTION_S, Book, forget_spending, usage_row
+from promptward.ledger.bounds import check_raise
 from promptward.ports import (
     Clock,
     LedgerEntry,
@@ -106,6 +108,8 @@ class SqliteLedger:
         return self._transact(read)
 
     async def raise_limit(self, bucket: str, *, limit: int, for_s: int) -> bool:
+        check_raise(limit, for_s)
+
         def change(shelf: SqliteShelf, now: int) -> bool:
             row = shelf.load_bucket(bucket)
             if row is None:
@@ -147,7 +151,7 @@ class SqliteLedger:
         with self._lock:
             try:
                 return self._in_transaction(work)
-            except (sqlite3.Error, OSError, ValueError, TypeError) as error:
+            except (sqlite3.Error, OSError, ValueError, TypeError, struct.error) as error:
                 raise _port_error(error) from error
 
     def _in_transaction(self, work: Callable[[SqliteShelf, int], T]) -> T:
