@@ -21,7 +21,12 @@ from promptward.checks.content import (
 )
 from promptward.exchange import Source
 from promptward.findings import Effect, Finding, Span
-from promptward.injection import DEFAULT_THRESHOLDS, InjectionDetector, InjectionResult
+from promptward.injection import (
+    DEFAULT_THRESHOLDS,
+    InjectionDetector,
+    InjectionResult,
+    Threshold,
+)
 from promptward.llm import Part
 from promptward.protocols.base import Channel
 from promptward.settings import Kind, setting
@@ -95,7 +100,7 @@ class PromptInjectionCheck:
         self._detector = InjectionDetector(
             detectors=frozenset(settings.detectors), allowlist=settings.allowlist
         )
-        self._thresholds = _thresholds(settings)
+        self._thresholds = thresholds_of(settings)
         self._block_effect = _block_effect(settings)
 
     def wanted(self, conversation: Conversation) -> bool:
@@ -131,10 +136,10 @@ class PromptInjectionCheck:
         return result.score, effect.value if effect else "allow", rules
 
     def _effect(self, source: Source, score: float) -> Effect | None:
-        flag, block = self._thresholds[source]
-        if score >= block:
+        threshold = self._thresholds[source]
+        if score >= threshold.block:
             return self._block_effect
-        return Effect.FLAG if score >= flag else None
+        return Effect.FLAG if score >= threshold.flag else None
 
     def _findings(self, part: Part, result: InjectionResult, effect: Effect) -> Iterable[Finding]:
         if not result.hits:
@@ -152,12 +157,12 @@ _MESSAGE = "The request was refused: it reads as an attempt to override a model'
 _MAX_FINDINGS_PER_PART = 16  # audit events stay small; the score says the rest
 
 
-def _thresholds(settings: PromptInjectionSettings) -> dict[Source, tuple[float, float]]:
+def thresholds_of(settings: PromptInjectionSettings) -> dict[Source, Threshold]:
+    """The threshold of every source: its own, else the general one, else the calibrated one."""
     out = {}
     for source in Source:
         given = settings.source_thresholds.get(str(source)) or settings.threshold
-        chosen = given or DEFAULT_THRESHOLDS[source]
-        out[source] = (chosen.flag, chosen.block)
+        out[source] = Threshold(given.flag, given.block) if given else DEFAULT_THRESHOLDS[source]
     return out
 
 

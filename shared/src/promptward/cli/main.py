@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from promptward import __version__
-from promptward.cli import budgets, check, lint, scan, schema, usage
+from promptward.cli import budgets, check, lint, scan, schema, tune, usage
 
 UNREADABLE = 2
 
@@ -22,7 +22,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"promptward {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for module in (lint, check, scan, schema, budgets, usage):
+    for module in (lint, check, scan, tune, schema, budgets, usage):
         module.add_parser(commands)
     return parser
 
