@@ -70,7 +70,7 @@ class Default(WorkerEntrypoint):
     async def fetch(self, request: Request) -> js.Response:
         """Guard one request; never raises and never lets an undecided request through."""
         try:
-            return await _Handling(self.ctx).guarded(request.js_object)
+            return await Handling(self.ctx).guarded(request.js_object)
         except Unavailable as reason:
             return _unavailable(reason.code)
         except Exception as error:  # noqa: BLE001 - fail closed
@@ -78,19 +78,19 @@ class Default(WorkerEntrypoint):
             return _unavailable("guard_failed")
 
 
-class _Handling:
+class Handling:
     """The ports of one request."""
 
     def __init__(self, context: js.ExecutionContext) -> None:
         # the bindings themselves: the SDK's wrappers convert every argument and result
         self._env = import_from_javascript("cloudflare:workers").env
         self._context = context
-        self._settings = self._decoded_settings()
+        self.settings = self._decoded_settings()
         store = getattr(self._env, "POLICIES", None)
         self._store = None if store is None else WorkersKv(store)
 
     async def guarded(self, request: js.Request) -> js.Response:
-        policy = await self._policy()
+        policy = await self.policy()
         keys = self._key_source(policy)
         exchange = await self._exchange(request, policy, keys)
         engine = Engine(
@@ -106,19 +106,19 @@ class _Handling:
         )
         guard = Guard(
             engine,
-            self._settings,
+            self.settings,
             self._context,
             getattr(self._env, "ORIGIN", None),
             policy.spec.limits.max_body_bytes,
         )
         return await guard.answer(exchange, request.url)
 
-    async def _policy(self) -> CompiledPolicy:
+    async def policy(self) -> CompiledPolicy:
         source = Source(
             store=self._store,
-            key=self._settings.policy_key,
+            key=self.settings.policy_key,
             bundled=bundled.policy_text,
-            refresh_s=self._settings.policy_refresh_s,
+            refresh_s=self.settings.policy_refresh_s,
             load=self._loaded,
             report=_report,
         )
@@ -152,7 +152,7 @@ class _Handling:
         if namespace is None:
             return ABSENT
         return DurableObjectLedger(
-            namespace, self._settings.ledger_timeout_s, self._settings.ledger_shards
+            namespace, self.settings.ledger_timeout_s, self.settings.ledger_shards
         )
 
     def _key_source(self, policy: CompiledPolicy) -> KeyCache:
@@ -163,7 +163,7 @@ class _Handling:
         }
 
         async def fetch(uri: str) -> bytes:
-            timeout_s = self._settings.jwks_timeout_s
+            timeout_s = self.settings.jwks_timeout_s
             return await javascript.fetch_bytes(uri, timeout_s, MAX_DOCUMENT_BYTES)
 
         return KeyCache(_ISOLATE.keys, self._store, fetch, _CLOCK, times)
@@ -180,7 +180,7 @@ class _Handling:
             path=url.pathname + url.search,
             headers=headers,
             body=body,
-            route=self._settings.route,
+            route=self.settings.route,
             identity=await self._access_identity(dict(headers), keys),
         )
 
@@ -188,9 +188,9 @@ class _Handling:
         self, headers: dict[str, str], keys: KeyCache
     ) -> GatewayIdentity | None:
         token = headers.get(codec.ACCESS_HEADER)
-        if token is None or not self._settings.access_team_domain:
+        if token is None or not self.settings.access_team_domain:
             return None
-        verifier = AccessVerifier(self._settings.access_team_domain, self._settings.access_audience)
+        verifier = AccessVerifier(self.settings.access_team_domain, self.settings.access_audience)
         try:
             return await verifier.identity(
                 token, _CLOCK.now_s(), AuthPorts(_ISOLATE.verifier, keys)

@@ -1,0 +1,123 @@
+"""Entry module of the bench: the real Worker beside the least a Worker can be. Never deployed.
+
+POST /.bench/bare         read the body and answer
+POST /.bench/proxy        read the body, ask the origin, read its answer and pass it on
+POST /.bench/stream       pass the origin's stream on untouched
+POST /.bench/core?n=N     decide the body N times, ledger and audit faked: the core alone
+POST /.bench/memory       bytes of Python's memory
+anything else             the real Worker
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+import js
+import pyodide_js
+from workers import Request
+
+from promptward.decision import Allow
+from promptward.engine import Engine
+from promptward.engine.ports import Ports
+from promptward.exchange import JSON, Body, Headers, Response
+from promptward.ports import LineState, ReserveOutcome, ReserveRequest, SettleRequest
+from promptward_worker import codec, javascript
+from promptward_worker.ledger_object import BudgetLedgerObject
+from promptward_worker.ports import SystemEntropy
+from promptward_worker.worker import Default as RealDefault
+from promptward_worker.worker import Handling
+
+__all__ = ["BudgetLedgerObject", "Default"]
+_MAX_BYTES = 1 << 20
+_JSON = (("content-type", "application/json"),)
+_ANSWER = json.dumps(
+    {
+        "id": "chatcmpl-1",
+        "object": "chat.completion",
+        "created": 0,
+        "model": "gpt-4o-mini",
+        "choices": [
+            {
+                "index": 0,
+                "message": {"role": "assistant", "content": "ok"},
+                "finish_reason": "stop",
+            }
+        ],
+        "usage": {"prompt_tokens": 5, "completion_tokens": 7, "total_tokens": 12},
+    }
+).encode()
+
+
+class _Granting:
+    """A ledger that always grants, and an audit that forgets."""
+
+    async def reserve(self, request: ReserveRequest) -> ReserveOutcome:
+        states = tuple(
+            LineState(x.budget, x.partition, x.unit, x.limit, 0, x.amount, 1.0)
+            for x in request.lines
+        )
+        return ReserveOutcome(True, states)
+
+    async def settle(self, _request: SettleRequest) -> tuple[LineState, ...]:
+        return ()
+
+    def emit(self, event: Mapping[str, JSON]) -> None:
+        """Nobody listens."""
+
+
+class Default(RealDefault):
+    """See the module's docstring."""
+
+    async def fetch(self, request: Request) -> js.Response:
+        """Run one variant."""
+        _, marked, variant = request.url.partition("/.bench/")
+        if not marked:
+            return await super().fetch(request)
+        name, _, count = variant.partition("?n=")
+        if name == "core":
+            return await self._core(request, int(count))
+        if name == "memory":
+            size = pyodide_js._module.HEAP8.byteLength
+            return javascript.response(200, _JSON, str(size).encode())
+        return await self._bare(name, request.js_object)
+
+    async def _bare(self, name: str, request: js.Request) -> js.Response:
+        headers = javascript.header_pairs(request.headers)
+        body = await javascript.read_body(request, headers, _MAX_BYTES)
+        if name == "bare":
+            return javascript.response(200, _JSON, b"{}")
+        init, _ = javascript.request_init("POST", _JSON, body.data)
+        url = Handling(self.ctx).settings.upstream
+        answer = await js.fetch(f"{url}/v1/chat/completions", init)
+        if name == "stream":
+            return javascript.response(200, (), javascript.body_stream(answer))
+        received = await javascript.read_body(
+            answer, javascript.header_pairs(answer.headers), _MAX_BYTES
+        )
+        return javascript.response(200, _JSON, received.data)
+
+    async def _core(self, request: Request, count: int) -> js.Response:
+        handling = Handling(self.ctx)
+        policy = await handling.policy()
+        headers = javascript.header_pairs(request.js_object.headers)
+        body = await javascript.read_body(request.js_object, headers, _MAX_BYTES)
+        exchange = codec.exchange(
+            method="POST",
+            host="bench",
+            path="/v1/chat/completions",
+            headers=headers,
+            body=Body(body.data),
+        )
+        granting = _Granting()
+        ports = Ports(
+            clock=javascript.WallClock(), entropy=SystemEntropy(), audit=granting, ledger=granting
+        )
+        engine = Engine(policy, ports)
+        response = Response(200, Headers(_JSON), Body(_ANSWER))
+        for _ in range(count):
+            decision = await engine.on_request(exchange)
+            if not isinstance(decision, Allow):
+                return javascript.response(500, _JSON, json.dumps(decision.code).encode())
+            await engine.on_response(decision.ticket, response)
+        return javascript.response(200, _JSON, b"{}")
