@@ -206,8 +206,8 @@ class PluginServer:
 
     def _handle_event(self, argument: object, reply: Reply) -> None:
         match argument:
-            case {"InstanceId": int(instance_id), "EventName": str(phase)}:
-                pass
+            case {"InstanceId": int() | float() as number, "EventName": str(phase)}:
+                instance_id = int(number)  # Lua has only one kind of number
             case _:
                 raise TypeError("HandleEvent: InstanceId and EventName expected")
         running = self._instances.get(instance_id)
@@ -253,8 +253,8 @@ class PluginServer:
 
     def _step(self, argument: object, reply: Reply, failed: bool) -> None:
         match argument:
-            case {"EventId": int(event_id), **fields}:
-                data = fields.get("Data")
+            case {"EventId": int() | float() as number, **fields}:
+                event_id, data = int(number), fields.get("Data")
             case _:
                 raise TypeError("Step: EventId expected")
         event = self._events.get(event_id)
@@ -278,10 +278,10 @@ class PluginServer:
         match method, argument:
             case "plugin.StartInstance", {"Name": str(name), "Config": str() | bytes() as text}:
                 return self._start_instance(name, json.loads(text))
-            case "plugin.CloseInstance", int(instance_id):
-                return self._close_instance(instance_id)
-            case "plugin.InstanceStatus", int(instance_id):
-                return self._describe(self._instance(instance_id))
+            case "plugin.CloseInstance", int() | float() as number:
+                return self._close_instance(int(number))
+            case "plugin.InstanceStatus", int() | float() as number:
+                return self._describe(self._instance(int(number)))
             case "plugin.GetPluginInfo", str(name):
                 return plugin_info(self._plugin(name))
             case "plugin.GetStatus", _:

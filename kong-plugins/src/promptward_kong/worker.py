@@ -14,6 +14,7 @@ import socket
 import struct
 import threading
 from collections.abc import Callable
+from typing import BinaryIO
 
 from promptward.errors import PortError
 from promptward_kong.jobs import Job, frame
@@ -24,6 +25,7 @@ _log = logging.getLogger(__name__)
 _M_ARENA_MAX = -8
 
 _LENGTH = struct.Struct("!I")
+_BUFFER_BYTES = 32 * 1024
 
 Handler = Callable[[Job], object]
 
@@ -51,11 +53,12 @@ def serve_lanes(sockets: list[socket.socket], handler: Handler) -> None:
 
 def _serve(sock: socket.socket, handler: Handler) -> None:
     sock.setblocking(True)
+    # buffered: the head and a job of ordinary size come with one system call
+    reader = sock.makefile("rb", buffering=_BUFFER_BYTES)
     try:
         while True:
-            head = _read(sock, _LENGTH.size)
-            data = _read(sock, _LENGTH.unpack(head)[0])
-            sock.sendall(_answer(data, handler))
+            (size,) = _LENGTH.unpack(_read(reader, _LENGTH.size))
+            sock.sendall(_answer(_read(reader, size), handler))
     except (EOFError, OSError):
         os._exit(0)  # the front is gone; other threads may be inside a port and cannot be joined
 
@@ -71,18 +74,13 @@ def _answer(data: bytes, handler: Handler) -> bytes:
         return frame([False, reason])
 
 
-def _read(sock: socket.socket, size: int) -> bytes:
+def _read(reader: BinaryIO, size: int) -> bytes:
     """Exactly `size` bytes.
 
     Raises:
         EOFError: the peer closed.
     """
-    buffer = bytearray(size)
-    view = memoryview(buffer)
-    got = 0
-    while got < size:
-        count = sock.recv_into(view[got:])
-        if count == 0:
-            raise EOFError
-        got += count
-    return bytes(buffer)
+    data = reader.read(size)
+    if len(data) < size:
+        raise EOFError
+    return data

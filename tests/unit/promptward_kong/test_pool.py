@@ -11,6 +11,9 @@ from promptward_kong.loop import Loop
 from promptward_kong.pool import WorkerPool
 from promptward_kong.worker import serve_lanes
 
+# This process may have threads of the test runner; the server that forks in earnest has none.
+pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+
 
 def handler(job):
     match job.kind:

@@ -133,6 +133,13 @@ def test_an_event_from_start_to_ret(desk):
     assert desk.server.event_count == 0
 
 
+def test_ids_may_come_back_as_lua_numbers(desk):
+    instance = desk.start()
+    started = desk.begin(float(instance))
+    assert desk.call("plugin.Step", {"EventId": float(started["EventId"])})["Data"] == "ret"
+    desk.call("plugin.CloseInstance", float(instance))
+
+
 def test_ids_begin_somewhere_else_every_time(desk_with):
     ids = {desk_with().start() for _ in range(5)}
     assert len(ids) == 5
