@@ -10,6 +10,7 @@
 : "${ENGINE_DIR:=${XDG_CACHE_HOME:-$HOME/.cache}/promptward-engine}"
 # The names in deploy/compose/*.yaml and the Dockerfiles; tests/integration/stacks/test_files.py compares.
 ENGINE_PYTHON_IMAGE=python:3.11-slim-bookworm
+ENGINE_DEBIAN_IMAGE=debian:bookworm-slim
 ENGINE_ENVOY_IMAGE=envoyproxy/envoy:v1.40.0
 ENGINE_REDIS_IMAGE=redis:7.2-bookworm
 
@@ -115,7 +116,7 @@ engine_stop() {
   rm -f "$ENGINE_DIR/unshare.pid"
 }
 
-engine_images() { # stand-ins, tagged like the public images so that FROM and `image:` find them here
+engine_images() { # $1: an Envoy binary. Stand-ins, tagged like the public images so that FROM and `image:` find them here
   # They are Debian's own builds of the same programs, trust this machine's certificates, and must
   # never be published.
   docker image inspect "$ENGINE_PYTHON_IMAGE" >/dev/null 2>&1 || _engine_python_image
@@ -140,6 +141,7 @@ _engine_python_image() {
   fi
   docker import --change 'ENV LANG=C.UTF-8' --change 'ENV PIP_CERT=/etc/ssl/certs/ca-certificates.crt' \
     --change 'CMD ["python3"]' "$tar" "$ENGINE_PYTHON_IMAGE" >/dev/null
+  docker tag "$ENGINE_PYTHON_IMAGE" "$ENGINE_DEBIAN_IMAGE"
 }
 
 _engine_redis_image() {
