@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import io
 import logging
 import os
 import socket
 import struct
 import threading
 from collections.abc import Callable
-from typing import BinaryIO
 
 from promptward.errors import PortError
 from promptward_kong.jobs import Job, frame
@@ -54,7 +54,7 @@ def serve_lanes(sockets: list[socket.socket], handler: Handler) -> None:
 def _serve(sock: socket.socket, handler: Handler) -> None:
     sock.setblocking(True)
     # buffered: the head and a job of ordinary size come with one system call
-    reader = sock.makefile("rb", buffering=_BUFFER_BYTES)
+    reader = io.BufferedReader(socket.SocketIO(sock, "r"), _BUFFER_BYTES)
     try:
         while True:
             (size,) = _LENGTH.unpack(_read(reader, _LENGTH.size))
@@ -74,7 +74,7 @@ def _answer(data: bytes, handler: Handler) -> bytes:
         return frame([False, reason])
 
 
-def _read(reader: BinaryIO, size: int) -> bytes:
+def _read(reader: io.BufferedReader, size: int) -> bytes:
     """Exactly `size` bytes.
 
     Raises:
