@@ -10,6 +10,8 @@ calls. p10 is what a quiet moment of the machine gives.
 from __future__ import annotations
 
 import asyncio
+import math
+import shutil
 import statistics
 import tempfile
 import time
@@ -23,7 +25,7 @@ from limits.strategies import FixedWindowRateLimiter, SlidingWindowCounterRateLi
 
 from promptward.ports import BudgetLine, ReserveRequest, SettleRequest, Window
 from promptward.sync import run_sync
-from promptward.testing.redis_server import RedisServer
+from promptward.testing.redis_server import HINT, RedisServer
 from promptward_ports.ledgers import Ledger
 from promptward_ports.ledgers.memory import MemoryLedger
 from promptward_ports.ledgers.redis_connect import (
@@ -114,50 +116,67 @@ def limits_library(limiter: Any) -> Callable[[], Sample]:
     return run
 
 
-def contenders(
-    directory: Path, url: str, runner: asyncio.Runner
-) -> dict[str, Callable[[], Sample]]:
-    """Name -> one round. All Redis ones talk to the same server over TCP."""
+Rounds = dict[str, Callable[[], Sample]]
+BASE = "limits, fixed windows"
+
+
+def embedded(directory: Path) -> Rounds:
+    """Name -> one round, for stores that need no server."""
     requests = Requests()
-    target = parse_redis_url(url)
     memory = MemoryLedger()
     sqlite = SqliteLedger(directory / "ledger.db", timeout_s=5)
+    return {
+        "memory": lambda: blocking(memory, requests),
+        "sqlite": lambda: blocking(sqlite, requests),
+    }
+
+
+def served(url: str, runner: asyncio.Runner) -> Rounds:
+    """Name -> one round, for everything that talks to the same Redis over TCP."""
+    requests = Requests()
+    target = parse_redis_url(url)
     redis = RedisLedger(connect_blocking(target, 5))
     redis_asyncio = RedisLedger(connect_suspending(target, 5), prefix="aio")
     storage = RedisStorage(url)
     return {
-        "memory": lambda: blocking(memory, requests),
-        "sqlite": lambda: blocking(sqlite, requests),
         "redis": lambda: blocking(redis, requests),
         "redis, sliding windows": lambda: blocking(redis, requests, "sliding"),
         "redis.asyncio": lambda: runner.run(suspending(redis_asyncio, requests)),
-        "limits, fixed windows": limits_library(FixedWindowRateLimiter(storage)),
+        BASE: limits_library(FixedWindowRateLimiter(storage)),
         "limits, sliding counters": limits_library(SlidingWindowCounterRateLimiter(storage)),
     }
 
 
 def measure() -> dict[str, Any]:
-    """Requests per second and latency of each store."""
-    seconds: dict[str, list[float]] = {}
-    rates: dict[str, list[float]] = {}
-    cpu: dict[str, list[float]] = {}
+    """Latency and rate of each store; without redis-server only of the embedded ones."""
     with tempfile.TemporaryDirectory(prefix="pw") as name, asyncio.Runner() as runner:
         directory = Path(name)
+        rounds = embedded(directory)
+        if shutil.which("redis-server") is None:
+            print(f"redis-server is not installed; to measure it: {HINT}")
+            return play(rounds)
         server = RedisServer(directory, tcp=True)
         server.start()
         try:
-            rounds = contenders(directory, server.tcp_url, runner)
-            for run in rounds.values():
-                run()  # warm: connections, scripts, caches
-            for _ in range(ROUNDS):
-                for contender, run in rounds.items():
-                    used = time.process_time()
-                    sample = run()
-                    cpu.setdefault(contender, []).append(time.process_time() - used)
-                    seconds.setdefault(contender, []).extend(sample)
-                    rates.setdefault(contender, []).append(len(sample) / sum(sample))
+            return play(rounds | served(server.tcp_url, runner))
         finally:
             server.stop()
+
+
+def play(rounds: Rounds) -> dict[str, Any]:
+    """Play the rounds in turn and sum them up."""
+    seconds: dict[str, list[float]] = {}
+    rates: dict[str, list[float]] = {}
+    cpu: dict[str, list[float]] = {}
+    for run in rounds.values():
+        run()  # warm: connections, scripts, caches
+    for _ in range(ROUNDS):
+        for contender, run in rounds.items():
+            used = time.process_time()
+            sample = run()
+            cpu.setdefault(contender, []).append(time.process_time() - used)
+            seconds.setdefault(contender, []).extend(sample)
+            rates.setdefault(contender, []).append(len(sample) / sum(sample))
     return {
         contender: {
             "requests_per_s": statistics.median(rates[contender]),
@@ -172,7 +191,7 @@ def measure() -> dict[str, Any]:
 
 def table(result: dict[str, Any]) -> str:
     """Markdown, with the ratio to `limits` on fixed windows."""
-    base = result["limits, fixed windows"]
+    base = result.get(BASE, {"p50_us": math.nan, "p10_us": math.nan})
     rows = [
         "| three limits per request | requests/s | p10 µs | p50 µs | p99 µs | client CPU µs"
         " | speed to limits by p50 | by p10 |",
