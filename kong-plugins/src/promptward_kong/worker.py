@@ -74,7 +74,7 @@ def _answer(data: bytes, handler: Handler) -> bytes:
         return frame([False, reason])
 
 
-def _read(reader: io.BufferedReader, size: int) -> bytes:
+def _read(reader: io.BufferedIOBase, size: int) -> bytes:
     """Exactly `size` bytes.
 
     Raises:
