@@ -54,7 +54,7 @@ def main(report: str, page: str) -> None:
         block = f"<!-- {name} -->\n{table}\n<!-- /{name} -->"
         text = text.replace(f"@@{name}@@", block)
         text = re.sub(
-            rf"<!-- {name} -->.*?<!-- /{name} -->", lambda _m, b=block: b, text, flags=re.S
+            rf"<!-- {name} -->.*?<!-- /{name} -->", lambda _m, b=block: b, text, flags=re.DOTALL
         )
     Path(page).write_text(text, encoding="utf-8")
 

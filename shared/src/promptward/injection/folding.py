@@ -16,6 +16,7 @@ from functools import cache
 from importlib import resources
 
 _NOT_ASCII = re.compile("[^\x00-\x7f]+")
+_TOUCHING = re.compile("[a-z][\u0370-\u045f]|[\u0370-\u045f][a-z]")
 _CAPITALS = re.compile("[A-Z]+")
 _DATA = resources.files(__package__).joinpath("data")
 
@@ -77,3 +78,19 @@ def skeleton(text: str) -> str:
 def not_ascii(text: str) -> str:
     """The characters of `text` outside ASCII, in order."""
     return "" if text.isascii() else "".join(_NOT_ASCII.findall(text))
+
+
+def mixes_scripts(folded: str, foreign: str) -> bool:
+    """Whether look-alikes may stand for Latin letters in a text.
+
+    True when one touches a Latin letter, or comes from a script in which nobody writes to a model;
+    words in Russian or Greek alone are just Russian and Greek.
+
+    Args:
+        folded: the folded text, in which nothing invisible is left between letters.
+        foreign: the original's characters outside ASCII.
+    """
+    found = lookalikes() & frozenset(foreign)
+    return bool(found) and (
+        any(not "\u0370" <= c <= "\u045f" for c in found) or bool(_TOUCHING.search(folded))
+    )

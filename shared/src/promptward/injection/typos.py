@@ -91,7 +91,7 @@ def typos(words: frozenset[str]) -> dict[str, str]:
     index = _typo_index()
     out = {}
     for word in words:
-        fits = SHORTEST_TYPO <= len(word) <= LONGEST_TYPO and word not in index.real
-        if fits and (meant := _meant(word, index)):
+        fits = SHORTEST_TYPO <= len(word) <= LONGEST_TYPO and word.isascii()
+        if fits and word not in index.real and (meant := _meant(word, index)):
             out[word] = meant
     return out

@@ -15,7 +15,7 @@ from promptward.injection.decoding import blobs, unescaped
 from promptward.injection.folding import (
     fold,
     fold_table,
-    lookalikes,
+    mixes_scripts,
     not_ascii,
     skeleton,
     skeleton_table,
@@ -109,7 +109,7 @@ def _readings(raw: str, kind: str, origin: Origin, budget: _Budget, depth: int) 
     plain = view_of(kind, folded, to_raw)
     yield plain
     foreign = not_ascii(raw)
-    if foreign and not lookalikes().isdisjoint(foreign) and budget.take(len(raw)):
+    if foreign and mixes_scripts(folded, foreign) and budget.take(len(raw)):
         yield view_of(
             f"{kind}.lookalikes", skeleton(raw), then(Folded(raw, skeleton_table()), origin)
         )

@@ -6,7 +6,14 @@ import unicodedata
 
 import pytest
 
-from promptward.injection.folding import fold, fold_table, lookalikes, not_ascii, skeleton
+from promptward.injection.folding import (
+    fold,
+    fold_table,
+    lookalikes,
+    mixes_scripts,
+    not_ascii,
+    skeleton,
+)
 
 
 @pytest.mark.parametrize(
@@ -54,3 +61,10 @@ def test_tables_agree_with_nfkc_where_both_speak() -> None:
 def test_not_ascii() -> None:
     assert not_ascii("plain") == ""
     assert not_ascii("näïve—x") == "äï—"
+
+
+def test_russian_and_greek_are_not_disguises_unless_they_touch_latin() -> None:
+    for text in ("Забудь про это и иди домой", "Καλημέρα, τι κάνεις;", "Файл PDF готов", "naïve"):
+        assert not mixes_scripts(fold(text), not_ascii(text))
+    for text in ("ignоre", "previоus", "i\u200bgn\u200bо\u200bre", "ⲣrompt"):
+        assert mixes_scripts(fold(text), not_ascii(text)), text

@@ -109,7 +109,7 @@ MUTATIONS: list[tuple[Any, str, Callable[..., Any], str]] = [
     (views, "blobs", nothing, "base64"),
     (views, "unescaped", nothing, "percent"),
     (views, "hidden_payloads", nothing, "variation selectors"),
-    (views, "lookalikes", lambda: frozenset("¤"), "look-alikes"),
+    (views, "mixes_scripts", lambda _folded, _foreign: False, "look-alikes"),
     (views, "fold", str.lower, "full width"),
     (views, "fold", str.lower, "zero width"),
     (views, "fold", str.lower, "soft hyphens"),
