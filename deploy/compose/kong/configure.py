@@ -43,7 +43,7 @@ def route_objects(policy: str, upstream: str) -> tuple[JSON, JSON, list[JSON]]:
         "protocols": ["http", "https"],
     }
     guard: JSON = {"id": object_id(_PLUGIN), "name": _PLUGIN, "config": {"policy": policy}}
-    # Refuses whatever carries no verdict: Kong itself passes requests when the plugin server is down.
+    # Refuses what carries no verdict: Kong passes requests when the plugin server is down.
     gate: JSON = {"id": object_id(_GATE), "name": _GATE}
     return service, route, [guard, gate]
 
