@@ -39,6 +39,7 @@ class CompiledRecognizer:
         max_length: characters in the longest match.
         reach: `max_length` and the longest look past its end.
         first: ranges of possible first characters.
+        superset: tree of a pattern that matches wherever the recognizer does.
         starts_words: whether no word character may come before a match.
     """
 
@@ -57,10 +58,13 @@ class CompiledRecognizer:
         "reach",
         "spec",
         "starts_words",
+        "superset",
     )
 
     def __init__(self, spec: Recognizer) -> None:
         body = parse(spec.pattern)
+        prelude = parse(f"(?i){spec.preceded_by}")
+        self.superset = Concat((prelude, body, parse(spec.followed_by)))
         self.body = re.compile(to_source(body), re.ASCII)
         if min_length(body) == 0:
             raise ValueError(f"{spec.id}: the pattern matches the empty string")

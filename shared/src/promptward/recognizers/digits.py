@@ -78,32 +78,50 @@ class DigitScanner:
         # Arguments of `_fits` -> what fits, and what fits next to a context word; filled as
         # texts need it.
         self._fitting: dict[tuple[int, int, str, int], tuple[_Items, _Items]] = {}
+        self.ids = frozenset(compiled.id for compiled, _ in recognizers)
 
-    def scan(self, text: str, start: int, found: list[Match]) -> None:
-        """Append the accepted matches that begin at `start` or later."""
+    def scan(
+        self, text: str, start: int, found: list[Match], allowed: frozenset[str] | None = None
+    ) -> None:
+        """Append the accepted matches that begin at `start` or later.
+
+        Args:
+            allowed: ids of the recognizers that can match at all; None for every one.
+        """
         if not self._items and not self._groups:
             return
+        barred: frozenset[int] = frozenset()
+        if allowed is not None:
+            barred = frozenset(i.slot for i in self._items if i.compiled.id not in allowed)
         # Entering a group in its middle is no loss: a place is judged by what follows it.
         groups = [hit.span() for hit in _GROUP.finditer(text, start)]
         for item in self._groups:
-            item.scan(text, start, groups, found)
-        if self._items and groups:
+            if allowed is None or item.id in allowed:
+                item.scan(text, start, groups, found)
+        if len(barred) < len(self._items) and groups:
             resume = [start] * len(self._items)
             memo: CueMemo = {}
             for run in _runs(text, groups):
                 if run.digits >= self._least:
-                    self._around(text, run, resume, memo, found)
+                    self._around(text, run, resume, memo, barred, found)
 
     def _around(
-        self, text: str, run: _Run, resume: list[int], memo: CueMemo, found: list[Match]
+        self,
+        text: str,
+        run: _Run,
+        resume: list[int],
+        memo: CueMemo,
+        barred: frozenset[int],
+        found: list[Match],
     ) -> None:
         """Try everything that fits at every place around one run."""
         low = max(0, run.start - self._cued_lead - CONTEXT_CHARS)
-        cued = self._gate.open_for(text[low : run.start])
+        cued = self._gate.open_for(text[low : run.start]) - barred
         left = run.digits
         lead = max((self._lead, *(self._items[slot].anchor.lead for slot in cued)))
         # (recognizers that want a word after the run are passed over where it is not)
-        unlabelled = {slot for slot, follows in self._labels if not follows.match(text, run.end)}
+        passed = {slot for slot, follows in self._labels if not follows.match(text, run.end)}
+        passed |= barred
         for place in _PLACE.finditer(text, max(0, run.start - lead), run.end):
             at, after = place.span()
             char = text[at]
@@ -114,7 +132,7 @@ class DigitScanner:
             key = (min(left, _MOST_LOOKED_AT), group, char, max(0, run.start - at))
             always, with_cue = self._fitting.get(key) or self._fit(key)
             for item in always:
-                if at >= resume[item.slot] and item.slot not in unlabelled:
+                if at >= resume[item.slot] and item.slot not in passed:
                     resume[item.slot] = _try(item, text, at, memo, found)
             for item in with_cue if cued else ():
                 if item.slot in cued and at >= resume[item.slot]:
@@ -146,7 +164,7 @@ def _runs(text: str, groups: Sequence[tuple[int, int]]) -> Iterator[_Run]:
 class _GroupItem:
     """A recognizer with a `DigitGroup` anchor."""
 
-    __slots__ = ("_anchor", "_compiled", "_minimum", "_sizes")
+    __slots__ = ("_anchor", "_compiled", "_minimum", "_sizes", "id")
 
     def __init__(self, compiled: CompiledRecognizer, minimum: float) -> None:
         anchor = compiled.spec.anchor
@@ -155,6 +173,7 @@ class _GroupItem:
         self._compiled = compiled
         self._minimum = minimum
         self._sizes = frozenset(anchor.sizes)
+        self.id = compiled.id
 
     def scan(
         self, text: str, start: int, groups: Sequence[tuple[int, int]], found: list[Match]

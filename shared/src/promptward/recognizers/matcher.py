@@ -18,6 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from types import MappingProxyType
 
+from promptward.recognizers.accelerated import MIN_TEXT, re2_gate
 from promptward.recognizers.compiled import CompiledRecognizer
 from promptward.recognizers.digits import DigitScanner
 from promptward.recognizers.literals import LiteralScanner
@@ -35,6 +36,7 @@ from promptward.recognizers.viable import ViablePrefixes
 # Compiling all of them takes a quarter of a second; a reloaded policy mostly asks for the same.
 _compiled = lru_cache(maxsize=1024)(CompiledRecognizer)
 
+_MOST_SCANNERS = 256  # scanners kept for combinations of literals that texts happened to have
 _NO_MINIMA: Mapping[str, float] = MappingProxyType({})
 
 
@@ -44,13 +46,18 @@ class RecognizerSet:
     Args:
         recognizers: any number, ids unique.
         min_scores: entity -> least score that counts, 0..1; others use `DEFAULT_MIN_SCORE`.
+        accelerate: use google-re2 when it is installed; the results are the same.
 
     Attributes:
         max_reach: characters in the longest match of any recognizer and its look past the end.
     """
 
     def __init__(
-        self, recognizers: Sequence[Recognizer], *, min_scores: Mapping[str, float] = _NO_MINIMA
+        self,
+        recognizers: Sequence[Recognizer],
+        *,
+        min_scores: Mapping[str, float] = _NO_MINIMA,
+        accelerate: bool = True,
     ) -> None:
         self._compiled = tuple(_compiled(spec) for spec in recognizers)
         if len({item.id for item in self._compiled}) != len(self._compiled):
@@ -64,15 +71,41 @@ class RecognizerSet:
         self._digits = DigitScanner(
             [s for s in scored if isinstance(s[0].spec.anchor, Digits | DigitGroup)]
         )
-        self._literals = LiteralScanner(
-            [s for s in scored if isinstance(s[0].spec.anchor, Literals)]
-        )
+        self._by_literal = [s for s in scored if isinstance(s[0].spec.anchor, Literals)]
+        self._literals = LiteralScanner(self._by_literal)
+        self._some_literals: dict[frozenset[str], LiteralScanner] = {}
+        self._gate = re2_gate([item.superset for item in self._compiled]) if accelerate else None
         self._anywhere = tuple(c for c in self._compiled if isinstance(c.spec.anchor, Anywhere))
         self._prefixes = ViablePrefixes(self._compiled)
 
     def find(self, text: str) -> list[Match]:
         """The matches in `text`, sorted, not overlapping."""
-        return resolve(self.candidates(text, 0))
+        if self._gate is None or len(text) < MIN_TEXT:
+            return resolve(self.candidates(text, 0))
+        indexes = self._gate(text)
+        if indexes is None:
+            return resolve(self.candidates(text, 0))
+        allowed = frozenset(self._compiled[index].id for index in indexes)
+        return resolve(self._some(text, allowed)) if allowed else []
+
+    def _some(self, text: str, allowed: frozenset[str]) -> list[Match]:
+        """Accepted matches of the recognizers that can match `text` at all."""
+        found: list[Match] = []
+        literal = allowed.intersection(item.id for item, _ in self._by_literal)
+        if literal:
+            scanner = self._some_literals.get(literal)
+            if scanner is None:
+                if len(self._some_literals) >= _MOST_SCANNERS:
+                    self._some_literals.clear()
+                scanner = LiteralScanner([s for s in self._by_literal if s[0].id in literal])
+                self._some_literals[literal] = scanner
+            scanner.scan(text, 0, found)
+        if not allowed.isdisjoint(self._digits.ids):
+            self._digits.scan(text, 0, found, allowed)
+        for item in self._anywhere:
+            if item.id in allowed:
+                self._scan(item, text, 0, found)
+        return found
 
     def find_everywhere(self, text: str) -> list[Match]:
         """The same as `find` without any anchor: the slow reference."""

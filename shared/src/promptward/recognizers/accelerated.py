@@ -1,0 +1,95 @@
+"""Optional: google-re2's `Set` tells in one pass which recognizers can match a text at all.
+
+Off unless the package `google-re2` is installed (extra `re2`); never in Pyodide. The set only says
+*no*: what it lets through is matched by the same code as without it, so the results are the same
+(property-tested), and whatever goes wrong in it means "all of them".
+
+Invariants: the patterns given to the set match a superset: neighbours, context and validators are
+left out and long repeats have no upper bound. RE2 reports no error when its memory runs out, it
+reports no match; a pattern that matches every text stands guard against that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from promptward.recognizers.syntax import (
+    Alternation,
+    Boundary,
+    Chars,
+    Concat,
+    Node,
+    Repeat,
+    max_length,
+)
+
+Gate = Callable[[str], frozenset[int] | None]
+
+_LONGEST_COUNTED = 16  # a counted repeat costs RE2 states; longer ones lose their upper bound
+_MAX_MEM_BYTES = 8 << 20  # states RE2 may keep per set; it starts over when they are full
+# Shorter texts are searched as quickly without.
+MIN_TEXT = 200
+
+
+def re2_source(node: Node) -> str:
+    """RE2 source that matches at least what `node` matches."""
+    match node:
+        case Chars(ranges):
+            return _class(ranges)
+        case Boundary():
+            return ""
+        case Concat(items):
+            return "".join(map(re2_source, items))
+        case Alternation(options):
+            return f"(?:{'|'.join(map(re2_source, options))})"
+        case Repeat(item, least, most, _):
+            source = f"(?:{re2_source(item)})"
+            if (least, most) == (0, 1):
+                return source + "?"
+            if most * max_length(item) > _LONGEST_COUNTED:
+                low = min(least, _LONGEST_COUNTED // max(1, max_length(item)))
+                return source + f"{{{low},}}"
+            return source + f"{{{least},{most}}}"
+
+
+def _class(ranges: Sequence[tuple[int, int]]) -> str:
+    """RE2 has no surrogates; a text that holds one is not given to it."""
+    parts = []
+    for low, high in ranges:
+        for a, b in ((low, min(high, 0xD7FF)), (max(low, 0xE000), high)):
+            if a <= b:
+                parts.append(f"\\x{{{a:x}}}-\\x{{{b:x}}}")
+    return f"[{''.join(parts)}]" if parts else "[^\\x00-\\x{10ffff}]"
+
+
+def re2_gate(nodes: Sequence[Node]) -> Gate | None:
+    """A function text -> indexes of the nodes that may match in it (None: all may).
+
+    Returns:
+        None when google-re2 is not installed.
+    """
+    try:
+        import re2  # type: ignore[import-not-found, import-untyped, unused-ignore]
+    except ImportError:
+        return None
+    options = re2.Options()
+    options.max_mem = _MAX_MEM_BYTES
+    options.log_errors = False
+    patterns = re2.Set.SearchSet(options)
+    try:
+        indexes = [patterns.Add(re2_source(node)) for node in nodes]
+        guard = patterns.Add("")
+        patterns.Compile()
+    except re2.error:
+        return None
+    if [*indexes, guard] != list(range(len(nodes) + 1)):
+        return None  # one was not taken: none can be trusted
+
+    def gate(text: str) -> frozenset[int] | None:
+        try:
+            found = frozenset(patterns.Match(text))
+        except UnicodeEncodeError:  # a lone surrogate
+            return None
+        return found - {guard} if guard in found else None
+
+    return gate
