@@ -19,6 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import uvloop
 from limits import RateLimitItemPerDay, RateLimitItemPerHour, RateLimitItemPerMinute
 from limits.storage import RedisStorage
 from limits.strategies import FixedWindowRateLimiter, SlidingWindowCounterRateLimiter
@@ -141,7 +142,7 @@ def served(url: str, runner: asyncio.Runner) -> Rounds:
     return {
         "redis": lambda: blocking(redis, requests),
         "redis, sliding windows": lambda: blocking(redis, requests, "sliding"),
-        "redis.asyncio": lambda: runner.run(suspending(redis_asyncio, requests)),
+        "redis, suspending on uvloop": lambda: runner.run(suspending(redis_asyncio, requests)),
         BASE: limits_library(FixedWindowRateLimiter(storage)),
         "limits, sliding counters": limits_library(SlidingWindowCounterRateLimiter(storage)),
     }
@@ -149,7 +150,10 @@ def served(url: str, runner: asyncio.Runner) -> Rounds:
 
 def measure() -> dict[str, Any]:
     """Latency and rate of each store; without redis-server only of the embedded ones."""
-    with tempfile.TemporaryDirectory(prefix="pw") as name, asyncio.Runner() as runner:
+    with (
+        tempfile.TemporaryDirectory(prefix="pw") as name,
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
         directory = Path(name)
         rounds = embedded(directory)
         if shutil.which("redis-server") is None:

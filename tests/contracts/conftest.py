@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from promptward.testing.ledgers import RETENTION_S, LedgerDriver
 from promptward.testing.redis_server import RedisServer
@@ -23,7 +24,8 @@ from promptward_ports.ledgers.redis_connect import (
 from promptward_ports.ledgers.redis_ledger import RedisLedger
 from promptward_ports.ledgers.sqlite import SqliteLedger
 
-STORES = ("memory", "sqlite", "redis", "redis-asyncio")
+STORES = ("memory", "sqlite", "redis", "redis-asyncio", "redis-uvloop")
+LOOPS = {"redis-asyncio": asyncio.new_event_loop, "redis-uvloop": uvloop.new_event_loop}
 TIMEOUT_S = 5
 _prefixes = (f"pw{number}" for number in count())
 
@@ -52,14 +54,16 @@ def _redis(clock: SteppedClock, url: str) -> Iterator[LedgerDriver]:
 
 
 @contextmanager
-def _redis_asyncio(clock: SteppedClock, url: str) -> Iterator[LedgerDriver]:
+def _redis_asyncio(
+    clock: SteppedClock, url: str, loop_factory: Callable[[], asyncio.AbstractEventLoop]
+) -> Iterator[LedgerDriver]:
     target, prefix = parse_redis_url(url), next(_prefixes)
 
     def open_ledger() -> RedisLedger:
         transport = connect_suspending(target, TIMEOUT_S)
         return RedisLedger(transport, prefix=prefix, retention_s=RETENTION_S, clock=clock)
 
-    with asyncio.Runner() as runner:
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
         driver = LedgerDriver("redis-asyncio", open_ledger, clock, True, runner.run)
         yield driver
         driver.run(driver.ledger.close())
@@ -69,9 +73,13 @@ def _redis_asyncio(clock: SteppedClock, url: str) -> Iterator[LedgerDriver]:
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[LedgerDriver]:
     """Every store in turn."""
     clock = SteppedClock()
-    if request.param.startswith("redis"):
-        open_store = _redis if request.param == "redis" else _redis_asyncio
-        with open_store(clock, request.getfixturevalue("redis_server").url) as driver:
+    if request.param in LOOPS:
+        url = request.getfixturevalue("redis_server").url
+        with _redis_asyncio(clock, url, LOOPS[request.param]) as driver:
+            yield driver
+        return
+    if request.param == "redis":
+        with _redis(clock, request.getfixturevalue("redis_server").url) as driver:
             yield driver
         return
     if request.param == "memory":

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 import redis
+import uvloop
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -63,10 +64,13 @@ async def book_one_request(url: str, *, suspending: bool) -> None:
 Drive = Callable[[Coroutine[Any, Any, None]], None]
 
 
-@pytest.fixture(params=["blocking", "suspending"])
+DRIVES: dict[str, Drive] = {"blocking": run_sync, "asyncio": asyncio.run, "uvloop": uvloop.run}
+
+
+@pytest.fixture(params=DRIVES)
 def book(request: pytest.FixtureRequest) -> Callable[[str], None]:
-    suspending = request.param == "suspending"
-    drive: Drive = asyncio.run if suspending else run_sync
+    suspending = request.param != "blocking"
+    drive = DRIVES[request.param]
     return lambda url: drive(book_one_request(url, suspending=suspending))
 
 

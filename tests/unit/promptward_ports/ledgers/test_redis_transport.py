@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+import uvloop
 
 from promptward.errors import PortError
 from promptward.sync import run_sync
@@ -75,7 +76,7 @@ def asking(kind: str) -> Ask:
         try:
             replies: list[Reply | str] = []
             for number in range(count):
-                if number and kind == "suspending":
+                if number and kind != "blocking":
                     await asyncio.sleep(0.01)  # let the loop notice what the peer did
                 try:
                     replies.append(await transport.evaluate(CALL))
@@ -86,11 +87,11 @@ def asking(kind: str) -> Ask:
             await transport.close()
 
     drive: Callable[[Coroutine[Any, Any, list[Reply | str]]], list[Reply | str]]
-    drive = run_sync if kind == "blocking" else asyncio.run
+    drive = {"blocking": run_sync, "suspending": asyncio.run, "uvloop": uvloop.run}[kind]
     return lambda url, count: drive(calls(url, count))
 
 
-@pytest.fixture(params=["blocking", "suspending"])
+@pytest.fixture(params=["blocking", "suspending", "uvloop"])
 def ask(request: pytest.FixtureRequest) -> Ask:
     return asking(request.param)
 
