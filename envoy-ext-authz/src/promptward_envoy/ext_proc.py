@@ -9,6 +9,7 @@ which makes Envoy fail the exchange.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from time import perf_counter
 
@@ -27,6 +28,9 @@ POLICY_METADATA = "x-promptward-policy"
 ROUTE_METADATA = "x-promptward-route"
 
 Context = grpc.aio.ServicerContext[Message, Message]
+Problem = tuple[grpc.StatusCode, str]
+
+_log = logging.getLogger("promptward.envoy")
 
 
 class Processor:
@@ -55,7 +59,7 @@ class Processor:
         self._deadline_s = deadline_s
         self._max_body_bytes = max_body_bytes
 
-    async def process(self, messages: AsyncIterator[Message], context: Context) -> None:
+    async def process(self, _messages: AsyncIterator[Message], context: Context) -> None:
         """Serve one stream to its end."""
         admitted = self._admission.enter()
         try:
@@ -67,22 +71,18 @@ class Processor:
                 policy, refusal = self._engines.policy(""), "unknown_policy"
             route = str(settings.get(ROUTE_METADATA, ""))
             session = ExchangeSession(policy.engine, route, self._max_body_bytes, self._metrics)
-            problem = await self._run(session, messages, context, refusal)
+            problem = await self._run(session, context, refusal)
         finally:
             self._admission.leave()
         if problem is not None:
             await context.abort(*problem)
 
     async def _run(
-        self,
-        session: ExchangeSession,
-        messages: AsyncIterator[Message],
-        context: Context,
-        refusal: str,
-    ) -> tuple[grpc.StatusCode, str] | None:
+        self, session: ExchangeSession, context: Context, refusal: str
+    ) -> Problem | None:
         """Answer messages until the stream ends; the status to end it with, None for OK."""
         try:
-            async for message in messages:
+            while (message := await _receive(context)) is not None:
                 problem = await self._answer(session, message, context, refusal)
                 if problem is not None:
                     return problem
@@ -96,7 +96,7 @@ class Processor:
 
     async def _answer(
         self, session: ExchangeSession, message: Message, context: Context, refusal: str
-    ) -> tuple[grpc.StatusCode, str] | None:
+    ) -> Problem | None:
         started = perf_counter()
         try:
             if refusal:
@@ -106,7 +106,7 @@ class Processor:
             for answer in answers:
                 await context.write(answer)
         except SessionError as error:
-            log_fault(FILTER, error)
+            _log.error("ext_proc stream reset: %s", error)
             self._metrics.failures.labels(FILTER, "protocol").inc()
             return grpc.StatusCode.FAILED_PRECONDITION, str(error)
         except TimeoutError:
@@ -118,9 +118,7 @@ class Processor:
             self._seconds.observe(perf_counter() - started)
         return None
 
-    async def _fail(
-        self, session: ExchangeSession, context: Context, reason: str
-    ) -> tuple[grpc.StatusCode, str] | None:
+    async def _fail(self, session: ExchangeSession, context: Context, reason: str) -> Problem:
         """Deny while that is possible; otherwise give the status to end the stream with."""
         self._metrics.failures.labels(FILTER, reason).inc()
         try:
@@ -138,3 +136,25 @@ class Processor:
         except Exception as error:  # noqa: BLE001 - the reservation expires as estimated
             log_fault(FILTER, error)
             self._metrics.failures.labels(FILTER, "settlement").inc()
+
+
+async def _receive(context: Context) -> Message | None:
+    """The next message; None at the end of the stream.
+
+    Read in a task of its own: Envoy resets every stream, and a read that is cancelled while it is
+    under way leaks its native memory (github.com/grpc/grpc/issues/43360; measured 100 bytes for
+    each exchange without this, none with it).
+    """
+    reading = asyncio.ensure_future(context.read())
+    try:
+        message = await asyncio.shield(reading)
+    except asyncio.CancelledError:
+        reading.add_done_callback(_forget)
+        raise
+    return None if message is grpc.aio.EOF else message  # type: ignore[attr-defined]
+
+
+def _forget(reading: asyncio.Future[Message]) -> None:
+    """Take the outcome nobody waits for, so that the loop does not report it as lost."""
+    if not reading.cancelled():
+        reading.exception()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import http.client
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -247,3 +248,28 @@ def test_upstreams_key_is_added_after_the_callers_is_removed(make_stack, monkeyp
         answer = stack.request(chat_body("hi"), headers={"authorization": "Bearer callers"})
         assert answer.header("x-demo-authorization") == "Bearer upstream-secret"
         assert "upstream-secret" not in (stack.directory / "envoy.json").read_text()
+
+
+def test_unread_responses_pass_whole_while_their_first_chunks_race_the_override(stack) -> None:
+    """Envoy may have sent us chunks before it learns that we need none."""
+    chats = [
+        ("x [[repeat:3000]]", {}),
+        ("x [[repeat:20]] [[split:50]]", {"stream": True}),
+        ("x [[repeat:1]] [[split:64]] [[slow:2]]", {"stream": True}),
+        ("hi", {}),
+    ]
+    expected = [stack.chat(text, script="pass", **fields) for text, fields in chats]
+    assert [a.body.count(b"x ") > 100 for a in expected[:1]] == [True]
+    assert all(e.body.endswith(b"[DONE]\n\n") for e in expected[1:3])
+
+    def again(number: int) -> bool:
+        text, fields = chats[number % len(chats)]
+        answer = stack.chat(text, script="pass", **fields)
+        return (answer.status, answer.cut, answer.body) == (
+            200,
+            False,
+            expected[number % len(chats)].body,
+        )
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(again, range(80)))

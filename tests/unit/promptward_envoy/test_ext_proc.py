@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
@@ -25,13 +24,17 @@ class AbortedError(Exception):
 class Context:
     """The part of a servicer context that the service uses."""
 
-    def __init__(self, **metadata: str) -> None:
+    def __init__(self, sent: list[Any], **metadata: str) -> None:
+        self._sent = iter(sent)
         self._metadata = tuple((k.replace("_", "-"), v) for k, v in metadata.items())
         self.written: list[Any] = []
         self.status: grpc.StatusCode | None = None
 
     def invocation_metadata(self) -> tuple[tuple[str, str], ...]:
         return self._metadata
+
+    async def read(self) -> Any:
+        return next(self._sent, grpc.aio.EOF)
 
     async def write(self, message: Any) -> None:
         self.written.append(message)
@@ -43,18 +46,14 @@ class Context:
 
 def serve(engine: Any, sent: list[Any], *, bound: int = 9, **metadata: str) -> Context:
     """Play a stream that Envoy then closes."""
-    context = Context(**metadata)
-
-    async def messages() -> AsyncIterator[Any]:
-        for message in sent:
-            yield message
+    context = Context(sent, **metadata)
 
     async def scenario() -> None:
         metrics = Metrics()
         admission = Admission(bound, metrics.in_flight)
         service = Processor(FixedEngine(engine), admission, metrics, 0.05, 1000)
         with contextlib.suppress(AbortedError):
-            await service.process(messages(), context)  # type: ignore[arg-type]
+            await service.process(None, context)  # type: ignore[arg-type]
         await admission.settled()
         assert metrics.in_flight._value.get() == 0
 
@@ -156,3 +155,40 @@ def test_failed_settlement_is_counted_not_raised(engine, messages, monkeypatch) 
 
     monkeypatch.setattr(engine, "on_no_response", broken)
     assert serve(engine, request(messages)).status is grpc.StatusCode.ABORTED
+
+
+def test_cancelled_stream_does_not_cancel_the_read_under_way(engine) -> None:
+    """A read that is cancelled under way leaks in grpc.aio."""
+
+    class Waiting(Context):
+        def __init__(self) -> None:
+            super().__init__([])
+            self.gate = asyncio.Event()
+            self.outcome = ""
+
+        async def read(self) -> Any:
+            try:
+                await self.gate.wait()
+                self.outcome = "finished"
+            except asyncio.CancelledError:
+                self.outcome = "cancelled"
+                raise
+            raise RuntimeError("nobody waits for this any more")
+
+    async def scenario() -> None:
+        context = Waiting()
+        metrics = Metrics()
+        admission = Admission(9, metrics.in_flight)
+        service = Processor(FixedEngine(engine), admission, metrics, 0.05, 1000)
+        stream = asyncio.create_task(service.process(None, context))  # type: ignore[arg-type]
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        stream.cancel()
+        await asyncio.gather(stream, return_exceptions=True)
+        assert stream.cancelled()
+        context.gate.set()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert context.outcome == "finished"
+
+    asyncio.run(scenario())
