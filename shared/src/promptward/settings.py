@@ -52,6 +52,7 @@ class Spec:
     le: float | None = None
     min_length: int | None = None
     max_length: int | None = None
+    one_or_many: bool = False  # of a list: one item may be written without the brackets
 
 
 def setting(
@@ -64,6 +65,7 @@ def setting(
     le: float | None = None,
     min_length: int | None = None,
     max_length: int | None = None,
+    one_or_many: bool = False,
 ) -> Any:
     """Declare one setting.
 
@@ -76,8 +78,9 @@ def setting(
         le: largest number, inclusive.
         min_length: fewest characters or items.
         max_length: most characters or items.
+        one_or_many: of a list: one item may be written without the brackets.
     """
-    spec = Spec(doc, kind, ge, le, min_length, max_length)
+    spec = Spec(doc, kind, ge, le, min_length, max_length, one_or_many)
     return dataclasses.field(
         default=default,
         default_factory=default_factory,

@@ -35,6 +35,7 @@ class AuditRecord:
         claims: paths of the principal's claims to record.
         budgets: states after reserving or settling.
         stream_end: how a stream ended, empty for others.
+        body_hmac: keyed digest of the body as received, when the policy asks for it.
     """
 
     phase: str
@@ -54,6 +55,7 @@ class AuditRecord:
     usage: Usage | None = None
     budgets: Sequence[LineState] = field(default=())
     stream_end: str = ""
+    body_hmac: str = ""
 
 
 def event_of(record: AuditRecord) -> dict[str, JSON]:
@@ -81,6 +83,7 @@ def event_of(record: AuditRecord) -> dict[str, JSON]:
         "usage": _usage(record.usage),
         "budgets": [_state(s) for s in record.budgets],
         "stream_end": record.stream_end,
+        **({"body_hmac": record.body_hmac} if record.body_hmac else {}),
     }
 
 

@@ -50,6 +50,7 @@ class JwtIssuerSettings:
         "Accepted audiences, any of them; when empty, a token that names an audience is refused.",
         default=(),
         max_length=64,
+        one_or_many=True,
     )
     jwks_uri: str | None = setting(
         "Where the issuer publishes its keys.", kind=Kind.URL, default=None, max_length=2048

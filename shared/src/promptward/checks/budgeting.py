@@ -137,7 +137,7 @@ def plan_reservation(
                 budget.soft,
             )
         )
-    ttl_s = max(b.settings.reservation.ttl for b in chosen)
+    ttl_s = max(b.settings.reservation.ttl_s for b in chosen)
     tenant_text = tenant.text(principal, request.model, route) if tenant else ""
     return Reservation(tuple(lines), tenant_text, ttl_s, text_tokens, unpriced)
 

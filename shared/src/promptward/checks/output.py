@@ -59,7 +59,7 @@ class OutputSettings:
     type: Literal["output"] = setting("Kind of check.")
     mode: Mode = setting("enforce, shadow (report only) or off.", default=Mode.ENFORCE)
     phase: tuple[Literal["response"], ...] = setting(
-        "Phases.", default=("response",), min_length=1, max_length=1
+        "Phases.", default=("response",), min_length=1, max_length=1, one_or_many=True
     )
     detect: tuple[Literal["secret", "system_prompt_leak", "unsafe_url", "html"], ...] = setting(
         "What to look for.",

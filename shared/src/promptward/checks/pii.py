@@ -80,7 +80,11 @@ class PiiSettings:
     type: Literal["pii"] = setting("Kind of check.")
     mode: Mode = setting("enforce, shadow (report only) or off.", default=Mode.ENFORCE)
     phase: tuple[Phase, ...] = setting(
-        "Phases.", default=(Phase.REQUEST, Phase.RESPONSE), min_length=1, max_length=2
+        "Phases.",
+        default=(Phase.REQUEST, Phase.RESPONSE),
+        min_length=1,
+        max_length=2,
+        one_or_many=True,
     )
     sources: tuple[Source, ...] = setting(
         "Sources of text to read; all by default.", default=tuple(Source), min_length=1

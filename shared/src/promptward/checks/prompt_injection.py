@@ -55,7 +55,9 @@ class PromptInjectionSettings:
     id: str = setting("Name of the check in findings.", kind=Kind.IDENTIFIER)
     type: Literal["prompt_injection"] = setting("Kind of check.")
     mode: Mode = setting("enforce, shadow (report only) or off.", default=Mode.ENFORCE)
-    phase: tuple[Literal["request"], ...] = setting("Phases.", default=("request",), max_length=1)
+    phase: tuple[Literal["request"], ...] = setting(
+        "Phases.", default=("request",), min_length=1, max_length=1, one_or_many=True
+    )
     sources: tuple[Source, ...] = setting(
         "Sources of text to read; all by default.", default=tuple(Source), min_length=1
     )

@@ -49,6 +49,10 @@ class WindowSettings:
 class ReservationSettings:
     """What is reserved before the upstream is called."""
 
+    estimate: Literal["input_plus_max_output"] = setting(
+        "How the estimate is made: counted input plus all the output that may come.",
+        default="input_plus_max_output",
+    )
     default_max_output: int = setting(
         "Output tokens assumed when the request has no cap of its own.",
         ge=0,
@@ -58,7 +62,7 @@ class ReservationSettings:
     tokens_per_opaque_part: int = setting(
         "Input tokens assumed for an image, file or audio part.", ge=0, le=1_000_000, default=1000
     )
-    ttl: int = setting(
+    ttl_s: int = setting(
         "After this long an unsettled reservation counts as spent.",
         kind=Kind.DURATION,
         ge=1,
@@ -135,7 +139,7 @@ class BudgetSettings:
     def ledger_window(self) -> Window:
         """The window as the ledger takes it."""
         if self.unit == "concurrent_requests":
-            return Window("concurrent", self.reservation.ttl)
+            return Window("concurrent", self.reservation.ttl_s)
         return Window(self.window.type, self.window.duration, self.window.timezone)
 
 

@@ -6,6 +6,8 @@ event, because an adapter that sees an exception might let the request through.
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -138,6 +140,7 @@ class Engine:
         if refusal is not None:
             return self._deny_response(ticket, refusal, run, states)
         mutations = replace(mutations, set_headers=self.policy.rate_limit_headers(states))
+        run.body_hmac = self._digest(response.body.data)
         self._audit_response(ticket, run, states, response.status)
         return ResponseAllow(mutations, run.usage, tuple(run.findings), run.coverage)
 
@@ -223,6 +226,13 @@ class Engine:
 
     # --- audit -----------------------------------------------------------------------------
 
+    def _digest(self, body: bytes) -> str:
+        """Keyed digest of a body, when the policy wants one: proof of what was sent, no text."""
+        audit = self.policy.spec.audit
+        if audit.content != "hmac" or audit.hmac_key is None:
+            return ""
+        return hmac.new(audit.hmac_key.encode(), body, hashlib.sha256).hexdigest()
+
     def _emit(self, record: AuditRecord) -> None:
         self._ports.audit.emit(self._encode(event_of(record)))
 
@@ -248,6 +258,7 @@ class Engine:
                 findings=decision.findings,
                 coverage=decision.coverage,
                 budgets=run.states,
+                body_hmac=self._digest(run.exchange.body.data),
             )
         )
 
@@ -280,6 +291,7 @@ class Engine:
                 usage=run.usage,
                 budgets=states,
                 stream_end=stream_end,
+                body_hmac=run.body_hmac,
             )
         )
 

@@ -30,7 +30,7 @@ class ResponseRun:
     coverage: Coverage = ()
     usage: Usage | None = None
     body: bytes | None = None
-    output_chars: int = 0
+    body_hmac: str = ""
 
 
 def conversation_of(ticket: Ticket) -> Conversation:
@@ -84,7 +84,6 @@ async def run_response(
         run.coverage = (CoverageEntry("response", "", CoverageState.SKIPPED, error.code),)
         return Mutations()
     run.usage = parsed.usage
-    run.output_chars = sum(len(p.text) for p in parsed.parts)
     content = await run_checks(
         checks,
         Phase.RESPONSE,

@@ -113,6 +113,8 @@ class _State:
                 return data
 
     def sequence(self, node: ListOf, spec: Spec, data: object, path: str) -> Any:
+        if spec.one_or_many and not isinstance(data, list | tuple):
+            data = [data]
         if not isinstance(data, list | tuple):
             return self.fail(path, f"expected a list, got {_describe(data)}")
         if not _length_fits(spec, len(data)):

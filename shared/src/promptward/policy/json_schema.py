@@ -64,8 +64,9 @@ def _node(node: Node, spec: Spec, defs: dict[str, Any]) -> dict[str, Any]:
             return _scalar(node, spec)
         case ListOf():
             inner = Spec(spec.doc, spec.kind, spec.ge, spec.le)
-            schema = {"type": "array", "items": _node(node.item, inner, defs)}
-            return schema | _bounds(spec, "minItems", "maxItems")
+            item = _node(node.item, inner, defs)
+            schema = {"type": "array", "items": item} | _bounds(spec, "minItems", "maxItems")
+            return {"anyOf": [schema, item]} if spec.one_or_many else schema
         case MapOf():
             schema = {"type": "object", "additionalProperties": _node(node.value, Spec(""), defs)}
             return schema | _bounds(spec, "minProperties", "maxProperties")

@@ -36,7 +36,10 @@ class Target:
     """What the policy guards."""
 
     protocols: tuple[str, ...] = setting(
-        "Wire protocols that may be used.", default=("openai.chat",), min_length=1, max_length=16
+        "Wire protocols that may be used; every one we know by default.",
+        default=tuple(PROTOCOLS),
+        min_length=1,
+        max_length=16,
     )
     routes: tuple[str, ...] = setting(
         "Route globs the policy applies to; requests of other routes are refused.",
@@ -118,11 +121,22 @@ class Audit:
     """How decisions are recorded. Prompt text is never recorded."""
 
     format: Literal["json", "ocsf", "ecs"] = setting("Shape of events.", default="json")
+    content: Literal["none", "hmac"] = setting(
+        "none, or a keyed digest of each body, to prove later what was sent. Never the text.",
+        default="none",
+    )
+    hmac_key: str | None = setting(
+        "Key of the digests, 16 characters or more.", kind=Kind.SECRET, default=None
+    )
     claims: tuple[str, ...] = setting(
         "Claims of the caller to record, for example a team to bill; none by default.",
         default=(),
         max_length=16,
     )
+
+    def problems(self) -> Iterable[tuple[str, str]]:
+        if self.content == "hmac" and len((self.hmac_key or "").encode()) < 16:
+            yield "hmac_key", "required by content: hmac, 16 characters or more"
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,7 +80,8 @@ def _nested(root: Struct) -> Iterator[tuple[str, Struct]]:
 def _type(node: Node, spec: Spec) -> str:
     match node:
         case ListOf():
-            return f"list of {_type(node.item, Spec('', spec.kind))}"
+            one = _type(node.item, Spec("", spec.kind))
+            return f"{one}, or a list of it" if spec.one_or_many else f"list of {one}"
         case MapOf():
             return f"mapping to {_type(node.value, Spec(''))}"
         case Struct():

@@ -19,7 +19,7 @@ def settings(**data: Any) -> BudgetSettings:
 def test_windows() -> None:
     fixed = settings(window={"type": "fixed", "duration": "1d", "timezone": "Europe/Berlin"})
     assert fixed.ledger_window() == Window("fixed", 86400, "Europe/Berlin")
-    concurrent = settings(unit="concurrent_requests", reservation={"ttl": 30})
+    concurrent = settings(unit="concurrent_requests", reservation={"ttl_s": 30})
     assert concurrent.ledger_window() == Window("concurrent", 30)
 
 

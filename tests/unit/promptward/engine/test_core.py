@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import json
 from typing import Any
 
@@ -378,3 +379,20 @@ class TestNoResponse:
         ticket = allowed(bench).ticket
         run_sync(bench.engine.on_unseen_response(ticket, 500))
         assert charged(bench) == [(0, "settled")]
+
+
+def test_a_keyed_digest_proves_what_was_sent() -> None:
+    audit = {"content": "hmac", "hmac_key": "k" * 16}
+    bench = bench_with(checks=[PII], audit=audit)
+    ticket = allowed(bench, b'{"model":"m","messages":[{"role":"user","content":"x"}]}').ticket
+    run_sync(bench.engine.on_response(ticket, Response(200, JSON_HEADERS, Body(answer("hi")))))
+    request, response = bench.audit.events
+    assert request["body_hmac"] == (
+        hmac.new(
+            b"k" * 16, b'{"model":"m","messages":[{"role":"user","content":"x"}]}', "sha256"
+        ).hexdigest()
+    )
+    assert len(response["body_hmac"]) == 64
+    assert "body_hmac" not in TestBench(policy_with()).audit.events
+    with pytest.raises(PolicyError, match="hmac_key: required"):
+        load_policy(policy_with(audit={"content": "hmac"}))

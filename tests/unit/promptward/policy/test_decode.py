@@ -173,3 +173,14 @@ def test_an_error_never_shows_a_value_in_the_wrong_place() -> None:
 
 def test_identifiers_have_no_spaces() -> None:
     assert problems_of({"count": 1, "ident": "a b"})[0].startswith("ident: expected letters")
+
+
+def test_one_or_many() -> None:
+    @dataclass(frozen=True, slots=True)
+    class Phases:
+        phase: tuple[Literal["request", "response"], ...] = setting("p", one_or_many=True)
+
+    assert decode(Phases, {"phase": "request"}).phase == ("request",)
+    assert decode(Phases, {"phase": ["request", "response"]}).phase == ("request", "response")
+    with pytest.raises(PolicyError, match=r"phase\[0\]: expected one of"):
+        decode(Phases, {"phase": "both"})
