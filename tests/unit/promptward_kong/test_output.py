@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from promptward_kong.audit import JsonLinesSink, NoSink, open_sink
+from promptward_kong.audit import FileSink, JsonLinesSink, NoSink, open_sink
 from promptward_kong.output import LineHandler, LineWriter
 
 
@@ -73,7 +73,37 @@ def test_events_are_lines_of_json(tmp_path):
     assert path.stat().st_mode & 0o007 == 0
 
 
+@pytest.mark.parametrize("how", ["moved", "removed", "replaced"])
+def test_a_rotated_file_is_opened_again(tmp_path, how):
+    path, rotated = tmp_path / "audit.jsonl", tmp_path / "audit.jsonl.1"
+    sink = open_sink(str(path))
+    sink.emit({"n": 1})
+    if how == "removed":
+        path.unlink()
+    else:
+        path.rename(rotated)
+    if how == "replaced":
+        path.touch()
+    sink.emit({"n": 2})
+    assert path.read_text("utf-8") == '{"n":2}\n'
+    if how != "removed":
+        assert rotated.read_text("utf-8") == '{"n":1}\n'
+
+
+def test_a_file_that_cannot_be_opened_again_is_no_error(tmp_path):
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    sink = open_sink(str(folder / "audit.jsonl"))
+    (folder / "audit.jsonl").unlink()
+    folder.rmdir()
+    sink.emit({"n": 1})
+
+
 def test_sinks_by_name():
     assert isinstance(open_sink("none"), NoSink)
     assert isinstance(open_sink("stdout"), JsonLinesSink)
     open_sink("none").emit({})
+
+
+def test_a_path_is_a_file(tmp_path):
+    assert isinstance(open_sink(str(tmp_path / "a")), FileSink)
