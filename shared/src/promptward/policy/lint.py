@@ -47,7 +47,7 @@ def lint(policy: Policy, gateway: GatewayCapabilities) -> list[LintFinding]:
             hint = f" ({note})" if note else ""
             findings.append(LintFinding(need.path, f"{gateway.name} cannot {need.why}{hint}"))
     largest = gateway.max_rewritten_body_bytes
-    if largest is not None and _rewrites(policy.spec):
+    if largest and _rewrites(policy.spec):  # 0: it replaces none, which is said above
         limits = policy.spec.limits
         message = (
             f"{gateway.name} cannot replace bodies over {largest} bytes; set it to that or less"
