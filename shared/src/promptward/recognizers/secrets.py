@@ -33,14 +33,15 @@ def _key(
     *prefixes: str,
     validate: Validator = _varied,
     score: float = 0.95,
+    lead: int = 0,
 ) -> Recognizer:
-    """A key that starts with one of `prefixes`."""
+    """A key that starts with one of `prefixes`, or has it after `lead` characters at most."""
     return Recognizer(
         id=rule,
         entity=entity,
         pattern=pattern,
         score=score,
-        anchor=Literals(prefixes),
+        anchor=Literals(prefixes, lead=lead),
         validate=validate,
         not_before=_TOKEN,
         not_after=_TOKEN,
@@ -95,6 +96,25 @@ SECRETS: tuple[Recognizer, ...] = (
     _key("STRIPE_KEY", "stripe", "(?:sk|rk)_(?:live|test)_[0-9A-Za-z]{16,200}",
          "sk_live_", "sk_test_", "rk_live_", "rk_test_"),
     _key("SENDGRID_API_KEY", "sendgrid", f"SG\\.{_TOKEN}{{16,32}}\\.{_TOKEN}{{32,64}}", "SG."),
+    _key("GCP_CLIENT_SECRET", "gcp_client_secret", f"GOCSPX-{_TOKEN}{{20,40}}", "GOCSPX-"),
+    _key("XAI_API_KEY", "xai", "xai-[0-9A-Za-z]{40,100}", "xai-"),
+    _key("PERPLEXITY_API_KEY", "perplexity", "pplx-[0-9A-Za-z]{40,60}", "pplx-"),
+    _key("REPLICATE_TOKEN", "replicate", "r8_[0-9A-Za-z]{37}", "r8_"),
+    _key("DATABRICKS_TOKEN", "databricks", "dapi[0-9a-f]{32}(?:-[0-9])?", "dapi"),
+    _key("PYPI_TOKEN", "pypi", f"pypi-AgE{_TOKEN}{{50,300}}", "pypi-AgE"),
+    _key("DOCKER_TOKEN", "docker", f"dckr_pat_{_TOKEN}{{27,40}}", "dckr_pat_"),
+    _key("DIGITALOCEAN_TOKEN", "digitalocean", "do[opr]_v1_[0-9a-f]{64}",
+         "dop_v1_", "doo_v1_", "dor_v1_"),
+    _key("HASHICORP_VAULT_TOKEN", "vault", f"hv[sb]\\.{_TOKEN}{{24,300}}", "hvs.", "hvb."),
+    _key("SHOPIFY_TOKEN", "shopify", "shp(?:at|ca|pa|ss)_[0-9A-Fa-f]{32}",
+         "shpat_", "shpca_", "shppa_", "shpss_"),
+    _key("ATLASSIAN_TOKEN", "atlassian", f"ATATT3{_TOKEN}{{50,300}}=[0-9A-F]{{8}}", "ATATT3"),
+    _key("GRAFANA_TOKEN", "grafana", "glsa_[0-9A-Za-z]{32}_[0-9A-Fa-f]{8}", "glsa_"),
+    _key("LINEAR_API_KEY", "linear", "lin_api_[0-9A-Za-z]{40}", "lin_api_"),
+    _key("SQUARE_TOKEN", "square", f"sq0(?:atp|csp)-{_TOKEN}{{22,43}}", "sq0atp-", "sq0csp-"),
+    _key("TELEGRAM_BOT_TOKEN", "telegram", f"[0-9]{{8,10}}:AA{_TOKEN}{{33}}", ":AA", lead=10),
+    _key("AZURE_CLIENT_SECRET", "azure_client_secret",
+         "[0-9A-Za-z_~.-]{3}[78]Q~[0-9A-Za-z_~.-]{31,34}", "7Q~", "8Q~", lead=3),
     _key("JWT", "jwt", f"eyJ{_TOKEN}{{8,2000}}\\.{_TOKEN}{{8,6000}}\\.{_TOKEN}{{0,1000}}", "eyJ"),
 )  # fmt: skip
 
