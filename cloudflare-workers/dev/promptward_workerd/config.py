@@ -33,6 +33,7 @@ class WorkerConfig:
         environment: names of text bindings that workerd takes from its environment when it starts;
             for an image, which is built before its variables are known.
         has_kv: bind `POLICIES`.
+        has_ledger: bind `LEDGER`.
         origin: `host:port` to bind as the service `ORIGIN`, or None.
     """
 
@@ -41,6 +42,7 @@ class WorkerConfig:
     state: Path
     variables: Mapping[str, str] = field(default_factory=dict)
     has_kv: bool = True
+    has_ledger: bool = True
     origin: str | None = None
     environment: tuple[str, ...] = ()
 
@@ -60,7 +62,9 @@ def _module(name: str) -> str:
 
 
 def _bindings(config: WorkerConfig) -> list[str]:
-    bindings = ['(name = "LEDGER", durableObjectNamespace = "BudgetLedgerObject")']
+    bindings = []
+    if config.has_ledger:
+        bindings.append(f'(name = "LEDGER", durableObjectNamespace = "{_OBJECT_CLASS}")')
     if config.has_kv:
         bindings.append('(name = "POLICIES", kvNamespace = "kv")')
     if config.origin is not None:

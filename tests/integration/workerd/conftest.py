@@ -30,6 +30,7 @@ class StartWorker(Protocol):
         variables: Mapping[str, str] | None = None,
         kv: Mapping[str, str] | None = None,
         has_kv: bool = True,
+        has_ledger: bool = True,
         origin: str | None = None,
     ) -> Workerd: ...
 
@@ -60,13 +61,20 @@ def start_worker(
             variables: Mapping[str, str] | None = None,
             kv: Mapping[str, str] | None = None,
             has_kv: bool = True,
+            has_ledger: bool = True,
             origin: str | None = None,
         ) -> Workerd:
             root = tmp_path_factory.mktemp("worker")
             files = vendor.collect(toolchain.PROJECT / "src", tools.site, policy, entry)
             vendor.write(files, root)
             settings = config.WorkerConfig(
-                root, tuple(f.name for f in files), root / "state", variables or {}, has_kv, origin
+                root,
+                tuple(f.name for f in files),
+                root / "state",
+                variables or {},
+                has_kv=has_kv,
+                has_ledger=has_ledger,
+                origin=origin,
             )
             file = config.write(settings)
             for key, value in (kv or {}).items():

@@ -128,6 +128,57 @@ def test_a_worker_that_cannot_decide_lets_nothing_through(
     assert len(origin.received) == seen
 
 
+@pytest.mark.parametrize("upstream", ["binding", "route"])
+def test_the_origin_may_be_a_service_binding_or_the_route(
+    upstream: str, start_worker: StartWorker, origin: Origin
+) -> None:
+    bound = origin.address if upstream == "binding" else None
+    worker = start_worker(kv={"policy": POLICY}, variables={"UPSTREAM": upstream}, origin=bound)
+    chat = ChatClient(worker.host, worker.port, "pw-test-alice")
+    # on a route, the request's own URL is the origin's
+    host = "ai.example.com" if upstream == "binding" else origin.address
+    answer = chat.chat("hello jane.roe@example.com", {"host": host})
+    assert answer.text == "You said: hello jane.roe@example.com"
+    assert origin.received[-1].headers["host"] == host
+    assert "jane.roe" not in origin.received[-1].text
+
+
+def test_a_binding_that_is_missing_is_a_refusal(start_worker: StartWorker) -> None:
+    answer = ask(start_worker(kv={"policy": POLICY}, variables={"UPSTREAM": "binding"}))
+    assert (answer.status, answer.code) == (503, "upstream_error")
+
+
+def test_budgets_without_a_ledger_are_a_refusal(start_worker: StartWorker, origin: Origin) -> None:
+    seen = len(origin.received)
+    worker = start_worker(
+        kv={"policy": POLICY}, variables={"UPSTREAM": origin.url}, has_ledger=False
+    )
+    answer = ask(worker)
+    assert (answer.status, answer.code) == (503, "guard_failed")
+    assert "ledger" in str(events(worker, "guard_failed")[0]["details"])
+    assert len(origin.received) == seen
+
+
+def test_a_hot_tenant_is_spread_and_never_gets_more_than_its_limit(
+    start_worker: StartWorker, origin: Origin
+) -> None:
+    policy = (
+        POLICY.replace("limit: 1}", "limit: 6}")
+        .replace("  budgets:", "  budget_tenant: claim.sub\n  budgets:")
+        .replace("partition_by: [principal]", "partition_by: [claim.sub]")
+    )
+    worker = start_worker(
+        kv={"policy": policy},
+        variables={"UPSTREAM": origin.url, "LEDGER_SHARDS": '{"claim.sub=tiny": 3}'},
+    )
+    chat = ChatClient(worker.host, worker.port, "pw-test-tiny")
+    answers = [chat.chat("hello").status for _ in range(30)]
+    assert answers.count(200) == 6
+    assert set(answers) == {200, 429}
+    objects = (worker.log.parent / "state" / "objects").rglob("*.sqlite")
+    assert len([file for file in objects if file.stem != "metadata"]) == 3
+
+
 def test_an_unreachable_origin_is_a_503_and_is_not_charged(
     start_worker: StartWorker, tmp_path: Path
 ) -> None:
