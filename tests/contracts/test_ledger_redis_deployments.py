@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 import ipaddress
+import os
 import subprocess
 import tempfile
 import time
@@ -79,6 +80,28 @@ def test_tcp(directory: Path, book: Callable[[str], None]) -> None:
     server.start()
     try:
         book(f"{server.tcp_url}/1")
+    finally:
+        server.stop()
+
+
+def test_a_forked_child_opens_its_own_connections(directory: Path) -> None:
+    server = RedisServer(directory, tcp=True)
+    server.start()
+    try:
+        ledger = open_ledger(server.tcp_url, timeout_s=TIMEOUT_S)
+        line = budget_line(limit=1000, amount=1)
+        run_sync(ledger.reserve(ReserveRequest("before", "t", (line,), 60)))
+        child = os.fork()
+        for number in range(50):
+            name = f"{'parent' if child else 'child'}{number}"
+            outcome = run_sync(ledger.reserve(ReserveRequest(name, "t", (line,), 60)))
+            if not outcome.granted and not child:
+                os._exit(1)
+        if not child:
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+        assert run_sync(ledger.usage())[0].reserved == 101
+        run_sync(ledger.close())
     finally:
         server.stop()
 

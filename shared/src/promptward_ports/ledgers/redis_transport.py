@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-import threading
+from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import islice
 from typing import Any, Protocol, cast
-from weakref import WeakSet
 
 import redis
 import redis.asyncio
@@ -30,6 +30,9 @@ from promptward_ports.ledgers.resp import (
     RespValue,
     encode_command,
 )
+
+IDLE_AT_MOST = 64
+"""Connections kept between calls; more than the threads of a blocking gateway process."""
 
 
 class Transport(Protocol):
@@ -155,19 +158,20 @@ class SuspendingTransport:
 
 
 class DirectTransport(BlockingTransport):
-    """A single Redis over one held connection per thread; `client` serves the admin calls.
+    """A single Redis over held connections, one per call in flight; `client` serves admin calls.
 
     Leaves out what `redis.Redis.execute_command` does around a command (pool checks, metrics,
-    encoding per argument): more than half of the client's CPU per call. A forked child opens its
-    own connections.
+    encoding per argument): more than half of the client's CPU per call. Safe between threads; a
+    forked child opens its own connections.
     """
 
     def __init__(self, client: redis.Redis, endpoint: RedisEndpoint, timeout_s: float) -> None:
         super().__init__(client)
         self._endpoint = endpoint
         self._timeout_s = timeout_s
-        self._held = threading.local()
-        self._open: WeakSet[RedisSocket] = WeakSet()
+        self._pid = os.getpid()
+        # Threads only pop and append, which are atomic.
+        self._idle: deque[RedisSocket] = deque()
 
     async def evaluate(self, call: Call) -> Reply:
         try:
@@ -182,28 +186,43 @@ class DirectTransport(BlockingTransport):
         return cast(Reply, reply)
 
     async def close(self) -> None:
-        for connection in list(self._open):
-            connection.close()
+        self._drop_idle()
         await super().close()
 
     def _ask(self, command: bytes) -> RespValue:
-        held = self._held
-        if getattr(held, "pid", None) == os.getpid():
-            try:
-                return cast(RedisSocket, held.connection).ask(command)
-            except ConnectionError:
-                held.pid = None  # closed while idle: worth one more try
-            except (OSError, ProtocolError):
-                held.pid = None
-                raise
-        connection = RedisSocket(self._endpoint, self._timeout_s)
-        self._open.add(connection)
-        held.connection, held.pid = connection, os.getpid()
+        if self._pid != os.getpid():
+            self._pid = os.getpid()
+            self._drop_idle()  # the parent's: closing them here does not end them there
         try:
-            return connection.ask(command)
-        except (OSError, ProtocolError):
-            held.pid = None
+            connection = self._idle.pop()
+        except IndexError:
+            return self._ask_on(RedisSocket(self._endpoint, self._timeout_s), command)
+        try:
+            return self._ask_on(connection, command)
+        except ConnectionError:
+            # Closed while idle, likely all of them (a restart): worth one more try.
+            self._drop_idle()
+            return self._ask_on(RedisSocket(self._endpoint, self._timeout_s), command)
+
+    def _ask_on(self, connection: RedisSocket, command: bytes) -> RespValue:
+        try:
+            reply = connection.ask(command)
+        except ErrorReplyError:
+            self._keep(connection)
             raise
+        self._keep(connection)
+        return reply
+
+    def _keep(self, connection: RedisSocket) -> None:
+        if len(self._idle) < IDLE_AT_MOST:
+            self._idle.append(connection)
+        else:
+            connection.close()
+
+    def _drop_idle(self) -> None:
+        while self._idle:
+            with suppress(IndexError):
+                self._idle.pop().close()
 
 
 class PipelinedTransport(SuspendingTransport):

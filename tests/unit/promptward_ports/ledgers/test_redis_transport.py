@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -191,3 +192,56 @@ def test_a_cancelled_call_does_not_shift_the_replies() -> None:
                 await transport.close()
 
     assert asyncio.run(cancel_first()) == 2
+
+
+def test_threads_share_connections_without_mixing_replies() -> None:
+    def echo(peer: socket.socket) -> None:
+        while data := peer.recv(65_536):
+            number = data.rpartition(b"$")[2].split(b"\r\n")[1]
+            peer.sendall(b"$%d\r\n%b\r\n" % (len(number), number))
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(10)
+        serving: list[threading.Thread] = []
+        stop = threading.Event()
+
+        def accept() -> None:
+            while not stop.is_set():
+                peer, _ = listener.accept()
+                if stop.is_set():
+                    peer.close()
+                    return
+                serving.append(threading.Thread(target=serve, args=(peer,)))
+                serving[-1].start()
+
+        def serve(peer: socket.socket) -> None:
+            with peer:
+                peer.settimeout(10)
+                echo(peer)
+
+        acceptor = threading.Thread(target=accept)
+        acceptor.start()
+        address = listener.getsockname()
+        transport = connect_blocking(parse_redis_url(f"redis://127.0.0.1:{address[1]}"), 5)
+        wrong: list[object] = []
+
+        def work(name: int) -> None:
+            for number in range(50):
+                tag = b"%d" % (name * 1000 + number)
+                call = replace(CALL, args=(*CALL.args, tag))
+                reply = run_sync(transport.evaluate(call))
+                if reply != tag:
+                    wrong.append(reply)
+
+        workers = [threading.Thread(target=work, args=(name,)) for name in range(8)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+        run_sync(transport.close())
+        stop.set()
+        socket.create_connection(address).close()
+        for thread in (acceptor, *serving):
+            thread.join(10)
+    assert wrong == []
+    assert 1 <= len(serving) <= 8
