@@ -60,6 +60,18 @@ class Needs:
     max_body_bytes: int = 0
 
 
+def _needs_of(answer: Mapping[str, object]) -> Needs:
+    problems = tuple(cast("list[str]", answer["problems"]))
+    if problems:
+        return Needs(problems)
+    return Needs(
+        (),
+        identity=bool(answer["identity"]),
+        route=bool(answer["route"]),
+        max_body_bytes=cast("int", answer["max_body_bytes"]),
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class _Allowed:
     """A worker's allowance.
@@ -108,6 +120,7 @@ class InstancePhases:
         self._release = release
         self._closed = closed
         self._needs: Needs | None = None
+        self._ask_again_s = float("-inf")
         self._logged_s = float("-inf")
         self._route_name = ""
         self._route_until_s = float("-inf")
@@ -121,21 +134,13 @@ class InstancePhases:
         self._closed()
 
     async def _ready(self) -> Needs:
-        """What the policy needs; asked once. A worker's failure is not remembered."""
-        if self._needs is None:
+        """What the policy needs; asked once, and again now and then while it has problems."""
+        needs = self._needs
+        if needs is None or (needs.problems and self._now_s() >= self._ask_again_s):
+            self._ask_again_s = self._now_s() + _LOG_EVERY_S
             answer = cast("dict[str, object]", await Work("prepare", self._key, None))
-            problems = tuple(cast("list[str]", answer["problems"]))
-            self._needs = (
-                Needs(problems)
-                if problems
-                else Needs(
-                    (),
-                    identity=bool(answer["identity"]),
-                    route=bool(answer["route"]),
-                    max_body_bytes=cast("int", answer["max_body_bytes"]),
-                )
-            )
-        return self._needs
+            self._needs = needs = _needs_of(answer)
+        return needs
 
     # -- access --------------------------------------------------------------------------------
 

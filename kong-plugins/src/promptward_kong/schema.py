@@ -46,63 +46,69 @@ _LARGEST = 2**53
 
 def config_fields() -> list[dict[str, KongField]]:
     """Fields of `config`, as the list of one-key maps Kong's query wants."""
-    policy = describe(Policy)
-    parts = {field.name: field for field in policy.fields}
+    policy = {field.name: field for field in describe(Policy).fields}
     return [
-        {
-            "policy": {
-                "type": "string",
-                "len_min": 1,
-                "referenceable": True,
-                "description": "The whole policy as YAML or JSON text, instead of metadata and"
-                " spec.",
-            }
-        },
-        {
-            "policy_file": {
-                "type": "string",
-                "match": "^/",
-                "description": "Absolute path of a policy file that the plugin server can read.",
-            }
-        },
-        {
-            "secrets": {
-                "type": "map",
-                "keys": {"type": "string", "match": "^[%a_][%w_]*$"},
-                "values": {"type": "string", "referenceable": True},
-                "description": "Values of the ${NAME} references in the policy; may be vault"
-                " references. An empty value is an error.",
-            }
-        },
-        {"metadata": _record(parts["metadata"], tagged=False)},
-        {"spec": _record(parts["spec"], tagged=False)},
-        {
-            "ledger": {
-                "type": "string",
-                "len_min": 1,
-                "referenceable": True,
-                "description": "Where budgets are kept, for example redis://host/0; the plugin"
-                " server's own ledger when absent.",
-            }
-        },
-        {
-            "stream_usage": {
-                "type": "string",
-                "one_of": ["estimate", "buffer"],
-                "default": "estimate",
-                "description": "Token budgets and event streams: settle at the estimate and let"
-                " the stream pass, or hold it back to read its usage.",
-            }
-        },
-        {
-            "set_credential": {
-                "type": "boolean",
-                "default": False,
-                "description": "Make the verified caller Kong's authenticated credential, so that"
-                " plugins that run later (rate-limiting by credential) see it.",
-            }
-        },
+        *_POLICY_AS_TEXT,
+        {"metadata": _record(policy["metadata"], tagged=False)},
+        {"spec": _record(policy["spec"], tagged=False)},
+        *_OPTIONS,
     ]
+
+
+_POLICY_AS_TEXT: list[dict[str, KongField]] = [
+    {
+        "policy": {
+            "type": "string",
+            "len_min": 1,
+            "referenceable": True,
+            "description": "The whole policy as YAML or JSON text, instead of metadata and spec.",
+        }
+    },
+    {
+        "policy_file": {
+            "type": "string",
+            "match": "^/",
+            "description": "Absolute path of a policy file that the plugin server can read.",
+        }
+    },
+    {
+        "secrets": {
+            "type": "map",
+            "keys": {"type": "string", "match": "^[%a_][%w_]*$"},
+            "values": {"type": "string", "referenceable": True},
+            "description": "Values of the ${NAME} references in the policy; may be vault"
+            " references. An empty value is an error.",
+        }
+    },
+]
+_OPTIONS: list[dict[str, KongField]] = [
+    {
+        "ledger": {
+            "type": "string",
+            "len_min": 1,
+            "referenceable": True,
+            "description": "Where budgets are kept, for example redis://host/0; the plugin"
+            " server's own ledger when absent.",
+        }
+    },
+    {
+        "stream_usage": {
+            "type": "string",
+            "one_of": ["estimate", "buffer"],
+            "default": "estimate",
+            "description": "Token budgets and event streams: settle at the estimate and let"
+            " the stream pass, or hold it back to read its usage.",
+        }
+    },
+    {
+        "set_credential": {
+            "type": "boolean",
+            "default": False,
+            "description": "Make the verified caller Kong's authenticated credential, so that"
+            " plugins that run later (rate-limiting by credential) see it.",
+        }
+    },
+]
 
 
 def _record(field: FieldNode, *, tagged: bool) -> KongField:
