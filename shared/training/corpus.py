@@ -36,8 +36,8 @@ SAMPLED = {"banking77": 1500, "clinc": 1500, "pa_llmail-inject": 1500, "pa_satml
 # Label noise (see the model card): benign rows labelled as attacks, or the reverse.
 NOISY = {"pa_satml-ctf-2024": 0.4, "pa_jackhhao_jailbreak": 0.3, "pa_llmail-inject": 0.25}
 HARD_NEGATIVES = {
-    "notinject_one": 3.0, "bastioncorpus_benign": 3.0, "handwritten_user": 4.0,
-    "handwritten_document": 4.0,
+    "notinject_one": 3.0, "bastioncorpus_benign": 3.0, "handwritten_user": 6.0,
+    "handwritten_document": 6.0,
 }  # fmt: skip
 HANDWRITTEN = Path(__file__).with_name("handwritten.json")
 MAX_CHARS = 30_000

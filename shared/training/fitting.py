@@ -70,10 +70,10 @@ def _windows_of(index: int, view: View, source: Source) -> list[Window]:
     patterns = [(rule.weight, 1.0) for rule, _, _ in found]
     where = Places(view)
     for window in windows_of(view.words, marks):
-        if not telling(window.masks):
-            continue
         names = (*concept_features(window.masks), length_feature(len(window.words)))
         fired = [(rule, window.start + at) for rule, at in fired_rules(window.masks, source)]
+        if not (telling(window.masks) or fired or patterns):
+            continue
         placed = [(item.rule.weight, item.worth) for item in place_rules(where, fired)]
         evidence = np.array([-np.log(1 - weight) * worth for weight, worth in patterns + placed])
         out.append(Window(index, names, frozenset(window.words), float(evidence.sum())))

@@ -94,12 +94,12 @@ class InjectionDetector:
     def _read(self, view: View, source: Source) -> _Reading:
         weights = self._weights if self._classify else None
         marks, gates = read_marks(view.words, view.meant)
-        windows = read_view(view, marks, source, weights)
         if not self._match:
-            return _Reading(view, windows, [])
+            return _Reading(view, read_view(view, marks, source, weights), [])
         found = matches(view.text, view.distinct, gates, source)
         if dialogue_turns(view.text, view.distinct):
             found.append((CODE_RULES["many_shot.dialogue"], 0, len(view.text)))
+        windows = read_view(view, marks, source, weights, asked=bool(found))
         if self._silenced:
             found = [item for item in found if item[0].id not in self._silenced]
             windows = [window.without(self._silenced) for window in windows]

@@ -20,7 +20,7 @@ TELLING = frozenset(
     {
         "ACTAS", "AIREF", "DEVMODE", "FROMNOW", "HARM", "HIDE", "IGNORE", "INSTR", "JBNAME",
         "REFUSE", "RESTRICT", "SECRET", "SYSPROMPT", "UNRESTRICTED", "YOUARE", "SEND", "HYPO",
-        "ENCODE", "DISABLE",
+        "ENCODE", "DISABLE", "ABOVE",
     }
 )  # fmt: skip
 SILENT = -8.0  # log-odds of a window without any of them

@@ -68,9 +68,15 @@ class Model:
     rule_cap: float
     knots: Mapping[str, tuple[tuple[float, float], ...]]
 
-    def log_odds(self, words: Sequence[str], masks: Masks) -> float:
-        """Evidence of the classifier alone for one window; `SILENT` if nothing in it tells."""
-        if not telling(masks):
+    def log_odds(self, words: Sequence[str], masks: Masks, *, asked: bool = False) -> float:
+        """Evidence of the classifier alone for one window.
+
+        Args:
+            words: the window.
+            masks: its concepts.
+            asked: whether a rule fired; if not, and nothing tells, the answer is `SILENT`.
+        """
+        if not asked and not telling(masks):
             return SILENT
         distinct = set(words)
         known = distinct & self.vocabulary

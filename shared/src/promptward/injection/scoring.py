@@ -140,17 +140,29 @@ def place_rules(where: Places, found: Sequence[tuple[Rule, int]]) -> tuple[Fired
 
 
 def read_view(
-    view: View, marks: Sequence[tuple[int, str]], source: Source, weights: Model | None
+    view: View,
+    marks: Sequence[tuple[int, str]],
+    source: Source,
+    weights: Model | None,
+    *,
+    asked: bool = False,
 ) -> list[WindowReading]:
-    """Every window of a view; without `weights` only the rules speak."""
+    """Every window of a view.
+
+    Args:
+        view: the view.
+        marks: its concepts with their places.
+        source: where the text came from.
+        weights: the model; None lets only the rules speak.
+        asked: whether a pattern rule matched the view, so that the model is asked in any case.
+    """
     where = Places(view)
-    return [
-        WindowReading(
-            classifier=weights.log_odds(window.words, window.masks) if weights else 0.0,
-            fired=place_rules(
-                where,
-                [(rule, window.start + at) for rule, at in fired_rules(window.masks, source)],
-            ),
-        )
-        for window in windows_of(view.words, marks)
-    ]
+    out = []
+    for window in windows_of(view.words, marks):
+        found = fired_rules(window.masks, source)
+        fired = place_rules(where, [(rule, window.start + at) for rule, at in found])
+        classifier = 0.0
+        if weights:
+            classifier = weights.log_odds(window.words, window.masks, asked=asked or bool(fired))
+        out.append(WindowReading(classifier, fired))
+    return out
