@@ -64,16 +64,25 @@ def check(text: str, rng: random.Random) -> None:
     assert ("".join([*out, escaped.close()]), escaped.matches) == source, "cuts change the JSON"
 
 
+def attempt(seed: int) -> None:
+    """Make one input and check it.
+
+    Raises:
+        AssertionError: with the seed and the input.
+    """
+    rng = random.Random(seed)
+    text = make(rng)
+    try:
+        check(text, rng)
+    except Exception as error:
+        raise AssertionError(f"seed {seed}: {error}: {text!r}") from error
+
+
 def run(seconds: float, seed: int) -> int:
     """Fuzz for a while; the number of inputs tried."""
     end, tried = monotonic() + seconds, 0
     while monotonic() < end:
-        rng = random.Random(seed + tried)
-        text = make(rng)
-        try:
-            check(text, rng)
-        except Exception as error:
-            raise AssertionError(f"seed {seed + tried}: {error}: {text!r}") from error
+        attempt(seed + tried)
         tried += 1
     return tried
 

@@ -22,7 +22,8 @@ EVERYTHING = RecognizerSet(recognizers_for(("PII", "SECRET")))
 
 
 def test_a_moment_of_fuzzing() -> None:
-    assert fuzz_recognizers.run(2.0, 7) > 10
+    for seed in range(60):
+        fuzz_recognizers.attempt(seed)
 
 
 @pytest.mark.parametrize(
