@@ -22,9 +22,10 @@ from promptward_ports.ledgers.redis_connect import (
     parse_redis_url,
 )
 from promptward_ports.ledgers.redis_ledger import RedisLedger
+from promptward_ports.ledgers.resilient import ResilientLedger
 from promptward_ports.ledgers.sqlite import SqliteLedger
 
-STORES = ("memory", "sqlite", "redis", "redis-asyncio", "redis-uvloop")
+STORES = ("memory", "resilient", "sqlite", "redis", "redis-asyncio", "redis-uvloop")
 LOOPS = {"redis-asyncio": asyncio.new_event_loop, "redis-uvloop": uvloop.new_event_loop}
 TIMEOUT_S = 5
 _prefixes = (f"pw{number}" for number in count())
@@ -85,6 +86,13 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[LedgerDriv
     if request.param == "memory":
         driver = LedgerDriver(
             "memory", lambda: MemoryLedger(clock, retention_s=RETENTION_S), clock, False
+        )
+    elif request.param == "resilient":
+        driver = LedgerDriver(
+            "resilient",
+            lambda: ResilientLedger(MemoryLedger(clock, retention_s=RETENTION_S)),
+            clock,
+            False,
         )
     else:
         path = tmp_path / "ledger.db"
