@@ -77,7 +77,9 @@ def _meant(word: str, index: _Typos) -> str | None:
     if found := index.scrambled.get(_scrambled(word)):
         return found
     for keyword in index.by_ends.get(word[0] + word[-1], ()):
-        if _close(word, keyword):
+        half = len(keyword) // 2  # one edit leaves one half of the keyword whole
+        whole = word.startswith(keyword[:half]) or word.endswith(keyword[-half:])
+        if whole and _close(word, keyword):
             return keyword
     return None
 
