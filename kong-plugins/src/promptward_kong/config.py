@@ -62,6 +62,21 @@ def own_config(config: Mapping[str, object]) -> dict[str, object]:
     }
 
 
+def with_policy_text(config: dict[str, object]) -> dict[str, object]:
+    """`config` with the text of its policy file in place of the path; as it is when the file
+    cannot be read or is not the only policy given (the engine's error then says what)."""
+    path = config.get("policy_file")
+    if not isinstance(path, str) or {"policy", "metadata", "spec"} & set(config):
+        return config
+    try:
+        text = _read_file(Path(path))
+    except PolicyError:
+        return config
+    return {name: value for name, value in config.items() if name != "policy_file"} | {
+        "policy": text
+    }
+
+
 def front_options(config: Mapping[str, object]) -> FrontOptions:
     """Options with their defaults. Kong's schema has checked them."""
     return FrontOptions(

@@ -32,9 +32,6 @@ from promptward_kong.jobs import Job
 
 _log = logging.getLogger(__name__)
 
-# How often a request may make a worker look again at a configuration that has problems.
-TRY_AGAIN_S = 10.0
-
 # From (plugin name, configuration as JSON text) to an engine. Raises PolicyError.
 BuildEngine = Callable[[str], Engine]
 
@@ -52,12 +49,6 @@ class _Slot:
     config: str
     lock: threading.Lock
     loaded: Loaded | None = None
-    tried_s: float = 0.0
-
-    def may_try_again(self, job: Job) -> bool:
-        """Whether a configuration with problems is worth another look: a policy file may have been
-        put right, and another worker may have seen that first."""
-        return job.kind == "prepare" or time.monotonic() - self.tried_s >= TRY_AGAIN_S
 
 
 class EngineHost:
@@ -100,8 +91,7 @@ class EngineHost:
                     raise LookupError("the instance's configuration did not arrive")
                 slot = self._slots[job.instance] = _Slot(job.config, threading.Lock())
         with slot.lock:  # one thread compiles; no check ever runs under this lock
-            if slot.loaded is None or (slot.loaded.engine is None and slot.may_try_again(job)):
-                slot.tried_s = time.monotonic()
+            if slot.loaded is None:
                 slot.loaded = self._compile(slot.config)
             return slot.loaded
 

@@ -98,7 +98,8 @@ class InstancePhases:
         key: identifies the configuration to the workers.
         buffered: whether the plugin has a response phase.
         release: gives back the reservation of a ticket, without waiting.
-        closed: called once when Kong drops the instance.
+        reread: gives the key of the configuration as it is now, for one that had problems.
+        closed: called once when Kong drops the instance, with its key.
     """
 
     def __init__(
@@ -110,14 +111,16 @@ class InstancePhases:
         buffered: bool,
         now_s: Callable[[], float],
         release: Callable[[str, bytes], None],
-        closed: Callable[[], None],
+        reread: Callable[[str], str],
+        closed: Callable[[str], None],
     ) -> None:
-        self._key = key
+        self.key = key
         self._options = options
         self._tickets = tickets
         self._buffered = buffered
         self._now_s = now_s
         self._release = release
+        self._reread = reread
         self._closed = closed
         self._needs: Needs | None = None
         self._ask_again_s = float("-inf")
@@ -131,14 +134,16 @@ class InstancePhases:
 
     def close(self) -> None:
         """See `server.Instance`."""
-        self._closed()
+        self._closed(self.key)
 
     async def _ready(self) -> Needs:
         """What the policy needs; asked once, and again now and then while it has problems."""
         needs = self._needs
         if needs is None or (needs.problems and self._now_s() >= self._ask_again_s):
             self._ask_again_s = self._now_s() + _LOG_EVERY_S
-            answer = cast("dict[str, object]", await Work("prepare", self._key, None))
+            if needs is not None:
+                self.key = self._reread(self.key)
+            answer = cast("dict[str, object]", await Work("prepare", self.key, None))
             self._needs = needs = _needs_of(answer)
         return needs
 
@@ -164,14 +169,14 @@ class InstancePhases:
         )
         facts = await _with_body(facts, version, headers, needs)
         context.late = self._late
-        result = await Work("request", self._key, facts.pack())
+        result = await Work("request", self.key, facts.pack())
         match result:
             case ["allow", mutations, bytes(ticket), extra, bool(observe), bool(stream), str(who)]:
                 allowed = _Allowed(mutations, ticket, extra, observe, stream, who)
                 try:
                     await self._allow(line, headers, allowed)
                 except BaseException:
-                    self._release(self._key, ticket)
+                    self._release(self.key, ticket)
                     raise
                 return PASSED
             case ["deny", int(status), bytes(body), pairs]:
@@ -247,7 +252,7 @@ class InstancePhases:
         """An answer that came when its request was refused already: give back what it reserved."""
         match result:
             case ["allow", _, bytes(ticket), *_]:
-                self._release(self._key, ticket)
+                self._release(self.key, ticket)
 
     # -- response ------------------------------------------------------------------------------
 
@@ -257,7 +262,7 @@ class InstancePhases:
         if token is None or ticket is None:
             raise LookupError("a response whose request was not checked here")
         status, headers, body = await pdk.upstream_response()
-        result = await Work("response", self._key, [ticket, status, header_pairs(headers), body])
+        result = await Work("response", self.key, [ticket, status, header_pairs(headers), body])
         self._tickets.pop(token)
         match result:
             case ["allow", [set_headers, remove, changed]]:
@@ -288,19 +293,19 @@ class InstancePhases:
             return PASSED
         status = await pdk.response_status()
         if status == _CLIENT_CLOSED:
-            await Work("lost", self._key, [ticket, "client_gone"])
+            await Work("lost", self.key, [ticket, "client_gone"])
         elif await pdk.response_source() != "service":
             # An answer that was withheld has cost something; one that never came has not.
             if await pdk.upstream_answered():
-                await Work("unseen", self._key, [ticket, _WITHHELD])
+                await Work("unseen", self.key, [ticket, _WITHHELD])
             else:
-                await Work("lost", self._key, [ticket, "upstream_error"])
+                await Work("lost", self.key, [ticket, "upstream_error"])
         elif mark is not None and mark.get("observe") is True:
             headers = await pdk.response_headers()
             body = await pdk.upstream_body()
-            await Work("response", self._key, [ticket, status, header_pairs(headers), body])
+            await Work("response", self.key, [ticket, status, header_pairs(headers), body])
         else:
-            await Work("unseen", self._key, [ticket, status])
+            await Work("unseen", self.key, [ticket, status])
         return PASSED
 
 

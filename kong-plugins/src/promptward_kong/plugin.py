@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from promptward_kong import __version__
-from promptward_kong.config import front_options, own_config
+from promptward_kong.config import front_options, own_config, with_policy_text
 from promptward_kong.effects import Work
 from promptward_kong.loop import Loop
 from promptward_kong.phases import InstancePhases
@@ -66,21 +66,39 @@ class PromptwardPlugin:
         """An instance. Equal configurations share one engine per worker."""
         host = self._host
         assert host is not None, "a plugin without a host only describes itself"
-        text = json.dumps([self.name, own_config(config)], sort_keys=True)
-        key = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-        self._users[key] = self._users.get(key, 0) + 1
-        self._unused.pop(key, None)
-        host.pool.add_instance(key, text)
-        host.pool.broadcast(Work("prepare", key, None), host.loop.now_s() + _PREPARE_S)
-        return InstancePhases(
-            key,
+        phases = InstancePhases(
+            self._hold(config),
             front_options(config),
             host.tickets,
             buffered=self.name == BUFFERED,
             now_s=host.loop.now_s,
             release=self._release,
-            closed=lambda: self._close(key),
+            reread=lambda key: self._reread(key, config),
+            closed=self._drop,
         )
+        host.pool.broadcast(Work("prepare", phases.key, None), host.loop.now_s() + _PREPARE_S)
+        return phases
+
+    def _hold(self, config: Mapping[str, object]) -> str:
+        """Make a configuration known to the workers; returns its key.
+
+        The text of a policy file is part of it, so that all workers, later ones included, enforce
+        the same policy whatever happens to the file.
+        """
+        host = self._host
+        assert host is not None
+        text = json.dumps([self.name, with_policy_text(own_config(config))], sort_keys=True)
+        key = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+        self._users[key] = self._users.get(key, 0) + 1
+        self._unused.pop(key, None)
+        host.pool.add_instance(key, text)
+        return key
+
+    def _reread(self, key: str, config: Mapping[str, object]) -> str:
+        """The key of `config` now: another one when its policy file has changed."""
+        new = self._hold(config)
+        self._drop(key)
+        return new
 
     def _release(self, key: str, ticket: bytes) -> None:
         host = self._host
@@ -88,7 +106,7 @@ class PromptwardPlugin:
         work = Work("lost", key, [ticket, "upstream_error"])
         host.pool.submit(work, host.loop.now_s() + _PREPARE_S, _ignore)
 
-    def _close(self, key: str) -> None:
+    def _drop(self, key: str) -> None:
         host = self._host
         assert host is not None
         self._users[key] -= 1

@@ -341,6 +341,21 @@ def test_a_policy_that_cannot_be_enforced_refuses_and_says_why(kong, config, rea
     assert node.handle(request()).status == 200
 
 
+def test_all_workers_enforce_the_policy_file_as_it_was_read(kong, short_dir):
+    """A file that changes later changes nothing, not even for a worker that starts later."""
+    path = short_dir / "policy.json"
+    path.write_text(json.dumps(policy()), "utf-8")
+    node = kong.node({"policy_file": str(path)})
+    assert node.handle(request()).status == 200
+    path.write_text(json.dumps(policy(authorization={"default": "deny"})), "utf-8")
+    for pid in kong.server.status()["Workers"]:
+        os.kill(pid, signal.SIGKILL)
+    assert {node.handle(request()).status for _ in range(8)} <= {200, 503}
+    assert node.handle(request()).status == 200
+    node.plugin.seq += 1  # a change of configuration reads it again
+    assert node.handle(request()).status == 403
+
+
 def test_the_policy_as_nested_fields_means_the_same_as_its_text(kong):
     document = policy(
         budgets=[

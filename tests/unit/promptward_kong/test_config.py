@@ -4,7 +4,7 @@ import pytest
 
 from promptward.errors import PolicyError
 from promptward.policy import load_policy
-from promptward_kong.config import front_options, own_config, read_config
+from promptward_kong.config import front_options, own_config, read_config, with_policy_text
 
 DOCUMENT = {
     "apiVersion": "promptward/v1",
@@ -122,3 +122,14 @@ def test_options_of_the_front():
     assert front_options({}) == front_options({"stream_usage": "estimate", "set_credential": False})
     options = front_options({"stream_usage": "buffer", "set_credential": True, "route_id": "r"})
     assert (options.buffer_streams, options.set_credential, options.one_route) == (True, True, True)
+
+
+def test_a_policy_file_is_pinned_with_its_text(tmp_path):
+    path = tmp_path / "p.yaml"
+    config = {"policy_file": str(path), "ledger": "l"}
+    assert with_policy_text(config) == config
+    path.write_text("text", "utf-8")
+    assert with_policy_text(config) == {"policy": "text", "ledger": "l"}
+    both = config | {"policy": "other"}
+    assert with_policy_text(both) == both
+    assert with_policy_text({"policy": "x"}) == {"policy": "x"}

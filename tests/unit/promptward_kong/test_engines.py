@@ -97,26 +97,6 @@ def test_a_configuration_that_cannot_be_loaded_has_problems_and_decides_nothing(
         bench.job("request", request())
 
 
-def test_a_configuration_with_problems_is_read_again(bench, tmp_path, monkeypatch):
-    """A policy file that was put right takes effect without a restart, in every worker."""
-    bench.build = lambda config: build_engine(
-        load_policy((tmp_path / "p").read_text("utf-8")), bench.ledger, NoSink()
-    )
-    bench.host = EngineHost(bench.build)
-    (tmp_path / "p").write_text("{", "utf-8")
-    assert bench.job("prepare", config="file")["problems"]
-    (tmp_path / "p").write_text(document(), "utf-8")
-    with pytest.raises(PolicyError):
-        bench.job("request", request())
-    assert bench.job("prepare")["problems"] == []
-    assert bench.job("request", request())[0] == "allow"
-    (tmp_path / "p").write_text("{", "utf-8")
-    assert bench.job("prepare", config="file", instance="other worker")["problems"]
-    (tmp_path / "p").write_text(document(), "utf-8")
-    monkeypatch.setattr("promptward_kong.engines.TRY_AGAIN_S", 0.0)
-    assert bench.job("request", request(), instance="other worker")[0] == "allow"
-
-
 def test_a_store_that_cannot_be_opened_is_tried_again(bench):
     bench.broken = True
     for _ in range(2):
