@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from promptward.auth.claims import compile_matcher, find, parse_path
 from promptward.auth.globs import GlobSet
-from promptward.checks.content import FailureMode, Mode
+from promptward.checks.content import Mode
 from promptward.checks.token_budget import COUNTED, BudgetSettings
 from promptward.decision import Principal, Ticket
 from promptward.exchange import JSON
@@ -81,8 +81,14 @@ class Budget:
         return self.limit
 
     @property
+    def local_percent(self) -> int:
+        """See `BudgetLine`."""
+        settings = self.settings
+        return settings.local_percent if settings.on_store_error == "local" else 0
+
+    @property
     def fails_closed(self) -> bool:
-        return self.settings.on_store_error is FailureMode.CLOSED and not self.shadow
+        return self.settings.on_store_error != "open" and not self.shadow
 
 
 def estimate_request(
@@ -135,6 +141,7 @@ def plan_reservation(
                 amount or 0,
                 budget.window,
                 budget.soft,
+                budget.local_percent,
             )
         )
     ttl_s = max(b.settings.reservation.ttl_s for b in chosen)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
 
-from promptward.checks.content import FailureMode, Mode
+from promptward.checks.content import Mode
 from promptward.exchange import JSON
 from promptward.ports import LineState, Window
 from promptward.settings import Kind, setting
@@ -117,8 +117,16 @@ class BudgetSettings:
     on_exceed: Literal["block", "flag"] = setting(
         "Refuse with 429, or only report.", default="block"
     )
-    on_store_error: FailureMode = setting(
-        "What to do when the store cannot answer.", default=FailureMode.CLOSED
+    on_store_error: Literal["closed", "open", "local"] = setting(
+        "When the store cannot answer: refuse, let pass uncounted, or grant a share of the limit"
+        " in each process and reconcile afterwards (refused beyond it).",
+        default="closed",
+    )
+    local_percent: int = setting(
+        "Share of the limit that each process may grant by itself under on_store_error: local.",
+        ge=1,
+        le=100,
+        default=10,
     )
     mode: Mode = setting("enforce, shadow (count and report only) or off.", default=Mode.ENFORCE)
 

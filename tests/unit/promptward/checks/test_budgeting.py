@@ -74,6 +74,16 @@ def test_a_model_without_a_price_is_noticed_unless_the_budget_only_shadows() -> 
     assert plan.lines[0].soft
 
 
+def test_a_share_of_the_limit_may_be_granted_locally() -> None:
+    plans = [
+        plan_reservation([made], PRICES, None, ANN, request(), "r", 1)
+        for made in (budget(), budget(on_store_error="local", local_percent=25))
+    ]
+    assert [plan.lines[0].local_percent for plan in plans if plan is not None] == [0, 25]
+    assert budget(on_store_error="local").fails_closed
+    assert not budget(on_store_error="open").fails_closed
+
+
 def test_budgets_apply_by_model_and_route() -> None:
     made = budget(models=["gpt-*"], routes=["chat"])
     assert made.applies("gpt-x", "chat")
