@@ -21,6 +21,7 @@ from promptward.errors import PortError
 from promptward.exchange import JSON, Body
 
 T = TypeVar("T")
+_compact = json.JSONEncoder(separators=(",", ":")).encode
 Pairs = Iterable[tuple[str, str]]
 _REASON_CHARACTERS = 200
 # Statuses that must not have a body (Fetch standard, "null body status").
@@ -145,4 +146,4 @@ async def fetch_bytes(url: str, timeout_s: float, max_bytes: int) -> bytes:
 
 def log(event: dict[str, JSON]) -> None:
     """One JSON line to the Worker's log (Workers Logs indexes its fields)."""
-    js.console.log(json.dumps(event, separators=(",", ":")))
+    js.console.log(_compact(event))

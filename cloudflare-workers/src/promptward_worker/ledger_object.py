@@ -1,10 +1,10 @@
 """The Durable Object that keeps the budgets of one tenant (or of one share of it).
 
-Same arithmetic as every other ledger (`promptward.ledger.Book`); here are only the transaction,
-the clock and the wire.
+Same arithmetic as every other ledger (`promptward.ledger.Book`); here are only the clock, the wire
+and what holds a call together.
 
-Invariants: methods never await, so one runs after the other; what fails writes nothing
-(`transactionSync` rolls back).
+Invariants: methods never await, so one runs after the other; what fails writes nothing (all changes
+of a call are one statement).
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import js
-from pyodide.ffi import create_proxy
 from workers import DurableObject
 
 from promptward.errors import PortError
 from promptward.ledger import Book, forget_spending, usage_row
+from promptward.ledger.bounds import check_raise
 from promptward_worker import ledger_wire, zones
 from promptward_worker.ledger_shelf import SCHEMA, SqlShelf, Value
 
@@ -92,6 +92,7 @@ class BudgetLedgerObject(DurableObject):
         key, limit, for_s = json.loads(text)
 
         def change(shelf: SqlShelf, now_us: int) -> str:
+            check_raise(limit, for_s)
             bucket = shelf.load_bucket(key)
             if bucket is not None:
                 bucket.raised_to, bucket.raised_until_us = limit, now_us + for_s * 1_000_000
@@ -126,22 +127,17 @@ class BudgetLedgerObject(DurableObject):
         return self._transact(look)
 
     def _transact(self, work: Work) -> str:
-        """Run `work` in one transaction; a PortError in it is answered, not thrown."""
-        answers: list[str] = []
+        """Run `work` and write its changes, or nothing; a PortError in it is answered, not thrown.
 
-        def run() -> None:
-            answers.append(work(self._shelf, self.now_us()))
-            self._shelf.flush()
-
-        callback = create_proxy(run)
+        All changes are written by one statement, and no other call runs meanwhile.
+        """
         try:
-            self.ctx._ctx.storage.transactionSync(callback)
+            answer = work(self._shelf, self.now_us())
+            self._shelf.flush()
         except PortError as error:
             self._shelf.forget()
             return ledger_wire.error_text(error.reason)
         except BaseException:
             self._shelf.forget()
             raise
-        finally:
-            callback.destroy()
-        return answers[0]
+        return answer

@@ -5,8 +5,8 @@ that never awaits is never interleaved with another: the two together are the tr
 `promptward.ledger.Book` asks for.
 
 A statement costs 0.1 ms or more at the border to JavaScript. An object's memory is its own, so rows
-stay there once read or written, and a call's writes go to SQLite in one statement per table. Memory
-is lost with the object; SQLite has everything.
+stay there once read or written, and all writes of a call are one statement: it happens or it does
+not, without a transaction around it. Memory is lost with the object; SQLite has everything.
 
 Source: https://developers.cloudflare.com/durable-objects/api/sqlite-storage-api/
 """
@@ -25,42 +25,43 @@ from promptward.ledger import (
     encode_holds,
     encode_state,
 )
-from promptward.ledger.keys import window_fields
+from promptward.ledger.keys import digest, window_fields
 from promptward.ports import EntryState, Window
 
 Value = str | int | float | None
-Key = tuple[str, str]
+_compact = json.JSONEncoder(separators=(",", ":")).encode
 
 SCHEMA = (
-    """CREATE TABLE IF NOT EXISTS bucket (key TEXT PRIMARY KEY, identity TEXT NOT NULL,
-    state TEXT NOT NULL, forget_us INTEGER NOT NULL) WITHOUT ROWID""",
-    "CREATE INDEX IF NOT EXISTS bucket_forget ON bucket (forget_us)",
-    """CREATE TABLE IF NOT EXISTS reservation (tenant TEXT NOT NULL, request_id TEXT NOT NULL,
-    state TEXT NOT NULL, due_us INTEGER NOT NULL, holds TEXT NOT NULL,
-    PRIMARY KEY (tenant, request_id)) WITHOUT ROWID""",
-    "CREATE INDEX IF NOT EXISTS reservation_due ON reservation (due_us)",
+    # kind: 'b' bucket, 'r' reservation. identity: what never changes of a bucket; the tenant and
+    # id of a reservation. state: see `promptward.ledger`. when_us: forget a bucket, see to a
+    # reservation.
+    """CREATE TABLE IF NOT EXISTS ledger (kind TEXT NOT NULL, key TEXT NOT NULL,
+    identity TEXT NOT NULL, state TEXT NOT NULL, holds TEXT NOT NULL, when_us INTEGER NOT NULL,
+    PRIMARY KEY (kind, key)) WITHOUT ROWID""",
+    "CREATE INDEX IF NOT EXISTS ledger_when ON ledger (kind, when_us)",
 )
 # About 1 KB each in Python: at most some 20 MB of an object's 128 MB.
 MAX_ROWS_IN_MEMORY = 20_000
 
-_LOAD_BUCKET = "SELECT key, identity, state FROM bucket WHERE key = ?"
-_LOAD_RESERVATION = """SELECT tenant, request_id, state, due_us, holds FROM reservation
-    WHERE tenant = ? AND request_id = ?"""
-_LOAD_DUE = """SELECT tenant, request_id, state, due_us, holds FROM reservation
-    WHERE due_us <= ? ORDER BY due_us LIMIT ?"""
-_NEXT_DUE = "SELECT min(due_us) FROM reservation"
-_SAVE_BUCKETS = """INSERT INTO bucket SELECT value->>0, value->>1, value->>2, value->>3
-    FROM json_each(?) WHERE true ON CONFLICT (key) DO UPDATE SET
-    state = excluded.state, forget_us = max(forget_us, excluded.forget_us)"""
-_SAVE_RESERVATIONS = """INSERT OR REPLACE INTO reservation
-    SELECT value->>0, value->>1, value->>2, value->>3, value->>4 FROM json_each(?)"""
-_DROP_RESERVATIONS = """DELETE FROM reservation WHERE (tenant, request_id) IN
-    (SELECT value->>0, value->>1 FROM json_each(?))"""
-_DROP_BUCKETS = """DELETE FROM bucket WHERE key IN
-    (SELECT key FROM bucket WHERE forget_us <= ? LIMIT ?) RETURNING key"""
-_ALL_BUCKETS = "SELECT key, identity, state FROM bucket"
-_ALL_RESERVATIONS = """SELECT tenant, request_id, state, due_us, holds FROM reservation
-    ORDER BY request_id LIMIT ?"""
+_LOAD_BUCKET = "SELECT key, identity, state FROM ledger WHERE kind = 'b' AND key = ?"
+_LOAD_RESERVATION = """SELECT identity, state, holds, when_us FROM ledger
+    WHERE kind = 'r' AND key = ?"""
+_LOAD_DUE = """SELECT identity, state, holds, when_us FROM ledger
+    WHERE kind = 'r' AND when_us <= ? ORDER BY when_us LIMIT ?"""
+_NEXT_DUE = "SELECT min(when_us) FROM ledger WHERE kind = 'r'"
+_COUNT = "SELECT count(*) FROM (SELECT 1 FROM ledger WHERE kind = 'r' LIMIT 1)"
+_SAVE = """INSERT INTO ledger
+    SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5
+    FROM json_each(?) WHERE true ON CONFLICT (kind, key) DO UPDATE SET
+    state = excluded.state, holds = excluded.holds,
+    when_us = CASE kind WHEN 'b' THEN max(when_us, excluded.when_us) ELSE excluded.when_us END"""
+_DROP_RESERVATIONS = """DELETE FROM ledger WHERE kind = 'r' AND key IN
+    (SELECT value FROM json_each(?))"""
+_DROP_BUCKETS = """DELETE FROM ledger WHERE kind = 'b' AND key IN
+    (SELECT key FROM ledger WHERE kind = 'b' AND when_us <= ? LIMIT ?) RETURNING key"""
+_ALL_BUCKETS = "SELECT key, identity, state FROM ledger WHERE kind = 'b'"
+_ALL_RESERVATIONS = """SELECT identity, state, holds, when_us FROM ledger WHERE kind = 'r'
+    ORDER BY identity->>1 LIMIT ?"""
 _NEVER_US = 2**53  # later than any time SQLite is given
 
 
@@ -83,38 +84,32 @@ def _bucket(row: Sequence[Value]) -> Bucket:
 
 
 def _reservation(row: Sequence[Value]) -> Reservation:
-    tenant, request_id, state, due_us, holds = row
+    identity, state, holds, due_us = row
+    tenant, request_id = json.loads(str(identity))
     kind: EntryState = "settled"
     if state == "open":
         kind = "open"
     elif state == "expired":
         kind = "expired"
-    return Reservation(
-        str(tenant), str(request_id), kind, int(due_us or 0), decode_holds(str(holds))
-    )
+    return Reservation(tenant, request_id, kind, int(due_us or 0), decode_holds(str(holds)))
 
 
 def _bucket_row(bucket: Bucket, forget_us: int) -> list[Value]:
     window = window_fields(bucket.window)
     identity = (bucket.tenant, bucket.budget, bucket.partition, bucket.unit, window)
-    text = json.dumps(identity, separators=(",", ":"))
-    return [bucket.key, text, encode_state(bucket), forget_us]
+    return ["b", bucket.key, _compact(identity), encode_state(bucket), "", forget_us]
 
 
-def _reservation_row(reservation: Reservation) -> list[Value]:
-    return [
-        reservation.tenant,
-        reservation.request_id,
-        reservation.state,
-        reservation.due_us,
-        encode_holds(reservation.holds),
-    ]
+def _reservation_row(key: str, reservation: Reservation) -> list[Value]:
+    identity = (reservation.tenant, reservation.request_id)
+    holds = encode_holds(reservation.holds)
+    return ["r", key, _compact(identity), reservation.state, holds, reservation.due_us]
 
 
 class SqlShelf:
     """`promptward.ledger.Shelf` over SQL. Times are microseconds, exact in a double (< 2**53).
 
-    Every transaction ends with `flush`; one that fails, with `forget`.
+    Every call ends with `flush`; one that fails, with `forget`.
     """
 
     def __init__(self, sql: Sql) -> None:
@@ -124,25 +119,22 @@ class SqlShelf:
     def forget(self) -> None:
         """Drop everything in memory, unwritten changes too."""
         self._buckets: dict[str, Bucket] = {}
-        self._reservations: dict[Key, Reservation] = {}
+        self._reservations: dict[str, Reservation] = {}
         self._changed_buckets: dict[str, int] = {}
-        self._changed_reservations: set[Key] = set()
-        self._dropped_reservations: set[Key] = set()
+        self._changed_reservations: set[str] = set()
+        self._dropped_reservations: set[str] = set()
         self._next_due_us: int | None = None  # nothing is due before; None: not known
+        self._has_all: bool | None = None  # whether memory holds every reservation; None: not known
 
     def flush(self) -> None:
-        """Write what changed."""
-        if self._changed_buckets:
-            changed = self._changed_buckets.items()
-            rows = [_bucket_row(self._buckets[key], forget_us) for key, forget_us in changed]
-            self._sql.run(_SAVE_BUCKETS, json.dumps(rows))
-            self._changed_buckets = {}
-        if self._changed_reservations:
-            held = [_reservation_row(self._reservations[k]) for k in self._changed_reservations]
-            self._sql.run(_SAVE_RESERVATIONS, json.dumps(held))
-            self._changed_reservations = set()
+        """Write what changed, in one statement."""
+        rows = [_bucket_row(self._buckets[k], us) for k, us in self._changed_buckets.items()]
+        rows += [_reservation_row(k, self._reservations[k]) for k in self._changed_reservations]
+        if rows:
+            self._sql.run(_SAVE, _compact(rows))
+            self._changed_buckets, self._changed_reservations = {}, set()
         if self._dropped_reservations:
-            self._sql.run(_DROP_RESERVATIONS, json.dumps(list(self._dropped_reservations)))
+            self._sql.run(_DROP_RESERVATIONS, _compact(list(self._dropped_reservations)))
             self._dropped_reservations = set()
         if len(self._buckets) + len(self._reservations) > MAX_ROWS_IN_MEMORY:
             self.forget()
@@ -163,16 +155,24 @@ class SqlShelf:
         self._changed_buckets[bucket.key] = max(forget_us, known_us)
 
     def load_reservation(self, tenant: str, request_id: str) -> Reservation | None:
-        key = (tenant, request_id)
+        key = digest(tenant, request_id)
         reservation = self._reservations.get(key)
-        if reservation is None and key not in self._dropped_reservations:
-            rows = self._sql.rows(_LOAD_RESERVATION, tenant, request_id)
-            if rows:
-                reservation = self._reservations[key] = _reservation(rows[0])
+        if reservation is not None or key in self._dropped_reservations or self._is_complete():
+            return reservation
+        rows = self._sql.rows(_LOAD_RESERVATION, key)
+        if rows:
+            reservation = self._reservations[key] = _reservation(rows[0])
         return reservation
 
+    def _is_complete(self) -> bool:
+        """An object that began without reservations has every one it made in memory."""
+        if self._has_all is None:
+            ((count,),) = self._sql.rows(_COUNT)
+            self._has_all = count == 0
+        return self._has_all
+
     def save_reservation(self, reservation: Reservation) -> None:
-        key = (reservation.tenant, reservation.request_id)
+        key = digest(reservation.tenant, reservation.request_id)
         self._reservations[key] = reservation
         self._changed_reservations.add(key)
         self._dropped_reservations.discard(key)
@@ -186,7 +186,7 @@ class SqlShelf:
         found = []
         for row in self._sql.rows(_LOAD_DUE, now_us, at_most):
             stored = _reservation(row)
-            key = (stored.tenant, stored.request_id)
+            key = digest(stored.tenant, stored.request_id)
             found.append(self._reservations.setdefault(key, stored))
         self._next_due_us = None
         if not found:
@@ -195,7 +195,7 @@ class SqlShelf:
         return found
 
     def drop_reservation(self, reservation: Reservation) -> None:
-        key = (reservation.tenant, reservation.request_id)
+        key = digest(reservation.tenant, reservation.request_id)
         self._reservations.pop(key, None)
         self._changed_reservations.discard(key)
         self._dropped_reservations.add(key)

@@ -33,9 +33,12 @@ T = TypeVar("T")
 Decoder = Callable[[JSON], object]
 
 
+_compact = json.JSONEncoder(separators=(",", ":")).encode
+
+
 def dump(value: JSON) -> str:
     """Compact JSON."""
-    return json.dumps(value, separators=(",", ":"))
+    return _compact(value)
 
 
 # --- one noun -------------------------------------------------------------------------------------
@@ -208,6 +211,11 @@ def outcome(text: str) -> ReserveOutcome:
 
 def usage(text: str) -> tuple[UsageRow, ...]:
     return _decoded(text, lambda p: _all(_USAGE, UsageRow, p))
+
+
+def known(text: str) -> bool:
+    """Whether an operator's change found its bucket."""
+    return _decoded(text, lambda p: _flag(p[0]))
 
 
 def entries(text: str) -> tuple[LedgerEntry, ...]:

@@ -77,7 +77,7 @@ class RemoteLedger:
         return self._connection.post("ledger", path, text)
 
     def _known(self, method: str, arguments: list[JSON]) -> bool:
-        return bool(json.loads(self.call(method, ledger_wire.dump(arguments)))[0])
+        return ledger_wire.known(self.call(method, ledger_wire.dump(arguments)))
 
     async def reserve(self, request: ReserveRequest) -> ReserveOutcome:
         return ledger_wire.outcome(self.call("reserve", ledger_wire.reserve_text(request)))
