@@ -220,7 +220,7 @@ def _serve_workers(options: argparse.Namespace) -> int:
         supervisor = Supervisor(
             [worker_command(arguments) for arguments in commands],
             Path(directory),
-            open_ledger(options.ledger, timeout_s=options.ledger_timeout),
+            open_ledger(options.ledger, timeout_s=options.ledger_timeout, suspending=True),
             parse_admin(options.admin),
             _token(options),
             options.drain + options.grace + 5,

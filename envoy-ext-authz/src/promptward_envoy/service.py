@@ -64,7 +64,9 @@ class Service:
     def __init__(self, settings: ServiceSettings, stdout: TextIO) -> None:
         self._settings = settings
         self._metrics = Metrics()
-        self._ledger: Ledger = open_ledger(settings.ledger, timeout_s=settings.ledger_timeout_s)
+        self._ledger: Ledger = open_ledger(
+            settings.ledger, timeout_s=settings.ledger_timeout_s, suspending=True
+        )
         factory = EngineFactory(self._ledger, open_audit(settings.audit, stdout))
         self.policies = PolicyTable(settings.policies, factory, self._metrics)
         self._server = Server(settings.server, self.policies, self._metrics)

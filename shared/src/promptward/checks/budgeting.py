@@ -12,10 +12,11 @@ from promptward.checks.token_budget import COUNTED, BudgetSettings
 from promptward.decision import Principal, Ticket
 from promptward.exchange import JSON
 from promptward.jsonstrict import dumps_canonical
+from promptward.ledger.bounds import MAX_AMOUNT
 from promptward.llm import LlmRequest, Usage
 from promptward.ports import BudgetLine, SettleRequest
 from promptward.pricing import PriceTable
-from promptward.tokens import estimate_tokens
+from promptward.tokens import estimate_tokens, vocabulary_of
 
 # Chat formats spend about 3-4 tokens per message on its frame (OpenAI cookbook, "How to count
 # tokens with tiktoken", 2024); 4 keeps the estimate on the safe side.
@@ -108,7 +109,8 @@ def estimate_request(
 
 def count_text_tokens(request: LlmRequest) -> int:
     """Estimated input tokens of every text of the request."""
-    texts = sum(estimate_tokens(p.text) for p in request.parts)
+    vocabulary = vocabulary_of(request.model)
+    texts = sum(estimate_tokens(p.text, vocabulary) for p in request.parts)
     return texts + _TOKENS_PER_PART * len(request.parts)
 
 
@@ -138,7 +140,7 @@ def plan_reservation(
                 budget.partition.text(principal, request.model, route),
                 budget.settings.unit,
                 budget.limit_for(principal),
-                amount or 0,
+                min(amount or 0, MAX_AMOUNT),
                 budget.window,
                 budget.soft,
                 budget.local_percent,
@@ -215,7 +217,7 @@ def settle_request(
         amount = None
         if usage is not None:
             amount = amount_of(budget.settings, usage, ticket.model, prices)
-        amounts[budget_id] = reserved if amount is None else amount
+        amounts[budget_id] = reserved if amount is None else min(amount, MAX_AMOUNT)
     return SettleRequest(ticket.request_id, ticket.tenant, amounts)
 
 

@@ -13,6 +13,7 @@ from typing import Literal
 
 from promptward.checks.content import Mode
 from promptward.exchange import JSON
+from promptward.ledger.bounds import MAX_LIMIT
 from promptward.ports import LineState, Window
 from promptward.settings import Kind, setting
 
@@ -27,6 +28,7 @@ Unit = Literal[
     "concurrent_requests",
 ]
 NANO = 1_000_000_000
+_MONTH_S = 2_629_800
 COUNTED = frozenset({"requests", "concurrent_requests"})
 
 
@@ -39,6 +41,12 @@ class WindowSettings:
     )
     duration: int = setting(
         "Length of the window.", kind=Kind.DURATION, ge=1, le=366 * 86400, default=3600
+    )
+    months: int = setting(
+        "Calendar months (from January) in place of the duration, for fixed windows; 0 for none.",
+        ge=0,
+        le=12,
+        default=0,
     )
     timezone: str = setting(
         "IANA time zone that fixed windows are aligned to.", default="UTC", max_length=64
@@ -78,7 +86,7 @@ class OverrideSettings:
     when: Mapping[str, JSON] = setting(
         "Claim path -> matcher as in authorization rules; all must match.", min_length=1
     )
-    limit: float = setting("The limit for them.", ge=0, le=1e15)
+    limit: float = setting("The limit for them.", ge=0, le=MAX_LIMIT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +94,7 @@ class BudgetSettings:
     """A limit on tokens, cost or requests per window and partition."""
 
     id: str = setting("Name of the budget in answers and audit.", kind=Kind.IDENTIFIER)
-    limit: float = setting("How much fits in a window; USD for cost.", ge=0, le=1e15)
+    limit: float = setting("How much fits in a window; USD for cost.", ge=0, le=MAX_LIMIT)
     partition_by: tuple[str, ...] = setting(
         "What each bucket belongs to: claim.PATH, principal, model or route; empty for one bucket.",
         default=("principal",),
@@ -133,6 +141,10 @@ class BudgetSettings:
     def problems(self) -> Iterable[tuple[str, str]]:
         if self.unit != "cost_usd" and not float(self.limit).is_integer():
             yield "limit", f"expected a whole number of {self.unit}"
+        if self.unit == "cost_usd" and self.limit * NANO > MAX_LIMIT:
+            yield "limit", f"at most {MAX_LIMIT // NANO:,} USD can be counted"
+        if self.window.months and self.window.type != "fixed":
+            yield "window.months", "only fixed windows follow the calendar"
         for index, key in enumerate(self.partition_by):
             if key not in ("principal", "model", "route") and not key.startswith("claim."):
                 yield (
@@ -148,7 +160,10 @@ class BudgetSettings:
         """The window as the ledger takes it."""
         if self.unit == "concurrent_requests":
             return Window("concurrent", self.reservation.ttl_s)
-        return Window(self.window.type, self.window.duration, self.window.timezone)
+        window = self.window
+        # the length of a month is only told to clients: 30.44 days on average
+        duration_s = window.months * _MONTH_S if window.months else window.duration
+        return Window(window.type, duration_s, window.timezone, window.months)
 
 
 def rate_limit_headers(

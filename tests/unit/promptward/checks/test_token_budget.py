@@ -19,6 +19,8 @@ def settings(**data: Any) -> BudgetSettings:
 def test_windows() -> None:
     fixed = settings(window={"type": "fixed", "duration": "1d", "timezone": "Europe/Berlin"})
     assert fixed.ledger_window() == Window("fixed", 86400, "Europe/Berlin")
+    monthly = settings(window={"months": 1, "timezone": "America/New_York"})
+    assert monthly.ledger_window() == Window("fixed", 2_629_800, "America/New_York", 1)
     concurrent = settings(unit="concurrent_requests", reservation={"ttl_s": 30})
     assert concurrent.ledger_window() == Window("concurrent", 30)
 
@@ -41,6 +43,8 @@ def test_amounts_are_exact_integers() -> None:
         ),
         ({"unit": "dollars"}, "unit: expected one of"),
         ({"soft_limit": 2}, "soft_limit: expected a number, at least 0, at most 1"),
+        ({"unit": "cost_usd", "limit": 5_000_000}, "limit: at most 4,000,000 USD can be counted"),
+        ({"window": {"type": "sliding", "months": 1}}, "window.months: only fixed windows"),
         ({"window": {"duration": "0s"}}, "window.duration: expected a duration"),
     ],
 )
