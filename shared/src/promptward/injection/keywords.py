@@ -17,7 +17,7 @@ LITTLE = frozenset(
         "can", "all", "for", "will", "any", "must", "now",
     }
 )  # fmt: skip
-MIN_LITTLE = 3
+MIN_LITTLE = 2
 
 
 @cache

@@ -20,7 +20,7 @@ MIN_SINGLE_LETTERS = 3  # different letters that stand alone, from which a text 
 MAX_RUN = 6_000  # characters of one spaced run that are put together
 LONGEST_WORD = 14  # letters of an unknown word that is taken for one
 UNKNOWN_LETTER, KNOWN_WORD = 3, 1  # costs of cutting a run of letters into words
-_SPACED = re.compile(r"[a-z0-9](?:[ \t\n.,_*|/+~:;=\-]{1,3}[a-z0-9]){4,}")
+_SPACED = re.compile(r"[a-z0-9](?:[\t\n -/:-@\[-`{-~]{1,6}[a-z0-9]){4,}")
 _GAP = re.compile(r"[^a-z0-9]+")
 _JOINTS = re.compile(r"[a-z]{1,8}(?:[-_.*~^`\"|+=][a-z]{1,8}){1,12}")
 _MARKS = re.compile(r"[-_.*~^`\"|+=]")
