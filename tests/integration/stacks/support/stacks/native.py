@@ -66,6 +66,10 @@ class NativeStack(Stack):
         self._reached[name] = reached
         return listen, reached
 
+    def reached(self, name: str) -> Address:
+        """Where others reach a server."""
+        return self._reached[name]
+
     def run_upstream(self, service: dict[str, Any]) -> Address:
         """Start the demo upstream as the compose file does; where it is reached."""
         listen, reached = self.serve_on("upstream")
