@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -126,6 +127,15 @@ def kong(short_dir: Path) -> Iterator[Kong]:
     server.close()
 
 
+@pytest.fixture(scope="module")
+def shared_kong() -> Iterator[Kong]:
+    """The same for tests that look at neither ledger nor audit and leave the server running."""
+    with tempfile.TemporaryDirectory(prefix="pwk") as name:
+        server = Kong(Path(name))
+        yield server
+        server.close()
+
+
 def json_upstream(_state: RequestState) -> tuple[int, HeaderList, bytes]:
     return 200, [("content-type", "application/json")], json.dumps(ANSWER).encode()
 
@@ -211,7 +221,7 @@ def test_a_response_that_never_came_is_settled(kong, status, source_error, state
     assert (amount == 0) == source_error  # a client that left may have cost something
 
 
-def test_personal_data_is_redacted_on_the_way_up_and_restored_on_the_way_down(kong, gate):
+def test_personal_data_is_redacted_on_the_way_up_and_restored_on_the_way_down(shared_kong, gate):
     checks = [
         {
             "id": "pii",
@@ -231,7 +241,7 @@ def test_personal_data_is_redacted_on_the_way_up_and_restored_on_the_way_down(ko
             json.dumps(answer).encode(),
         )
 
-    node = kong.node(text(document), echo, buffered=True, gate=gate)
+    node = shared_kong.node(text(document), echo, buffered=True, gate=gate)
     body = {**CHAT, "messages": [{"role": "user", "content": f"Write to {CANARY}"}]}
     answer = node.handle(request(body))
     assert answer.upstream is not None
@@ -241,8 +251,8 @@ def test_personal_data_is_redacted_on_the_way_up_and_restored_on_the_way_down(ko
     assert said == f"Write to {CANARY}"
 
 
-def test_credentials_and_forged_identity_do_not_reach_the_upstream(kong):
-    node = kong.node(text(policy()))
+def test_credentials_and_forged_identity_do_not_reach_the_upstream(shared_kong):
+    node = shared_kong.node(text(policy()))
     forged = (("x-consumer-username", "root"), ("x-promptward-principal", "root"))
     answer = node.handle(request(headers=forged))
     assert answer.upstream is not None
@@ -251,8 +261,10 @@ def test_credentials_and_forged_identity_do_not_reach_the_upstream(kong):
     assert "content-type" in names
 
 
-def test_an_unknown_caller_is_refused_in_the_callers_protocol(kong):
-    answer = kong.node(text(policy())).handle(ClientRequest(headers=(("host", "a"),), body=b""))
+def test_an_unknown_caller_is_refused_in_the_callers_protocol(shared_kong):
+    answer = shared_kong.node(text(policy())).handle(
+        ClientRequest(headers=(("host", "a"),), body=b"")
+    )
     assert (answer.status, answer.source) == (401, "exit")
     assert answer.upstream is None
     assert json.loads(answer.body)["error"]["code"] == "missing_credentials"
@@ -294,14 +306,14 @@ def test_kongs_consumer_is_an_identity(kong):
     assert {e["principal"]["id"] for e in kong.events() if e["principal"]} == {"ann"}
 
 
-def test_the_verified_caller_can_become_kongs_credential(kong):
+def test_the_verified_caller_can_become_kongs_credential(shared_kong):
     seen: list[Any] = []
 
     def upstream(state: RequestState) -> tuple[int, HeaderList, bytes]:
         seen.append(state.credential)
         return json_upstream(state)
 
-    kong.node(text(policy()) | {"set_credential": True}, upstream).handle(request())
+    shared_kong.node(text(policy()) | {"set_credential": True}, upstream).handle(request())
     assert seen == [{"id": "app"}]
 
 
@@ -325,8 +337,8 @@ def test_the_verified_caller_can_become_kongs_credential(kong):
         ({"policy": json.dumps(policy()), "ledger": "nonsense://x"}, "ledger"),
     ],
 )
-def test_a_policy_that_cannot_be_enforced_refuses_and_says_why(kong, config, reason):
-    node = kong.node(config)
+def test_a_policy_that_cannot_be_enforced_refuses_and_says_why(shared_kong, config, reason):
+    node = shared_kong.node(config)
     for _ in range(2):
         answer = node.handle(request())
         assert (answer.status, answer.source, answer.upstream) == (503, "exit", None)
@@ -376,7 +388,7 @@ def test_the_policy_as_nested_fields_means_the_same_as_its_text(kong):
     assert [node.handle(request()).status for _ in range(2)] == [200, 429]
 
 
-def test_secrets_fill_references_in_the_policy(kong):
+def test_secrets_fill_references_in_the_policy(shared_kong):
     document = policy(
         identity={
             "jwt": [
@@ -390,20 +402,20 @@ def test_secrets_fill_references_in_the_policy(kong):
         }
     )
     config = text(document) | {"secrets": {"HMAC": "0123456789abcdef0123456789abcdef"}}
-    assert kong.node(config).handle(request()).status == 401
+    assert shared_kong.node(config).handle(request()).status == 401
 
 
-def test_a_body_over_the_limit_is_not_even_fetched(kong):
-    node = kong.node(text(policy(limits={"max_body_bytes": 1000})))
+def test_a_body_over_the_limit_is_not_even_fetched(shared_kong):
+    node = shared_kong.node(text(policy(limits={"max_body_bytes": 1000})))
     answer = node.handle(request(b"x" * 2000))
     assert answer.status == 413
     assert json.loads(answer.body)["error"]["code"] == "body_too_large"
 
 
 @pytest.mark.parametrize("size", [0, 1, 8193, 300_000])
-def test_bodies_without_a_length_are_read(kong, size):
+def test_bodies_without_a_length_are_read(shared_kong, size):
     """Chunked uploads: any size, binary too, is decided and never passed unread."""
-    node = kong.node(text(policy()))
+    node = shared_kong.node(text(policy()))
     headers = (
         ("authorization", f"Bearer {KEY}"),
         ("transfer-encoding", "chunked"),
@@ -413,15 +425,15 @@ def test_bodies_without_a_length_are_read(kong, size):
     assert (answer.status, answer.source, answer.upstream) == (400, "exit", None)
 
 
-def test_more_headers_than_kong_shows_are_refused(kong):
-    node = kong.node(text(policy()))
+def test_more_headers_than_kong_shows_are_refused(shared_kong):
+    node = shared_kong.node(text(policy()))
     answer = node.handle(request(headers=tuple((f"x-{i}", "1") for i in range(1000))))
     assert (answer.status, answer.upstream) == (431, None)
 
 
-def test_an_upgrade_cannot_slip_past_the_response_checks(kong):
+def test_an_upgrade_cannot_slip_past_the_response_checks(shared_kong):
     document = policy(streaming={"mode": "buffer"}, checks=[{"id": "p", "type": "pii"}])
-    answer = kong.node(text(document), buffered=True).handle(
+    answer = shared_kong.node(text(document), buffered=True).handle(
         request(headers=(("upgrade", "websocket"),))
     )
     assert (answer.status, answer.upstream) == (400, None)
@@ -479,9 +491,13 @@ def test_the_gate_withholds_a_response_when_the_server_is_gone(kong, gate):
     kong.server.start()
 
 
-def test_several_nodes_share_one_engine_and_keep_their_configurations_apart(kong):
+def test_several_nodes_share_one_engine_and_keep_their_configurations_apart(shared_kong):
     allow, deny = text(policy()), text(policy(authorization={"default": "deny"}))
-    nodes = [(kong.node(allow), 200), (kong.node(deny), 403), (kong.node(allow), 200)]
+    nodes = [
+        (shared_kong.node(allow), 200),
+        (shared_kong.node(deny), 403),
+        (shared_kong.node(allow), 200),
+    ]
     wrong: list[Answer] = []
 
     def drive(node: Node, expected: int) -> None:
