@@ -34,6 +34,16 @@ def test_without_kv_there_is_no_binding_and_with_an_origin_there_is_one(tmp_path
     assert '(address = "127.0.0.1:80", http = ())' in text
 
 
+def test_variables_may_come_from_the_environment_of_workerd(tmp_path: Path) -> None:
+    text = render(WorkerConfig(tmp_path, ("entry.py",), tmp_path / "s", environment=("UPSTREAM",)))
+    assert '(name = "UPSTREAM", fromEnvironment = "UPSTREAM")' in text
+
+
+def test_origins_may_speak_https(tmp_path: Path) -> None:
+    text = render(WorkerConfig(tmp_path, ("entry.py",), tmp_path / "s"))
+    assert "tlsOptions = (trustBrowserCas = true)" in text
+
+
 def test_state_directories_are_made(tmp_path: Path) -> None:
     config = WorkerConfig(tmp_path, ("entry.py",), tmp_path / "state")
     assert write(config).read_text() == render(config)
