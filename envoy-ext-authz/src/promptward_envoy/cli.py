@@ -201,7 +201,7 @@ def _serve(options: argparse.Namespace) -> int:
 
 async def _serve_one(settings: ServiceSettings) -> None:
     """Build the service where it runs: a gRPC server belongs to the loop it was made in."""
-    await Service(settings, sys.stdout).run(_announce)
+    await Service(settings).run(_announce)
 
 
 def _run(work: Coroutine[object, object, int | None]) -> int:
@@ -212,20 +212,26 @@ def _run(work: Coroutine[object, object, int | None]) -> int:
 def _serve_workers(options: argparse.Namespace) -> int:
     if options.ledger.startswith("memory:"):
         raise PolicyError("ledger: memory:// is not shared between workers; use sqlite:///PATH")
-    from promptward_envoy.workers import Supervisor, worker_command, worker_environment
+    from promptward_envoy.workers import worker_environment
 
     with tempfile.TemporaryDirectory(prefix="promptward-") as directory:
         worker_environment(Path(directory))
-        commands = [_worker_arguments(options, n) for n in range(options.workers)]
-        supervisor = Supervisor(
-            [worker_command(arguments) for arguments in commands],
-            Path(directory),
-            open_ledger(options.ledger, timeout_s=options.ledger_timeout, suspending=True),
-            parse_admin(options.admin),
-            _token(options),
-            options.drain + options.grace + 5,
-        )
-        return _run(supervisor.run(_announce))
+        return _run(_supervise(options, Path(directory)))
+
+
+async def _supervise(options: argparse.Namespace, directory: Path) -> int:
+    from promptward_envoy.workers import Supervisor, worker_command
+
+    commands = [worker_command(_worker_arguments(options, n)) for n in range(options.workers)]
+    supervisor = Supervisor(
+        commands,
+        directory,
+        open_ledger(options.ledger, timeout_s=options.ledger_timeout, suspending=True),
+        parse_admin(options.admin),
+        _token(options),
+        options.drain + options.grace + 5,
+    )
+    return await supervisor.run(_announce)
 
 
 def _worker_arguments(options: argparse.Namespace, number: int) -> list[str]:

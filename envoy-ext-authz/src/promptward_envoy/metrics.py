@@ -43,6 +43,7 @@ class Metrics:
             "Exchanges that failed closed through a fault of ours.",
             ["filter", "reason"],
         )
+        self.audit_lost = self._counter("audit_lost", "Audit events that were not written.", ())
         self.reloads = self._counter("policy_reloads", "Policy reloads.", ["outcome"])
         self.seconds = Histogram(
             "promptward_message_seconds",

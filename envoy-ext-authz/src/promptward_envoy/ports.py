@@ -2,48 +2,39 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TextIO
 
 from promptward.engine import EngineApi
 from promptward.exchange import JSON
 from promptward.policy import CompiledPolicy
 from promptward.ports import AuditSink, BudgetLedger
+from promptward_ports.audit_sinks import JsonLinesSink
 from promptward_ports.hosting import build_engine
 from promptward_ports.jwks import AsyncJwksKeySource, JwksKeySource
 
 
-class JsonLinesAudit:
-    """Audit events as JSON lines; one write for each, so that workers may share a file."""
-
-    def __init__(self, out: TextIO) -> None:
-        self._out = out
-
-    def emit(self, event: Mapping[str, JSON]) -> None:
-        """Write one event. A full disk must not stop traffic that was decided already."""
-        try:
-            self._out.write(json.dumps(event, separators=(",", ":")) + "\n")
-        except OSError:
-            return
-
-
 class NoAudit:
-    """Discards events; for benchmarks and where another sink is configured."""
+    """Discards events; for benchmarks."""
+
+    dropped = failed = 0
 
     def emit(self, event: Mapping[str, JSON]) -> None:
         """Discard the event."""
 
+    def close(self) -> None:
+        """Nothing is open."""
 
-def open_audit(target: str, stdout: TextIO) -> AuditSink:
-    """The sink named `target`: `stdout`, `none`, or a file to append to."""
+
+def open_audit(target: str) -> JsonLinesSink | NoAudit:
+    """The sink named `target`: `stdout`, `none`, or a file to append to.
+
+    Raises:
+        OSError: the file cannot be opened.
+    """
     if target == "none":
         return NoAudit()
-    if target == "stdout":
-        return JsonLinesAudit(stdout)
-    # line buffered: one event, one write(2)
-    return JsonLinesAudit(Path(target).open("a", buffering=1, encoding="utf-8"))
+    return JsonLinesSink(None if target == "stdout" else Path(target))
 
 
 class EngineFactory:

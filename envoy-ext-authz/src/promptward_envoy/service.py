@@ -14,7 +14,7 @@ import signal
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 from promptward.exchange import JSON
 from promptward.ports import UsageRow
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("promptward.envoy")
 _BUDGET_ROWS = 1000
+_LOST_AUDIT_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +62,15 @@ class ServiceSettings:
 class Service:
     """A process that serves; also the `AdminView` of itself."""
 
-    def __init__(self, settings: ServiceSettings, stdout: TextIO) -> None:
+    def __init__(self, settings: ServiceSettings) -> None:
         self._settings = settings
         self._metrics = Metrics()
         self._ledger: Ledger = open_ledger(
             settings.ledger, timeout_s=settings.ledger_timeout_s, suspending=True
         )
-        factory = EngineFactory(self._ledger, open_audit(settings.audit, stdout))
+        self._audit = open_audit(settings.audit)
+        self._audit_lost = 0
+        factory = EngineFactory(self._ledger, self._audit)
         self.policies = PolicyTable(settings.policies, factory, self._metrics)
         self._server = Server(settings.server, self.policies, self._metrics)
         self._admin: AdminPort | None = None
@@ -93,17 +96,19 @@ class Service:
         await self.policies.load()
         await self._server.start()
         self._admin_port = await self._start_admin()
-        watch = asyncio.create_task(self._watch())
+        chores = [asyncio.create_task(self._watch()), asyncio.create_task(self._count_lost())]
         self._write_status()
         announce(self.status())
         await stopping.wait()
         self._draining = True
         _log.info("draining")
-        watch.cancel()
+        for chore in chores:
+            chore.cancel()
         await self._server.drain()
         if self._admin is not None:
             await self._admin.stop()
         await self._ledger.close()
+        self._audit.close()
 
     def status(self) -> Mapping[str, JSON]:
         """See `AdminView`."""
@@ -152,6 +157,14 @@ class Service:
             await self.policies.reload_if_changed()
             if self.policies.reloads != before:
                 self._write_status()
+
+    async def _count_lost(self) -> None:
+        """Show audit events that the sink could not keep."""
+        while True:
+            await asyncio.sleep(_LOST_AUDIT_S)
+            lost = self._audit.dropped + self._audit.failed
+            self._metrics.audit_lost.inc(lost - self._audit_lost)
+            self._audit_lost = lost
 
     def _write_status(self) -> None:
         path = self._settings.status_file

@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import resources
@@ -17,6 +19,7 @@ from typing import Any
 import pytest
 import yaml
 
+from promptward.testing.redis_server import RedisServer
 from promptward_envoy.demo.greeting import curl, examples
 from promptward_envoy.testing.stack import Stack, Upstream, start_upstream, wait_for
 
@@ -190,6 +193,22 @@ def test_own_policy_ledger_and_upstream(envoy_binary, tmp_path) -> None:
             assert made.upstream_saw() == upstream.bodies()[1:]
     finally:
         upstream.stop()
+
+
+@pytest.mark.redis
+def test_ledger_on_redis(envoy_binary, tmp_path) -> None:
+    directory = Path(tempfile.mkdtemp(prefix="pw-redis-"))
+    server = RedisServer(directory)
+    server.start()
+    try:
+        with quickstart(envoy_binary, tmp_path, "--ledger", server.url) as made:
+            assert [made.chat("tiny", "Say hello.").status for _ in range(3)] == [200, 429, 429]
+        with quickstart(envoy_binary, tmp_path, "--ledger", server.url) as made:
+            assert made.chat("tiny", "Say hello.").status == 429
+            assert made.chat("full", "Say hello.", stream=True).status == 200
+    finally:
+        server.stop()
+        shutil.rmtree(directory)
 
 
 def test_taken_port_and_bad_policy_are_said_plainly(envoy_binary, tmp_path) -> None:
