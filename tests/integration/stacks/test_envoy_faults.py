@@ -96,9 +96,15 @@ def test_hanging_service_fails_closed_and_recovers(envoy: Stack) -> None:
 @pytest.mark.parametrize("harm", ["crash", "pause", "cut"])
 def test_without_redis_budgets_fail_closed_and_recover(envoy: Stack, harm: str) -> None:
     getattr(envoy, harm)("redis")
-    refused(envoy, 3)
+    canary = uuid.uuid4().hex
+    for _ in range(3):
+        answer = chat(envoy, "full", canary)
+        # The service's own answer: it did not wait for longer than its ledger's timeout.
+        assert answer.status == 503
+        assert b'"budget_store_unavailable"' in answer.body
     getattr(envoy, {"crash": "revive", "pause": "resume", "cut": "mend"}[harm])("redis")
     envoy.wait_until_serving()
+    assert canary not in envoy.logs("upstream")
 
 
 def test_service_cut_off_the_network_fails_closed_and_recovers(envoy: Stack) -> None:
