@@ -9,14 +9,25 @@ from promptward.exchange import Headers
 _BODY_FIELDS = ("content-encoding", "content-md5", "digest", "content-digest", "repr-digest")
 
 
-def request_removals(strip: tuple[str, ...], body_changed: bool) -> tuple[str, ...]:
+def request_removals(
+    strip: tuple[str, ...], headers: Headers, body_changed: bool
+) -> tuple[str, ...]:
     """Names to drop before the upstream sees the request.
 
     Args:
         strip: credentials and inbound identity headers (exact, or a prefix ending in `*`).
+        headers: of the request. CGI and WSGI upstreams read `x_user` and `x-user` as one name
+            (RFC 3875 section 4.1.18), so whatever is stripped is stripped in both spellings.
         body_changed: digests and encodings of the old body are dropped.
     """
-    return tuple(dict.fromkeys((*strip, *(_BODY_FIELDS if body_changed else ()))))
+    prefixes = tuple(name[:-1] for name in strip if name.endswith("*"))
+    spelled = tuple(
+        name
+        for name, _ in headers
+        if "_" in name
+        and ((dashed := name.replace("_", "-")) in strip or dashed.startswith(prefixes))
+    )
+    return tuple(dict.fromkeys((*strip, *spelled, *(_BODY_FIELDS if body_changed else ()))))
 
 
 def response_removals(headers: Headers, body_changed: bool) -> tuple[str, ...]:

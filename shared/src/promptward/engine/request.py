@@ -92,7 +92,7 @@ async def run_request(policy: CompiledPolicy, ports: Ports, run: RequestRun) -> 
     ticket = _ticket(policy, run, request, conversation, inject_usage)
     mutations = Mutations(
         set_headers=identity_encoding(policy.reads_responses),
-        remove_headers=request_removals(caller.remove_headers, body is not None),
+        remove_headers=request_removals(caller.remove_headers, exchange.headers, body is not None),
         body=body,
     )
     return Allow(mutations, ticket, tuple(run.findings), run.coverage, budget_headers(policy, run))
@@ -176,7 +176,9 @@ def _uninspected(policy: CompiledPolicy, run: RequestRun, caller: Authenticated)
     if not outcome.allowed and not read_only:
         raise Refusal(403, outcome.code, "authorization", outcome.message)
     run.coverage = (CoverageEntry("request", "", CoverageState.SKIPPED, reason),)
-    mutations = Mutations(remove_headers=request_removals(caller.remove_headers, False))
+    mutations = Mutations(
+        remove_headers=request_removals(caller.remove_headers, run.exchange.headers, False)
+    )
     return Allow(mutations, _bare_ticket(policy, run), tuple(run.findings), run.coverage)
 
 
