@@ -122,8 +122,10 @@ engine_stop() {
 # $1: the Envoy binary that `make install` has put below .envoy/.
 engine_images() {
   docker image inspect "$ENGINE_PYTHON_IMAGE" >/dev/null 2>&1 || _engine_python_image
-  docker image inspect "$ENGINE_REDIS_IMAGE" >/dev/null 2>&1 || _engine_redis_image
+  local redis=
+  docker image inspect "$ENGINE_REDIS_IMAGE" >/dev/null 2>&1 || { _engine_redis_image & redis=$!; }
   docker image inspect "$ENGINE_ENVOY_IMAGE" >/dev/null 2>&1 || _engine_envoy_image "$1"
+  [ -z "$redis" ] || wait "$redis"
 }
 
 # Compose builds them again and finds everything in the cache. Most of the time they wait for packages.

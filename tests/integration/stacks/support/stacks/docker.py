@@ -56,7 +56,11 @@ class DockerStack(Stack):
         output: bytes = self._services._docker_compose.execute(command)
         return output.decode(errors="replace")
 
-    def logs(self, service: str) -> str:
+    @property
+    def services(self) -> list[str]:
+        return self.compose("config --services").split()
+
+    def _log(self, service: str) -> str:
         # Not `compose logs`: it writes terminal codes into what it prints.
         command = ["docker", "logs", self.container(service)]
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=True)

@@ -82,7 +82,11 @@ class NativeStack(Stack):
         self._commands[name] = (command, {**os.environ, **environ})
         self._start(name)
 
-    def logs(self, service: str) -> str:
+    @property
+    def services(self) -> list[str]:
+        return list(self._commands)
+
+    def _log(self, service: str) -> str:
         return (self.directory / f"{service}.log").read_text(errors="replace")
 
     def restart(self, service: str) -> None:

@@ -52,9 +52,19 @@ class Stack(ABC):
         self.policy_file = policy_dir / "policy.yaml"
         self.harm = Harm()
 
+    @property
     @abstractmethod
-    def logs(self, service: str) -> str:
-        """Everything the service has written so far, earlier lives included."""
+    def services(self) -> list[str]:
+        """Names of the services."""
+
+    @abstractmethod
+    def _log(self, service: str) -> str: ...
+
+    def logs(self, service: str = "") -> str:
+        """What the service (without a name: every one) has written, earlier lives included."""
+        if service:
+            return self._log(service)
+        return "\n".join(f"--- {name}\n{self._log(name)}" for name in self.services)
 
     @abstractmethod
     def _kill(self, service: str) -> None: ...
