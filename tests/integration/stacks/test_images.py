@@ -20,7 +20,7 @@ _SBOMS = {
 }
 _COMPONENTS = {
     "promptward-a": {"promptward", "promptward-envoy", "grpcio"},
-    "worker": {"PyYAML", "workerd-linux-64"},
+    "worker": {"PyYAML", "@cloudflare/workerd-linux-64"},
 }
 
 
@@ -63,7 +63,8 @@ def test_bills_of_materials_list_what_is_installed(stack: DockerStack) -> None:
     service = stack.guards[0]
     documents = [json.loads(shell(stack, service, f"cat {path}")) for path in _SBOMS[service]]
     assert {d["bomFormat"] for d in documents} == {"CycloneDX"}
-    names = {c["name"] for d in documents for c in d["components"]}
+    parts = [c for d in documents for c in d["components"]]
+    names = {"/".join(filter(None, (c.get("group"), c["name"]))) for c in parts}
     assert names >= _COMPONENTS[service]
 
 
