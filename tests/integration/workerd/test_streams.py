@@ -165,10 +165,11 @@ def test_two_streams_at_once_keep_apart(client: Clients, origin: Origin) -> None
         scripts[name].chunks.put(event("Begin. "))
         streams[name] = client(name).stream(f"Write to {email}", fields)
         assert streams[name].event()
-    pseudonyms = {}
+    asked, pseudonyms = {}, {}
     for name, script in scripts.items():
         assert script.request is not None
-        pseudonyms[name] = json.loads(script.request.body)["messages"][-1]["content"][9:]
+        asked[name] = script.request.text
+        pseudonyms[name] = json.loads(asked[name])["messages"][-1]["content"][9:]
     for name in reversed(names):
         for chunk in (event(pseudonyms[name] + " "), event(finish="stop"), DONE, None):
             scripts[name].chunks.put(chunk)
@@ -176,4 +177,4 @@ def test_two_streams_at_once_keep_apart(client: Clients, origin: Origin) -> None
     for name, other in (("alice", "bob"), ("bob", "alice")):
         assert names[name] in content(answers[name])
         assert names[other].encode() not in answers[name]
-        assert names[name] not in scripts[name].request.text
+        assert names[name] not in asked[name]
