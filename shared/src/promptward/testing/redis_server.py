@@ -17,10 +17,15 @@ START_TIMEOUT_S = 20
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that is free now, low enough for a cluster bus 10,000 above it."""
-    for port in random.SystemRandom().sample(range(20_000, 50_000), 100):
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
+    """A TCP port that is free now, and so is the one 10,000 above it, for a cluster's bus.
+
+    Both lie below the range the kernel hands out by itself (32768 and up on Linux), so that no
+    connection of another test takes one between this look and Redis's own.
+    """
+    for port in random.SystemRandom().sample(range(10_000, 22_000), 100):
+        with socket.socket() as probe, socket.socket() as bus, suppress(OSError):
+            probe.bind(("0.0.0.0", port))  # noqa: S104 - only to see whether it is free
+            bus.bind(("0.0.0.0", port + 10_000))  # noqa: S104
             return port
     raise RuntimeError("no free TCP port found")
 
