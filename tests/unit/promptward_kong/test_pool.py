@@ -36,12 +36,12 @@ class Bench:
         options = {"workers": 1, "lanes": 2, **options}
         self.pool = WorkerPool(self.loop, lambda s: serve_lanes(s, handler), **options)
 
-    def submit(self, kind, payload=None, *, instance="i", deadline_s=5.0):
+    def submit(self, kind, payload=None, *, instance="i", deadline_s=60.0):
         self.pool.submit(
             Work(kind, instance, payload), self.loop.now_s() + deadline_s, self.results.append
         )
 
-    def until(self, condition, timeout_s=10.0):
+    def until(self, condition, timeout_s=90.0):
         deadline = time.monotonic() + timeout_s
         while not condition():
             assert time.monotonic() < deadline, self.results
