@@ -20,14 +20,15 @@ def request_removals(
             (RFC 3875 section 4.1.18), so whatever is stripped is stripped in both spellings.
         body_changed: digests and encodings of the old body are dropped.
     """
-    prefixes = tuple(name[:-1] for name in strip if name.endswith("*"))
-    spelled = tuple(
-        name
-        for name, _ in headers
-        if "_" in name
-        and ((dashed := name.replace("_", "-")) in strip or dashed.startswith(prefixes))
-    )
+    odd = [name for name, _ in headers if "_" in name]
+    spelled = _stripped_spellings(strip, odd) if odd else ()
     return tuple(dict.fromkeys((*strip, *spelled, *(_BODY_FIELDS if body_changed else ()))))
+
+
+def _stripped_spellings(strip: tuple[str, ...], names: list[str]) -> tuple[str, ...]:
+    prefixes = tuple(name[:-1] for name in strip if name.endswith("*"))
+    dashed = [(name, name.replace("_", "-")) for name in names]
+    return tuple(name for name, d in dashed if d in strip or d.startswith(prefixes))
 
 
 def response_removals(headers: Headers, body_changed: bool) -> tuple[str, ...]:
