@@ -61,6 +61,19 @@ def served_in_a_row(envoy: Stack, times: int) -> bool:
     return all(chat(envoy, "full", "Say hello.").status == 200 for _ in range(times))
 
 
+def test_rolling_restart_fails_no_request(envoy: Stack) -> None:
+    """First in this file: connections that a network cut has left half open would be waited for."""
+    with traffic(envoy) as seen:
+        for replica in REPLICAS:
+            wait_for("traffic", lambda replica=replica: decisions(envoy, replica) > 0)
+            envoy.restart(replica)
+            before = decisions(envoy, replica)
+            # Envoy sends to it again: only then may the other one go.
+            wait_for(f"{replica} to decide", lambda r=replica, n=before: decisions(envoy, r) > n)
+    assert set(seen) == {200}, seen
+    assert seen[200] > 50
+
+
 def test_both_replicas_serve(envoy: Stack) -> None:
     before = {r: decisions(envoy, r) for r in REPLICAS}
     with traffic(envoy) as seen:
@@ -114,15 +127,3 @@ def test_service_cut_off_the_network_fails_closed_and_recovers(envoy: Stack) -> 
     for replica in REPLICAS:
         envoy.mend(replica)
     envoy.wait_until_serving()
-
-
-def test_rolling_restart_fails_no_request(envoy: Stack) -> None:
-    with traffic(envoy) as seen:
-        for replica in REPLICAS:
-            wait_for("traffic", lambda replica=replica: decisions(envoy, replica) > 0)
-            envoy.restart(replica)
-            before = decisions(envoy, replica)
-            # Envoy sends to it again: only then may the other one go.
-            wait_for(f"{replica} to decide", lambda r=replica, n=before: decisions(envoy, r) > n)
-    assert set(seen) == {200}, seen
-    assert seen[200] > 50

@@ -102,7 +102,7 @@ def test_envoy_runs_the_tested_configuration() -> None:
         assert manager(ours)[name] == manager(tested)[name]
     service, tested_service = cluster(ours, "promptward"), cluster(tested, "promptward")
     resolving = {"dns_refresh_rate", "dns_lookup_family", "typed_dns_resolver_config"}
-    where = {"type", "load_assignment"} | resolving
+    where = {"type", "load_assignment", "ignore_health_on_host_removal"} | resolving
     assert {k: v for k, v in service.items() if k not in where} == {
         k: v for k, v in tested_service.items() if k not in where
     }
