@@ -13,7 +13,7 @@ SOURCES := shared envoy-ext-authz kong-plugins cloudflare-workers
 PYPROJECTS := $(wildcard */pyproject.toml) requirements-dev.txt
 ARGS ?=
 
-.PHONY: help install run run-kong run-worker test lint format bench schema clean
+.PHONY: help install run run-kong run-worker test test-docker lint format bench schema clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -43,6 +43,9 @@ run-worker: install ## The same in a Cloudflare Worker on a local workerd (needs
 
 test: install ## Run all tests; ARGS="-k name" picks some
 	$(BIN)/python -m pytest $(ARGS)
+
+test-docker: install ## Run the integration stacks in containers, on a private Docker engine (root, Debian)
+	.ci/docker-tests
 
 lint: install ## ruff, mypy --strict and the import contracts
 	$(BIN)/ruff check .

@@ -5,7 +5,7 @@
 set -eu
 root=$(cd "$(dirname "$0")/../.." && pwd)
 command -v kong >/dev/null || {
-  echo "kong is not installed on this machine; see docs/how-to-kong.md (container: deploy/kong/compose.yaml)" >&2
+  echo "kong is not installed on this machine; see docs/how-to-kong.md (container: deploy/compose/kong/compose.yaml)" >&2
   exit 1
 }
 bin=$root/.venv/bin
