@@ -163,7 +163,7 @@ def test_only_the_managed_configuration_starts_the_server():
     [
         ("kong.conf", r"start_cmd = (.*)"),
         ("promptward-kong.service", r"ExecStart=(.*)"),
-        ("Dockerfile", r'START_CMD="([^"]*)"'),
+        ("../../kong-plugins/Dockerfile", r'START_CMD="([^"]*)"'),
         ("kubernetes/values.yaml", r"start_cmd: (.*)"),
     ],
 )
@@ -178,11 +178,14 @@ def test_start_commands_are_understood(file, pattern):
 
 
 def test_the_image_sets_what_kong_conf_sets():
-    text = (DEPLOY / "Dockerfile").read_text("utf-8")
-    text = text.partition("ENV ")[2]
+    text = (DEPLOY / "../../kong-plugins/Dockerfile").read_text("utf-8")
+    text = text.partition("ENV KONG_")[2]
     environment = dict(re.findall(r'(KONG_[A-Z_]+)="?([^"\\\n]*?)"?(?: \\)?\n', text))
     expected = {f"KONG_{key.upper()}": value for key, value in conf("kong.conf").items()}
-    assert environment == expected
+    assert set(expected) <= set(environment)
+    # sockets and files have other places in a container with a read-only root
+    same = [name for name in expected if not re.search("SOCKET|START_CMD|LUA_PACKAGE", name)]
+    assert {n: environment[n] for n in same} == {n: expected[n] for n in same}
 
 
 def test_scripts_are_shell():
