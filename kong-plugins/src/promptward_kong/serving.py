@@ -13,7 +13,7 @@ from promptward.sync import run_sync
 from promptward_kong.app import App, AppOptions
 from promptward_kong.audit import NoSink, open_sink
 from promptward_kong.capabilities import KONG, KONG_BUFFERED
-from promptward_kong.config import read_config
+from promptward_kong.config import front_options, read_config
 from promptward_kong.engines import EngineHost
 from promptward_kong.plugin import BUFFERED, STREAMING, PromptwardPlugin
 from promptward_kong.worker import serve_lanes
@@ -78,7 +78,8 @@ def _run_worker(sockets: list[socket.socket], options: AppOptions) -> None:
         findings = lint(policy.model, KONG_BUFFERED if name == BUFFERED else KONG)
         if findings:
             raise PolicyError([str(finding) for finding in findings])
-        url = instance.ledger or options.ledger_url
-        return build_engine(policy, open_ledger(url, timeout_s=_LEDGER_TIMEOUT_S), sink)
+        ledger = open_ledger(instance.ledger or options.ledger_url, timeout_s=_LEDGER_TIMEOUT_S)
+        sees_streams = name == BUFFERED or front_options(own).buffer_streams
+        return build_engine(policy, ledger, sink, sees_streams=sees_streams)
 
     serve_lanes(sockets, EngineHost(build).handle)

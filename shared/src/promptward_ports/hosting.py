@@ -32,6 +32,8 @@ def build_engine(
     ledger: BudgetLedger,
     audit: AuditSink,
     keys: KeySource | None = None,
+    *,
+    sees_streams: bool = True,
 ) -> Engine:
     """An engine for `policy`.
 
@@ -40,6 +42,7 @@ def build_engine(
         audit: where events go.
         keys: JWKS cache; a blocking one of its own when left out (right under `run_sync`; an
             event loop wants `AsyncJwksKeySource`).
+        sees_streams: see `Ports`.
 
     Raises:
         PolicyError: the policy needs what this host does not have.
@@ -53,6 +56,7 @@ def build_engine(
             ledger=ledger,
             verifier=CryptographyVerifier(),
             report_bug=log_bug,
+            sees_streams=sees_streams,
             keys=keys or JwksKeySource(policy.spec.identity.jwks_caches()),
         ),
     )

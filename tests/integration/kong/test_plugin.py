@@ -180,6 +180,7 @@ def test_a_stream_is_not_held_back_and_settled_at_the_estimate(kong, gate):
     answer = node.handle(request({**CHAT, "stream": True, "max_tokens": 100}))
     assert answer.upstream is not None
     assert not answer.upstream.buffered
+    assert b"include_usage" not in answer.upstream.body  # nobody could take the event out again
     ((name, amount, state),) = kong.entries()
     assert (name, state) == ("day", "settled")
     assert amount >= 100

@@ -65,6 +65,8 @@ class Ports:
         classifier: external detector, when a check names one.
         report_bug: told of every exception that became a denial (or an unsettled budget); a host
             should log its type and its frames, but not its text, which may quote a prompt.
+        sees_streams: whether the host reads event streams. One that does not could neither settle
+            from a usage event nor take it out again, so none is asked for.
     """
 
     clock: Clock
@@ -75,3 +77,4 @@ class Ports:
     keys: KeySource = ABSENT
     classifier: Classifier | None = None
     report_bug: Callable[[Exception], None] = _forget
+    sees_streams: bool = True

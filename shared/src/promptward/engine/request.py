@@ -83,7 +83,7 @@ async def run_request(policy: CompiledPolicy, ports: Ports, run: RequestRun) -> 
     await _reserve(policy, ports, run, request, max_output)
     conversation = Conversation(ports.entropy.token(_NONCE_BYTES).hex())
     content = await _inspect(policy, run, request, conversation)
-    inject_usage = _must_inject_usage(policy, run, request)
+    inject_usage = ports.sees_streams and _must_inject_usage(policy, run, request)
     body = run.protocol.rewrite_request(
         request, content.edits, inject_usage=inject_usage, max_output_tokens=cap
     )

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import pytest
 
+from promptward.decision import Allow
+from promptward.engine import Engine
 from promptward.engine.ports import ABSENT, Ports
 from promptward.errors import PortError
+from promptward.policy import load_policy
 from promptward.ports import ReserveRequest, SettleRequest
 from promptward.sync import run_sync
-from promptward.testing.fakes import CountingEntropy, FixedClock, RecordedAudit
+from promptward.testing.fakes import (
+    CountingEntropy,
+    FixedClock,
+    RecordedAudit,
+    chat_exchange,
+    policy_with,
+)
+from promptward_ports.ledgers import open_ledger
 
 
 def test_absent_ports_refuse() -> None:
@@ -24,3 +34,18 @@ def test_absent_ports_refuse() -> None:
 
 def test_reporting_a_bug_may_go_nowhere() -> None:
     Ports(FixedClock(), CountingEntropy(), RecordedAudit()).report_bug(ValueError("x"))
+
+
+def test_a_host_that_reads_no_streams_asks_for_no_usage_event() -> None:
+    text = policy_with(budgets=[{"id": "t", "limit": 100_000}])
+    body = {"model": "m", "messages": [{"role": "user", "content": "x"}], "stream": True}
+    injected = []
+    for sees_streams in (True, False):
+        ledger = open_ledger("memory://", timeout_s=1)
+        ports = Ports(
+            FixedClock(), CountingEntropy(), RecordedAudit(), ledger, sees_streams=sees_streams
+        )
+        decision = run_sync(Engine(load_policy(text), ports).on_request(chat_exchange(body)))
+        assert isinstance(decision, Allow)
+        injected.append(decision.ticket.usage_injected)
+    assert injected == [True, False]
