@@ -1,7 +1,7 @@
 """What a gateway can enforce. A policy that needs more is refused when it loads.
 
-Invariant: every capability here is required by at least one policy setting (`policy.lint`) and
-declared by at least one adapter; there is no "partly".
+Invariant: every capability here is declared by at least one adapter; there is no "partly". What a
+policy needs is derived in `policy.lint`.
 """
 
 from __future__ import annotations

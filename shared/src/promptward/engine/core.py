@@ -37,7 +37,7 @@ from promptward.exchange import Exchange, Headers, Response
 from promptward.findings import Effect, Finding
 from promptward.policy.compile import CompiledPolicy
 from promptward.ports import LineState
-from promptward.protocols import PROTOCOLS, ChatProtocol
+from promptward.protocols import PROTOCOLS, protocol_for
 
 _REQUEST_ID_BYTES = 16
 _UNAVAILABLE = "The request could not be checked; try again later."
@@ -94,7 +94,7 @@ class Engine:
         """
         protocol = None
         if exchange is not None:
-            protocol = _protocol_of(self.policy, exchange)
+            protocol = protocol_for(exchange.method, exchange.path, self.policy.protocols)
         return deny(_unavailable(reason), protocol)
 
     async def _refuse(self, run: RequestRun, refusal: Refusal) -> Deny:
@@ -305,7 +305,3 @@ def _with_rules(refusal: Refusal, findings: Sequence[Finding]) -> Refusal:
     if not rules:
         return refusal
     return replace(refusal, message=f"{refusal.message} Rules: {', '.join(rules[:8])}.")
-
-
-def _protocol_of(policy: CompiledPolicy, exchange: Exchange) -> ChatProtocol | None:
-    return next((p for p in policy.protocols if p.matches(exchange.method, exchange.path)), None)

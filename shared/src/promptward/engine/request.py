@@ -12,7 +12,7 @@ from promptward.auth.failure import AuthFailure
 from promptward.checks.budgeting import Reservation, plan_reservation
 from promptward.checks.content import Conversation, Phase, make_finding
 from promptward.checks.identity import Authenticated
-from promptward.decision import Allow, HeaderPairs, Mutations, Principal, Ticket
+from promptward.decision import Allow, Mutations, Principal, Ticket
 from promptward.engine.answers import Refusal
 from promptward.engine.bodies import decoded_body, require_json
 from promptward.engine.content import ContentResult, run_checks
@@ -25,7 +25,7 @@ from promptward.jsonstrict import parse_object
 from promptward.llm import LlmRequest
 from promptward.policy.compile import CompiledPolicy
 from promptward.ports import LineState, ReserveOutcome, ReserveRequest
-from promptward.protocols import ChatProtocol
+from promptward.protocols import ChatProtocol, protocol_for
 
 _NONCE_BYTES = 6  # 48 random bits: a client cannot guess another exchange's pseudonyms
 
@@ -95,12 +95,9 @@ async def run_request(policy: CompiledPolicy, ports: Ports, run: RequestRun) -> 
         remove_headers=request_removals(caller.remove_headers, exchange.headers, body is not None),
         body=body,
     )
-    return Allow(mutations, ticket, tuple(run.findings), run.coverage, budget_headers(policy, run))
-
-
-def budget_headers(policy: CompiledPolicy, run: RequestRun) -> HeaderPairs:
-    """Rate-limit fields for the budgets as they are after reserving."""
-    return policy.rate_limit_headers(run.states)
+    return Allow(
+        mutations, ticket, tuple(run.findings), run.coverage, policy.rate_limit_headers(run.states)
+    )
 
 
 def _accept_target(policy: CompiledPolicy, run: RequestRun) -> None:
@@ -111,9 +108,7 @@ def _accept_target(policy: CompiledPolicy, run: RequestRun) -> None:
         raise Refusal(
             403, "route_not_guarded", "authorization", "this policy does not cover the route"
         )
-    run.protocol = next(
-        (p for p in policy.protocols if p.matches(exchange.method, exchange.path)), None
-    )
+    run.protocol = protocol_for(exchange.method, exchange.path, policy.protocols)
     if run.protocol is not None or _is_read_only(policy, exchange):
         return
     if policy.spec.parsing.unknown_protocol == "block":
