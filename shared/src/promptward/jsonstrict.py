@@ -114,9 +114,12 @@ def parse(data: bytes, limits: JsonLimits = DEFAULT_LIMITS) -> JSON:
         ) from None
     # Brackets and commas inside strings count too: the cheap test only ever errs on the safe side.
     opened = data.count(b"[") + data.count(b"{")
-    if opened > limits.max_depth or opened + data.count(b",") > limits.max_items:
+    if opened > limits.max_depth or (
+        len(data) > limits.max_items and opened + data.count(b",") > limits.max_items
+    ):
         _bound(data, limits)
-    if b"\\ud" in data or b"\\uD" in data:
+    # One byte is found ten times as fast as three, and most bodies hold no escape at all.
+    if b"\\" in data and (b"\\ud" in data or b"\\uD" in data):
         _no_lone_surrogate(data)
     try:
         value: JSON = _DECODER.decode(text)
