@@ -5,7 +5,7 @@ descriptions, vault references for secrets. What it cannot (alternatives by `typ
 fields) is checked when the instance starts; until that is right, every request is refused.
 
 Source: kong/db/schema/metaschema.lua, observed with Kong 3.9 (no custom validators for external
-plugins).
+plugins). `testing.kong_schema` has its rules: breaking one keeps the plugin out of Kong.
 """
 
 from __future__ import annotations
@@ -124,6 +124,8 @@ def _field(field: FieldNode, *, tagged: bool) -> KongField:
     made["description"] = _described(field.spec.doc)
     if field.spec.kind is Kind.SECRET:
         made["referenceable"] = True
+    if made["type"] == "record" and (tagged or field.optional):
+        made["required"] = False  # else Kong fills an absent one in, and misses what it requires
     if tagged:
         return made
     if field.required and not field.optional:
@@ -131,6 +133,8 @@ def _field(field: FieldNode, *, tagged: bool) -> KongField:
     default = _default(field)
     if default is not None:
         made["default"] = default
+    if default == "":
+        made["len_min"] = 0  # Kong takes strings of at least one byte unless told otherwise
     return made
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import json
 import re
 import shlex
 import subprocess
@@ -19,7 +20,8 @@ from promptward.policy import lint, load_policy
 from promptward_kong.capabilities import KONG, KONG_BUFFERED
 from promptward_kong.cli import main
 from promptward_kong.config import own_config, read_config
-from promptward_kong.schema import config_fields
+from promptward_kong.testing.kong_schema import Configurations, info_problems
+from promptward_kong.testing.lua import lua_match
 
 ROOT = Path(__file__).parents[3]
 DEPLOY = ROOT / "deploy/kong"
@@ -73,33 +75,15 @@ def problems_of(name: str, config: dict[str, Any]) -> list[str]:
     return [str(finding) for finding in lint(policy.model, gateway)]
 
 
-def schema_problems(fields: list[dict[str, Any]], value: Any, path: str = "") -> list[str]:
-    """What Kong's schema would say: unknown fields, wrong types, missing required ones."""
-    known = {next(iter(entry)): next(iter(entry.values())) for entry in fields}
-    found = [f"{path}.{name}: unknown field" for name in value if name not in known]
-    for name, field in known.items():
-        if name in value:
-            found += _field_problems(field, value[name], f"{path}.{name}")
-        elif field.get("required") and "default" not in field and field["type"] != "record":
-            found.append(f"{path}.{name}: required")
-    return found
-
-
-def _field_problems(field: dict[str, Any], value: Any, path: str) -> list[str]:
-    types = {"string": str, "integer": int, "number": (int, float), "boolean": bool}
-    match field["type"]:
-        case "record":
-            return schema_problems(field["fields"], value, path)
-        case "array":
-            return [p for item in value for p in _field_problems(field["elements"], item, path)]
-        case "map":
-            return [
-                p for item in value.values() for p in _field_problems(field["values"], item, path)
-            ]
-        case scalar:
-            right = isinstance(value, types[scalar])
-            allowed = "one_of" not in field or value in field["one_of"]
-            return [] if right and allowed else [f"{path}: expected a {scalar}, got {value!r}"]
+@pytest.fixture(scope="module")
+def kong() -> Configurations:
+    """What Kong makes of a configuration, from the answer to its query."""
+    out = subprocess.run(
+        [sys.executable, "-m", "promptward_kong", "dump"], capture_output=True, check=True
+    ).stdout
+    (info,) = json.loads(out)
+    assert info_problems(info, lua_match()) == []
+    return Configurations(info["Schema"], lua_match())
 
 
 def test_there_are_examples():
@@ -107,14 +91,20 @@ def test_there_are_examples():
 
 
 @pytest.mark.parametrize(("file", "plugin"), OURS)
-def test_an_example_configuration_is_valid_for_kong_and_can_be_enforced(file, plugin):
-    assert schema_problems(config_fields(), plugin["config"]) == []
-    assert problems_of(plugin["name"], plugin["config"]) == []
+def test_an_example_configuration_is_valid_for_kong_and_can_be_enforced(file, plugin, kong):
+    assert kong.problems(plugin["config"]) == []
+    assert problems_of(plugin["name"], kong.sent(plugin["config"])) == []
 
 
-def test_the_schema_check_of_this_test_finds_mistakes():
-    assert schema_problems(config_fields(), {"spec": {"budgetz": []}}) != []
-    assert schema_problems(config_fields(), {"set_credential": "yes"}) != []
+def test_what_curl_posts_is_valid_for_kong_and_can_be_enforced(kong):
+    """The JSON bodies in curl.sh, commented out ones too."""
+    text = (DEPLOY / "curl.sh").read_text("utf-8").replace("\n#", "\n")
+    bodies = [json.loads(body) for body in re.findall(r"-d '(\{.*?\})'", text, re.DOTALL)]
+    ours = [b for b in bodies if b.get("name") in ("promptward", "promptward-buffered")]
+    assert ours
+    for body in ours:
+        assert kong.problems(body["config"]) == []
+        assert problems_of(body["name"], kong.sent(body["config"])) == []
 
 
 @pytest.mark.parametrize("file", ["kong.yml", "kubernetes/kongplugin.yaml"])
