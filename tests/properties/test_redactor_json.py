@@ -11,7 +11,11 @@ from hypothesis import strategies as st
 
 from promptward.operators import Pseudonymize, Redact, Restorer
 from promptward.recognizers import Match, RecognizerSet, recognizers_for
-from promptward.stream.json_escaped import JsonEscapedChannel, transform_json_source
+from promptward.stream.json_escaped import (
+    JsonEscapedChannel,
+    transform_json_source,
+    unescaped_texts,
+)
 from promptward.stream.redactor import TextRedactor
 
 ENTITIES = ("EMAIL_ADDRESS", "PHONE_NUMBER", "CREDIT_CARD", "IP_ADDRESS", "PRIVATE_KEY")
@@ -105,3 +109,23 @@ def test_pseudonyms_come_back(document: object, cuts: list[int]) -> None:
     restored, _ = stream(JsonEscapedChannel(Restorer(operator.vault)), hidden, cuts)
     # A bare number comes back as a string: the same text, now in quotes.
     assert json.dumps(json.loads(restored)).replace('"', "") == source.replace('"', "")
+
+
+@settings(max_examples=150, deadline=None)
+@given(SOURCES, CUTS, st.data())
+def test_what_others_found_in_the_unescaped_texts_is_redacted_in_the_source(
+    source: str, cuts: list[int], data: st.DataObject
+) -> None:
+    known = []
+    for offset, text in unescaped_texts(source):
+        start = data.draw(st.integers(0, len(text) - 1))
+        end = data.draw(st.integers(start + 1, len(text)))
+        known.append(Match("PERSON", offset + start, offset + end, 1.0, "classifier"))
+
+    def fresh() -> TextRedactor:
+        operators = {"PERSON": Redact()}
+        return TextRedactor(RecognizerSet(()), operators, bound_chars=20_000, known=known)
+
+    out, matches = transform_json_source(source, fresh())
+    assert len(matches) == out.count("<PERSON>") == len(known)
+    assert stream(JsonEscapedChannel(fresh()), source, cuts) == (out, matches)

@@ -66,8 +66,8 @@ TEXT = st.lists(st.tuples(PIECE, GLUE), min_size=1, max_size=6).map(
 )
 
 
-def stream(text: str, cuts: list[int]) -> tuple[str, list[Match]]:
-    redactor = TextRedactor(everything(), operators(), bound_chars=BOUND)
+def stream(text: str, cuts: list[int], known: list[Match] | None = None) -> tuple[str, list[Match]]:
+    redactor = TextRedactor(everything(), operators(), bound_chars=BOUND, known=known or ())
     places = [0, *sorted(cut % (len(text) + 1) for cut in cuts), len(text)]
     out = [redactor.feed(text[a:b]) for a, b in itertools.pairwise(places)]
     return "".join([*out, redactor.close()]), redactor.matches
@@ -85,6 +85,43 @@ def test_one_character_at_a_time_equals_the_whole(text: str) -> None:
 def test_any_cuts_equal_the_whole(text: str, cuts: list[int]) -> None:
     whole = redact_text(text, everything(), operators())
     assert stream(text, cuts) == whole
+
+
+SPANS = st.lists(
+    st.tuples(
+        st.integers(0, 10_000),
+        st.integers(1, 30),
+        st.sampled_from(["PERSON", "LOCATION", "EMAIL_ADDRESS"]),
+        st.sampled_from([0.4, 0.85, 1.0]),
+    ),
+    min_size=1,
+    max_size=6,
+)
+
+
+def known_in(text: str, spans: list[tuple[int, int, str, float]]) -> list[Match]:
+    """Matches of an outside detector, overlapping each other and those of patterns."""
+    made = []
+    for place, length, entity, score in spans:
+        start = place % max(1, len(text))
+        end = min(len(text), start + length)
+        if start < end:
+            made.append(Match(entity, start, end, score, "classifier"))
+    return sorted(made, key=lambda m: m.start)
+
+
+@settings(max_examples=200, deadline=None)
+@given(TEXT, SPANS, st.lists(st.integers(0, 10_000), max_size=6))
+def test_what_others_found_obeys_the_same_law(
+    text: str, spans: list[tuple[int, int, str, float]], cuts: list[int]
+) -> None:
+    known = known_in(text, spans)
+    whole = redact_text(text, everything(), operators(), known)
+    assert stream(text, cuts, known) == whole
+    assert stream(text, list(range(len(text))), known) == whole
+    assert all(a.end <= b.start for a, b in itertools.pairwise(whole[1]))
+    alone = redact_text(text, RecognizerSet(()), {}, known)[1]
+    assert any(m.recognizer == "classifier" for m in alone) is bool(known)
 
 
 @settings(max_examples=200, deadline=None)

@@ -5,7 +5,7 @@ Not a check: it knows no policy, only recognizers and operators.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -52,16 +52,23 @@ class Reporter(Protocol):
 
 
 def redact_part(
-    part: Part, recognizers: RecognizerSet, operators: Mapping[str, Operator]
+    part: Part,
+    recognizers: RecognizerSet,
+    operators: Mapping[str, Operator],
+    known: Sequence[Match] = (),
 ) -> tuple[str, list[Match]]:
     """The new text of a whole part; what its filter would give, without holding back.
+
+    Args:
+        known: see `TextRedactor`.
 
     Raises:
         EntityBlocked: an operator is `Block` and its entity was found.
     """
     if not part.json_escaped:
-        return redact_text(part.text, recognizers, operators)
-    redactor = TextRedactor(recognizers, operators, bound_chars=max(len(part.text), 1))
+        return redact_text(part.text, recognizers, operators, known)
+    bound = max(len(part.text), 1)
+    redactor = TextRedactor(recognizers, operators, bound_chars=bound, known=known)
     return transform_json_source(part.text, redactor)
 
 
@@ -74,6 +81,7 @@ class RecognizedFilter:
         recognizers: what to look for.
         operators: entity -> what to do.
         bound_chars: most characters held back.
+        known: see `TextRedactor`.
     """
 
     def __init__(
@@ -83,10 +91,11 @@ class RecognizedFilter:
         recognizers: RecognizerSet,
         operators: Mapping[str, Operator],
         bound_chars: int,
+        known: Sequence[Match] = (),
     ) -> None:
         self._reporter = reporter
         self._pointer = channel.pointer
-        redactor = TextRedactor(recognizers, operators, bound_chars=bound_chars)
+        redactor = TextRedactor(recognizers, operators, bound_chars=bound_chars, known=known)
         self._text = JsonEscapedChannel(redactor) if channel.json_escaped else redactor
         self._blocked: list[Finding] = []
 

@@ -78,15 +78,19 @@ class RecognizerSet:
         self._anywhere = tuple(c for c in self._compiled if isinstance(c.spec.anchor, Anywhere))
         self._prefixes = ViablePrefixes(self._compiled)
 
-    def find(self, text: str) -> list[Match]:
-        """The matches in `text`, sorted, not overlapping."""
+    def find(self, text: str, known: Sequence[Match] = ()) -> list[Match]:
+        """The matches in `text`, sorted, not overlapping.
+
+        Args:
+            known: matches that somebody else found; they compete like any other.
+        """
         if self._gate is None or len(text) < MIN_TEXT:
-            return resolve(self.candidates(text, 0))
+            return resolve([*self.candidates(text, 0), *known])
         indexes = self._gate(text)
         if indexes is None:
-            return resolve(self.candidates(text, 0))
+            return resolve([*self.candidates(text, 0), *known])
         allowed = frozenset(self._compiled[index].id for index in indexes)
-        return resolve(self._some(text, allowed)) if allowed else []
+        return resolve([*self._some(text, allowed), *known]) if allowed or known else []
 
     def _some(self, text: str, allowed: frozenset[str]) -> list[Match]:
         """Accepted matches of the recognizers that can match `text` at all."""

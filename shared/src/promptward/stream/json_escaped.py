@@ -43,6 +43,39 @@ def transform_json_source(text: str, channel: EditingChannel) -> tuple[str, list
     return out, escaped.matches
 
 
+def unescaped_texts(source: str) -> list[tuple[int, str]]:
+    """The texts that a transformer of this source sees, each with its offset in the channel.
+
+    Texts are what stands between two structural quotes, so nothing reaches from one to the next.
+    """
+    reader = _Reader()
+    transform_json_source(source, reader)
+    return reader.texts
+
+
+class _Reader:
+    """A transformer that changes nothing and keeps what it was given."""
+
+    pending = 0
+
+    def __init__(self) -> None:
+        self.texts: list[tuple[int, str]] = []
+        self._open: list[str] = []
+        self._at = 0
+
+    def advance(self, text: str) -> list[Edit]:
+        self._open.append(text)
+        return [Edit(text)]
+
+    def settle(self, separator: str = "") -> list[Edit]:
+        text = "".join(self._open)
+        self._open.clear()
+        if text:
+            self.texts.append((self._at, text))
+        self._at += len(text) + len(separator)
+        return []
+
+
 class JsonEscapedChannel:
     """Runs a transformer over the unescaped text of a channel of JSON source.
 

@@ -17,7 +17,8 @@ than `bound_chars`, the channel fails (`stream_window_exceeded`) rather than lea
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from promptward.errors import ExchangeError
@@ -30,17 +31,21 @@ _KEEP = CONTEXT_CHARS + 1  # one more for the boundary before the first word of 
 
 
 def redact_text(
-    text: str, recognizers: RecognizerSet, operators: Mapping[str, Operator]
+    text: str,
+    recognizers: RecognizerSet,
+    operators: Mapping[str, Operator],
+    known: Sequence[Match] = (),
 ) -> tuple[str, list[Match]]:
     """Redact a whole text.
 
     Args:
         operators: entity -> operator; a match of an entity without one is only reported.
+        known: matches that somebody else found in it, sorted; they compete like any other.
 
     Returns:
         The new text and all matches, with offsets in the given text.
     """
-    matches = recognizers.find(text)
+    matches = recognizers.find(text, known)
     return render(_edits(text, (0, len(text)), matches, operators)), matches
 
 
@@ -72,15 +77,23 @@ class TextRedactor:
         recognizers: what to look for.
         operators: entity -> operator; a match of an entity without one is only reported.
         bound_chars: most characters that may be held back.
+        known: matches that somebody else found in the whole channel, sorted, with absolute
+            offsets; they compete like any other. One never reaches across a separator.
 
     Attributes:
         matches: everything found so far, with absolute offsets in the channel.
     """
 
     def __init__(
-        self, recognizers: RecognizerSet, operators: Mapping[str, Operator], *, bound_chars: int
+        self,
+        recognizers: RecognizerSet,
+        operators: Mapping[str, Operator],
+        *,
+        bound_chars: int,
+        known: Sequence[Match] = (),
     ) -> None:
         self._recognizers = recognizers
+        self._known = known
         self._operators = operators
         self._bound = bound_chars
         self._buffer = ""
@@ -114,8 +127,7 @@ class TextRedactor:
         if cut == self._start:
             self._check_bound()
             return []
-        candidates = self._recognizers.candidates(self._buffer, self._start)
-        candidates = [match for match in candidates if match.start < cut]
+        candidates = [match for match in self._candidates() if match.start < cut]
         while spanning := [m.start for m in candidates if m.end > cut]:
             cut = min(spanning)
             candidates = [match for match in candidates if match.start < cut]
@@ -128,12 +140,21 @@ class TextRedactor:
             separator: follows in the channel, is not inspected, and is context for what comes
                 after it; the caller forwards it.
         """
-        edits = self._release(
-            len(self._buffer), self._recognizers.candidates(self._buffer, self._start)
-        )
+        edits = self._release(len(self._buffer), self._candidates())
         self._buffer += separator
         self._start = len(self._buffer)
         return edits
+
+    def _candidates(self) -> list[Match]:
+        """What begins in the unreleased text, by its place in the buffer."""
+        found = self._recognizers.candidates(self._buffer, self._start)
+        if self._known:
+            base = self._base
+            first = bisect_left(self._known, base + self._start, key=_start)
+            last = bisect_left(self._known, base + len(self._buffer), key=_start)
+            for match in self._known[first:last]:
+                found.append(replace(match, start=match.start - base, end=match.end - base))
+        return found
 
     def _release(self, cut: int, candidates: list[Match]) -> list[Edit]:
         base = self._base
@@ -154,3 +175,7 @@ class TextRedactor:
                 f"more than {self._bound} characters of a stream would have to be held back",
                 502,
             )
+
+
+def _start(match: Match) -> int:
+    return match.start

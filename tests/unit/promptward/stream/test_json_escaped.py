@@ -8,7 +8,11 @@ import pytest
 
 from promptward.operators import Redact, Restorer
 from promptward.recognizers import RecognizerSet, recognizers_for
-from promptward.stream.json_escaped import JsonEscapedChannel, transform_json_source
+from promptward.stream.json_escaped import (
+    JsonEscapedChannel,
+    transform_json_source,
+    unescaped_texts,
+)
 from promptward.stream.redactor import TextRedactor
 
 NAMES = ("EMAIL_ADDRESS", "CREDIT_CARD", "PHONE_NUMBER", "PRIVATE_KEY")
@@ -82,3 +86,9 @@ def test_a_placeholder_written_with_escapes_is_restored() -> None:
 def test_a_lone_surrogate_in_a_value_travels_as_an_escape() -> None:
     out, _ = transform_json_source('"<N_1_0badc0ffee>"', Restorer({"<N_1_0badc0ffee>": "\ud83d"}))
     assert out == r'"\ud83d"'
+
+
+def test_texts_end_at_structural_quotes_and_know_their_place_in_the_channel() -> None:
+    source = r'{"a\n":"x\ud83d\ude00 y"} z'
+    assert unescaped_texts(source) == [(0, "{"), (2, "a\n"), (5, ":"), (7, "x😀 y"), (12, "} z")]
+    assert unescaped_texts("") == []
