@@ -16,6 +16,13 @@ from typing import Protocol
 from promptward.exchange import JSON, Source
 from promptward.llm import LlmRequest, LlmResponse, OpaquePart, Usage
 
+BAD_GATEWAY = 502
+"""Status hint of errors in an upstream's response."""
+
+# Gateways and vendors put prefixes before the route (`/openai/v1`, `/api/v1`). A segment begins
+# with a letter or digit, so dot segments, empty ones and percent-encoding never match.
+ROUTE_PREFIX = r"(?:/[A-Za-z0-9][A-Za-z0-9._~-]{0,63}){0,8}?"
+
 Place = tuple[str | int, ...]  # keys and indexes from the root of a document
 
 

@@ -11,6 +11,7 @@ expected and what came, and never quote a value. Recursion is as deep as the doc
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 from typing import NoReturn
 
 from promptward.errors import ExchangeError
@@ -172,6 +173,34 @@ class PartCollector:
         elif value is not None:
             wrong_type(pointer, "a string", value, self.status)
 
+    def text_or_objects(
+        self, pointer: str, source: Source, value: JSON, read: ObjectReader, expected: str
+    ) -> None:
+        """A field that holds a text, null or an array of objects.
+
+        Args:
+            read: called for each object with its pointer.
+            expected: the text or the array, in words, for the error.
+        """
+        if isinstance(value, str):
+            self.add(pointer, source, value)
+        elif isinstance(value, list):
+            for at, item in self.objects(pointer, value):
+                read(self, at, source, item)
+        elif value is not None:
+            wrong_type(pointer, expected, value, self.status)
+
+    def members(
+        self, pointer: str, source: Source, members: dict[str, JSON], rows: Mapping[str, Row]
+    ) -> None:
+        """Every member of an object: by its row, or walked."""
+        for key, value in members.items():
+            row = rows.get(key)
+            if row is not None:
+                row(self, f"{pointer}/{key}", source, value)
+            else:
+                self.member(pointer, source, key, value, members)
+
     def objects(self, pointer: str, value: JSON) -> list[tuple[str, dict[str, JSON]]]:
         """A field that holds an array of objects or null: (pointer, object) pairs."""
         found: list[tuple[str, dict[str, JSON]]] = []
@@ -194,6 +223,11 @@ class PartCollector:
             wrong_type(pointer, "an object", value, self.status)
         return value
 
+
+ObjectReader = Callable[[PartCollector, str, Source, dict[str, JSON]], None]
+"""Reads one object: (collector, pointer, source, object)."""
+Row = Callable[[PartCollector, str, Source, JSON], None]
+"""Reads one member of a kind that a protocol knows: (collector, pointer, source, value)."""
 
 _CAN_HOLD_TEXT = frozenset({str, list, dict})
 _LONG_INTEGER = 10**6  # seven digits: the shortest telephone numbers; shorter ones identify nobody

@@ -12,10 +12,9 @@ from collections.abc import Callable
 
 from promptward.errors import ExchangeError
 from promptward.exchange import JSON, Source
-from promptward.protocols.base import Channel, Delta, Place, StreamEvent
+from promptward.protocols.base import BAD_GATEWAY, Channel, Delta, Place, StreamEvent
 from promptward.protocols.collect import CORRELATION_ID, IDENTIFIER
 
-BAD_GATEWAY = 502
 _KIND_KEYS = frozenset({"type", "format", "role", "object", "status"})
 
 

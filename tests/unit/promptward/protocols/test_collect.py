@@ -115,3 +115,28 @@ def test_many_odd_keys_cost_linear_time() -> None:
 def test_wrong_type_names_what_came(value: JSON, name: str) -> None:
     with pytest.raises(ExchangeError, match=f"^/x: expected a number, got {name}$"):
         wrong_type("/x", "a number", value)
+
+
+def test_a_text_null_or_objects_are_read_and_nothing_else() -> None:
+    def read(collector: PartCollector, pointer: str, source: Source, item: dict[str, JSON]) -> None:
+        collector.text(f"{pointer}/t", source, item.get("t"))
+
+    def pointers(value: JSON) -> list[str]:
+        collector = PartCollector(10, 502)
+        collector.text_or_objects("/c", Source.USER, value, read, "a string or an array")
+        return [p.pointer for p in collector.parts]
+
+    assert pointers("x") == ["/c"]
+    assert pointers(None) == []
+    assert pointers([{"t": "x"}, {}, {"t": "y"}]) == ["/c/0/t", "/c/2/t"]
+    with pytest.raises(ExchangeError, match=r"/c: expected a string or an array, got a number"):
+        pointers(1)
+    with pytest.raises(ExchangeError, match=r"/c/0: expected an object, got a string"):
+        pointers(["x"])
+
+
+def test_members_are_read_by_their_rows_and_else_walked() -> None:
+    collector = PartCollector(10)
+    document: dict[str, JSON] = {"id": "call_1", "note": "x", "text": "y"}
+    collector.members("/m", Source.USER, document, {"id": PartCollector.correlation_id})
+    assert [p.pointer for p in collector.parts] == ["/m/note", "/m/text"]

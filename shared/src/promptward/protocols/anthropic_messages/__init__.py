@@ -11,19 +11,13 @@ from collections.abc import Mapping
 
 from promptward.exchange import JSON
 from promptward.jsonstrict import dumps_canonical
-from promptward.llm import LlmRequest, LlmResponse
-from promptward.protocols.anthropic_messages.request import read_request, write_request
+from promptward.llm import LlmResponse
+from promptward.protocols.anthropic_messages.request import read_fields
 from promptward.protocols.anthropic_messages.response import read_response, write_response
 from promptward.protocols.anthropic_messages.stream import MessagesStreamCodec
-from promptward.protocols.base import (
-    DEFAULT_REQUEST_LIMITS,
-    RequestLimits,
-    StreamCodec,
-    sse_event,
-)
-
-# A prefix segment begins with a letter or digit: no dot segments, nothing percent-encoded.
-_ROUTE = re.compile(r"(?:/[A-Za-z0-9][A-Za-z0-9._~-]{0,63}){0,8}?/v1/messages")
+from promptward.protocols.base import ROUTE_PREFIX, RequestLimits, StreamCodec, sse_event
+from promptward.protocols.fields import FieldReader
+from promptward.protocols.single_answer import SingleAnswerProtocol
 
 # Our category -> Anthropic's error type (API reference, "Errors"); 413 has a type of its own.
 _TYPES = {
@@ -36,30 +30,15 @@ _TYPES = {
 }
 
 
-class AnthropicMessages:
+class AnthropicMessages(SingleAnswerProtocol):
     """`anthropic.messages`."""
 
     name = "anthropic.messages"
+    route = re.compile(ROUTE_PREFIX + r"/v1/messages")
+    cap_field = "max_tokens"
 
-    def matches(self, method: str, path: str) -> bool:
-        return method == "POST" and _ROUTE.fullmatch(path.partition("?")[0]) is not None
-
-    def parse_request(
-        self, document: JSON, limits: RequestLimits = DEFAULT_REQUEST_LIMITS, path: str = ""
-    ) -> LlmRequest:
-        del path  # the model is always in the body
-        return read_request(self.name, document, limits)
-
-    def rewrite_request(
-        self,
-        request: LlmRequest,
-        edits: Mapping[str, str],
-        *,
-        inject_usage: bool = False,
-        max_output_tokens: int | None = None,
-    ) -> bytes | None:
-        del inject_usage  # every stream reports its usage
-        return write_request(request, edits, max_output_tokens)
+    def read_fields(self, document: dict[str, JSON], limits: RequestLimits) -> FieldReader:
+        return read_fields(document, limits)
 
     def parse_response(self, document: JSON) -> LlmResponse:
         return read_response(document)

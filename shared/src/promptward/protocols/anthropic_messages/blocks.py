@@ -7,24 +7,14 @@ in `_tool_use` and `_tool_result`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from promptward.exchange import JSON, Source
-from promptward.protocols.collect import PartCollector, wrong_type
-
-_IDS = frozenset({"id", "tool_use_id", "file_id"})
-_SEALED = frozenset({"signature", "encrypted_content", "encrypted_index"})
+from promptward.protocols.collect import PartCollector, Row, wrong_type
 
 
 def read_content(collector: PartCollector, pointer: str, source: Source, value: JSON) -> None:
     """A string, null, or an array of blocks."""
-    if isinstance(value, str):
-        collector.add(pointer, source, value)
-    elif isinstance(value, list):
-        for at, block in collector.objects(pointer, value):
-            read_block(collector, at, source, block)
-    elif value is not None:
-        wrong_type(pointer, "a string or an array of content blocks", value, collector.status)
+    expected = "a string or an array of content blocks"
+    collector.text_or_objects(pointer, source, value, read_block, expected)
 
 
 def read_block(
@@ -45,30 +35,10 @@ def read_block(
         rows = _SERVER_RESULT
     elif rows is None:
         collector.add_opaque(pointer, source, "unknown_part_type")
-        rows = {}
+        rows = _LINKS
     if rows in (_RESULT, _SERVER_RESULT):
         source = Source.TOOL_RESULT
-    read_members(collector, pointer, source, block, rows)
-
-
-def read_members(
-    collector: PartCollector,
-    pointer: str,
-    source: Source,
-    members: dict[str, JSON],
-    rows: dict[str, _Row],
-) -> None:
-    """Every member of a block or of an object in it: by its row, as an id, or walked."""
-    for key, value in members.items():
-        at = f"{pointer}/{key}"
-        if key in rows:
-            rows[key](collector, at, source, value)
-        elif key in _IDS:
-            collector.correlation_id(at, source, value)
-        elif key in _SEALED:
-            collector.sealed(at, source, value)
-        else:
-            collector.member(pointer, source, key, value, members)
+    collector.members(pointer, source, block, rows)
 
 
 def _text(collector: PartCollector, pointer: str, source: Source, value: JSON) -> None:
@@ -81,7 +51,7 @@ def _citations(collector: PartCollector, pointer: str, source: Source, value: JS
     """Quotations (an array), or whether there shall be some (an object)."""
     if isinstance(value, list):
         for at, citation in collector.objects(pointer, value):
-            read_members(collector, at, source, citation, {})
+            collector.members(at, source, citation, _LINKS)
     else:
         collector.walk(pointer, source, value)
 
@@ -98,10 +68,9 @@ def _document_source(collector: PartCollector, pointer: str, source: Source, val
     members = collector.object(pointer, value)
     kind = members.get("type")
     if kind == "content":
-        rows: dict[str, _Row] = {"content": read_content}
-        read_members(collector, pointer, source, members, rows)
+        collector.members(pointer, source, members, {**_LINKS, "content": read_content})
     elif kind == "text":
-        read_members(collector, pointer, source, members, {"data": _text})
+        collector.members(pointer, source, members, {**_LINKS, "data": _text})
     else:
         collector.add_opaque(pointer.rpartition("/")[0], source, "file")
         _read_rest(collector, pointer, source, members)
@@ -120,7 +89,7 @@ def _read_rest(
             wrong_type(f"{pointer}/{key}", "a string", value, collector.status)
 
 
-def _document(row: _Row) -> _Row:
+def _document(row: Row) -> Row:
     """`row`, reading as a retrieved document whoever passed it on."""
 
     def read(collector: PartCollector, pointer: str, source: Source, value: JSON) -> None:
@@ -139,23 +108,11 @@ def _server_result(collector: PartCollector, pointer: str, source: Source, value
     """What a tool of the provider's found: an array of objects, or an object that says why not."""
     if isinstance(value, list):
         for at, item in collector.objects(pointer, value):
-            read_members(collector, at, source, item, {})
+            collector.members(at, source, item, _LINKS)
     elif isinstance(value, dict):
-        read_members(collector, pointer, source, value, {})
+        collector.members(pointer, source, value, _LINKS)
     else:
         collector.text(pointer, source, value)
-
-
-def _optional_text(collector: PartCollector, pointer: str, source: Source, value: JSON) -> None:
-    collector.text(pointer, source, value)
-
-
-def _id(collector: PartCollector, pointer: str, source: Source, value: JSON) -> None:
-    collector.correlation_id(pointer, source, value)
-
-
-def _sealed(collector: PartCollector, pointer: str, source: Source, value: JSON) -> None:
-    collector.sealed(pointer, source, value)
 
 
 def _uploaded(collector: PartCollector, pointer: str, source: Source, value: JSON) -> None:
@@ -163,26 +120,32 @@ def _uploaded(collector: PartCollector, pointer: str, source: Source, value: JSO
     collector.correlation_id(pointer, source, value)
 
 
-_Row = Callable[[PartCollector, str, Source, JSON], None]
-_RESULT: dict[str, _Row] = {"content": read_content}
-_SERVER_RESULT: dict[str, _Row] = {"content": _server_result}
-_BLOCKS: dict[str, dict[str, _Row]] = {
-    "text": {"text": _text, "citations": _citations},
-    "image": {"source": _image_source},
+# What any block and any object in one may carry: ids, and what only the provider can read.
+_LINKS: dict[str, Row] = {
+    **dict.fromkeys(("id", "tool_use_id", "file_id"), PartCollector.correlation_id),
+    **dict.fromkeys(("signature", "encrypted_content", "encrypted_index"), PartCollector.sealed),
+}
+_RESULT: dict[str, Row] = {**_LINKS, "content": read_content}
+_SERVER_RESULT: dict[str, Row] = {**_LINKS, "content": _server_result}
+_BLOCKS: dict[str, dict[str, Row]] = {
+    "text": {**_LINKS, "text": _text, "citations": _citations},
+    "image": {**_LINKS, "source": _image_source},
     "document": {
+        **_LINKS,
         "source": _document(_document_source),
-        "title": _document(_optional_text),
-        "context": _document(_optional_text),
+        "title": _document(PartCollector.text),
+        "context": _document(PartCollector.text),
     },
     "search_result": {
+        **_LINKS,
         "source": _document(_text),
         "title": _document(_text),
         "content": _document(read_content),
     },
-    "thinking": {"thinking": _text},
-    "redacted_thinking": {"data": _sealed},
-    "tool_use": {"input": _arguments, "name": _id},
+    "thinking": {**_LINKS, "thinking": _text},
+    "redacted_thinking": {**_LINKS, "data": PartCollector.sealed},
+    "tool_use": {**_LINKS, "input": _arguments, "name": PartCollector.correlation_id},
     "tool_result": _RESULT,
     "mcp_tool_result": _RESULT,
-    "container_upload": {"file_id": _uploaded},
+    "container_upload": {**_LINKS, "file_id": _uploaded},
 }

@@ -1,4 +1,4 @@
-"""An Anthropic messages request: document to neutral view, edits back into the document.
+"""An Anthropic messages request: every field to its texts.
 
 Source: Anthropic API reference, "Create a Message". `max_tokens` is required there; where it is
 missing the upstream refuses, not we.
@@ -6,17 +6,14 @@ missing the upstream refuses, not we.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from promptward.errors import ExchangeError
 from promptward.exchange import JSON, Source
-from promptward.jsonstrict import dumps_canonical
-from promptward.llm import LlmRequest
 from promptward.protocols.anthropic_messages.blocks import read_content
 from promptward.protocols.base import RequestLimits
 from promptward.protocols.collect import wrong_type
-from promptward.protocols.edits import apply_edits
-from promptward.protocols.fields import FieldReader, model_name, positive
+from promptward.protocols.fields import FieldReader
 
 _ROLES = {"user": Source.USER, "assistant": Source.ASSISTANT, "system": Source.SYSTEM}
 
@@ -108,43 +105,14 @@ _FIELDS: dict[str, Callable[[_Fields, str, JSON], None]] = {
 }
 
 
-def read_request(protocol: str, document: JSON, limits: RequestLimits) -> LlmRequest:
-    """The neutral view of a request body.
+def read_fields(document: dict[str, JSON], limits: RequestLimits) -> FieldReader:
+    """Read every field of a request body.
 
-    Args:
-        protocol: name to put into the view.
-        document: the parsed body.
-        limits: see RequestLimits.
+    Raises:
+        ExchangeError: one has the wrong type, or one that is needed is missing.
     """
-    if not isinstance(document, dict):
-        wrong_type("", "an object", document)
     fields = _Fields(limits)
     fields.read(document, _FIELDS)
     if "messages" not in document:
         raise ExchangeError("missing_field", "/messages: expected an array of messages")
-    return LlmRequest(
-        protocol=protocol,
-        model=model_name(document),
-        parts=tuple(fields.collector.parts),
-        opaque=tuple(fields.collector.opaque),
-        tools=tuple(fields.tools),
-        max_output_tokens=positive(document, "max_tokens"),
-        choices=1,
-        stream=document.get("stream") is True,
-        wants_usage=True,  # every Anthropic stream carries its usage
-        document=document,
-    )
-
-
-def write_request(
-    request: LlmRequest, edits: Mapping[str, str], max_output_tokens: int | None
-) -> bytes | None:
-    """The canonical bytes of the changed request, or None when nothing changes."""
-    document = apply_edits(request.document, edits)
-    changed = bool(edits)
-    if max_output_tokens is not None and (
-        request.max_output_tokens is None or request.max_output_tokens > max_output_tokens
-    ):
-        document["max_tokens"] = max_output_tokens
-        changed = True
-    return dumps_canonical(document) if changed else None
+    return fields

@@ -7,16 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from promptward.errors import ExchangeError
 from promptward.exchange import JSON, Source
 from promptward.jsonstrict import dumps_canonical
 from promptward.llm import LlmResponse, Usage
 from promptward.protocols.anthropic_messages.blocks import read_content
-from promptward.protocols.collect import PartCollector, wrong_type
 from promptward.protocols.edits import apply_edits
+from promptward.protocols.responses import response_collector, response_object, response_view
 
-MAX_RESPONSE_PARTS = 65_536  # our bound on the texts of one answer
-BAD_GATEWAY = 502
 _IDS = frozenset({"id", "model", "stop_reason", "request_id", "role"})
 
 
@@ -26,11 +23,8 @@ def read_response(document: JSON) -> LlmResponse:
     Raises:
         ExchangeError: (502) it is neither.
     """
-    if not isinstance(document, dict):
-        wrong_type("", "an object", document, BAD_GATEWAY)
-    if "content" not in document and "error" not in document:
-        raise ExchangeError("missing_field", "/content: expected an array", BAD_GATEWAY)
-    collector = PartCollector(MAX_RESPONSE_PARTS, BAD_GATEWAY)
+    document = response_object(document, "content")
+    collector = response_collector()
     for key, value in document.items():
         if key == "content":
             blocks = collector.array("/content", value)
@@ -39,12 +33,7 @@ def read_response(document: JSON) -> LlmResponse:
             collector.correlation_id(f"/{key}", Source.ASSISTANT, value)
         else:
             collector.member("", Source.ASSISTANT, key, value, document)
-    return LlmResponse(
-        tuple(collector.parts),
-        tuple(collector.opaque),
-        read_usage(document.get("usage")),
-        document,
-    )
+    return response_view(collector, read_usage(document.get("usage")), document)
 
 
 def read_usage(value: JSON) -> Usage | None:

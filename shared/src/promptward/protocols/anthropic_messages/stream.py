@@ -15,8 +15,8 @@ from promptward.errors import ExchangeError
 from promptward.exchange import JSON, Source
 from promptward.jsonstrict import JsonLimits, dumps_canonical, parse_object
 from promptward.protocols.anthropic_messages.blocks import read_block
-from promptward.protocols.anthropic_messages.response import BAD_GATEWAY, read_usage
-from promptward.protocols.base import Channel, Delta, StreamEvent, sse_event
+from promptward.protocols.anthropic_messages.response import read_usage
+from promptward.protocols.base import BAD_GATEWAY, Channel, Delta, StreamEvent, sse_event
 from promptward.protocols.collect import SEALED, PartCollector
 from promptward.protocols.event_texts import (
     identifier,

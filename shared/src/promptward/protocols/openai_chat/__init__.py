@@ -14,6 +14,7 @@ from promptward.exchange import JSON
 from promptward.llm import LlmRequest, LlmResponse
 from promptward.protocols.base import (
     DEFAULT_REQUEST_LIMITS,
+    ROUTE_PREFIX,
     RequestLimits,
     StreamCodec,
     sse_event,
@@ -23,12 +24,9 @@ from promptward.protocols.openai_chat.response import read_response, write_respo
 from promptward.protocols.openai_chat.stream import ChatStreamCodec
 from promptward.protocols.openai_errors import openai_error
 
-# Gateways and vendors put prefixes before the route (`/openai/v1`, `/api/v1`, …). A segment begins
-# with a letter or digit, so dot segments, empty ones and percent-encoding never match. Azure's
-# deployment name is one segment of letters, digits, '-', '_' and '.'.
+# Azure's deployment name is one segment of letters, digits, '-', '_' and '.'.
 _ROUTE = re.compile(
-    r"(?:/[A-Za-z0-9][A-Za-z0-9._~-]{0,63}){0,8}?"
-    r"(?:/openai/deployments/([A-Za-z0-9][A-Za-z0-9._-]{0,127}))?/chat/completions"
+    ROUTE_PREFIX + r"(?:/openai/deployments/([A-Za-z0-9][A-Za-z0-9._-]{0,127}))?/chat/completions"
 )
 
 

@@ -132,13 +132,8 @@ def _read_custom(collector: PartCollector, pointer: str, custom: dict[str, JSON]
 
 def read_content(collector: PartCollector, pointer: str, source: Source, value: JSON) -> None:
     """A string, null, or an array of content parts."""
-    if isinstance(value, str):
-        collector.add(pointer, source, value)
-    elif isinstance(value, list):
-        for at, part in collector.objects(pointer, value):
-            _read_part(collector, at, source, part)
-    elif value is not None:
-        wrong_type(pointer, "a string or an array of content parts", value, collector.status)
+    expected = "a string or an array of content parts"
+    collector.text_or_objects(pointer, source, value, _read_part, expected)
 
 
 def _read_part(

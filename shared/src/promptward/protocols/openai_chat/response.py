@@ -9,18 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from promptward.errors import ExchangeError
 from promptward.exchange import JSON, Source
 from promptward.jsonstrict import dumps_canonical
 from promptward.llm import LlmResponse, Usage
-from promptward.protocols.collect import PartCollector, wrong_type
+from promptward.protocols.collect import PartCollector
 from promptward.protocols.edits import apply_edits
 from promptward.protocols.openai_chat.logprobs import repeats
 from promptward.protocols.openai_chat.messages import read_content, read_message_field
+from promptward.protocols.responses import (
+    response_collector,
+    response_object,
+    response_view,
+    token_count,
+)
 
-# Our bound on one answer: 128 choices with 128 calls each, and annotations.
-MAX_RESPONSE_PARTS = 65_536
-BAD_GATEWAY = 502
 _IDS = frozenset({"id", "system_fingerprint", "model", "finish_reason", "native_finish_reason"})
 _WORDS = frozenset({"object", "service_tier"})
 _TEXTS = frozenset({"name", "refusal", "reasoning_content", "reasoning"})
@@ -32,11 +34,8 @@ def read_response(document: JSON) -> LlmResponse:
     Raises:
         ExchangeError: (502) it is neither.
     """
-    if not isinstance(document, dict):
-        wrong_type("", "an object", document, BAD_GATEWAY)
-    collector = PartCollector(MAX_RESPONSE_PARTS, BAD_GATEWAY)
-    if "choices" not in document and "error" not in document:
-        raise ExchangeError("missing_field", "/choices: expected an array", BAD_GATEWAY)
+    document = response_object(document, "choices")
+    collector = response_collector()
     for key, value in document.items():
         if key == "choices":
             for pointer, choice in collector.objects("/choices", value):
@@ -47,12 +46,7 @@ def read_response(document: JSON) -> LlmResponse:
             collector.word(f"/{key}", Source.ASSISTANT, value)
         else:
             collector.member("", Source.ASSISTANT, key, value, document)
-    return LlmResponse(
-        tuple(collector.parts),
-        tuple(collector.opaque),
-        read_usage(document.get("usage")),
-        document,
-    )
+    return response_view(collector, read_usage(document.get("usage")), document)
 
 
 def _read_choice(collector: PartCollector, pointer: str, choice: dict[str, JSON]) -> None:
@@ -86,20 +80,15 @@ def read_usage(value: JSON) -> Usage | None:
     """`usage`, or None when it is absent or makes no sense (then it counts as missing)."""
     if not isinstance(value, dict):
         return None
-    counts = [_count(value, "prompt_tokens"), _count(value, "completion_tokens")]
-    if counts[0] is None or counts[1] is None:
-        return None
-    return Usage(
-        counts[0],
-        counts[1],
-        _count(value.get("prompt_tokens_details"), "cached_tokens") or 0,
-        _count(value.get("completion_tokens_details"), "reasoning_tokens") or 0,
+    prompt, completion = (
+        token_count(value, "prompt_tokens"),
+        token_count(value, "completion_tokens"),
     )
-
-
-def _count(holder: JSON, key: str) -> int | None:
-    value = holder.get(key) if isinstance(holder, dict) else None
-    return value if type(value) is int and 0 <= value < 2**40 else None
+    if prompt is None or completion is None:
+        return None
+    cached = token_count(value.get("prompt_tokens_details"), "cached_tokens")
+    reasoning = token_count(value.get("completion_tokens_details"), "reasoning_tokens")
+    return Usage(prompt, completion, cached or 0, reasoning or 0)
 
 
 def write_response(response: LlmResponse, edits: Mapping[str, str]) -> bytes | None:

@@ -6,11 +6,9 @@ content parts are read by tables; a type that is in none is opaque, and its stri
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-
 from promptward.errors import ExchangeError
 from promptward.exchange import JSON, Source
-from promptward.protocols.collect import PartCollector, wrong_type
+from promptward.protocols.collect import PartCollector, Row, wrong_type
 from promptward.protocols.openai_chat.logprobs import repeats
 
 ROLES = {
@@ -19,10 +17,6 @@ ROLES = {
     "user": Source.USER,
     "assistant": Source.ASSISTANT,
 }
-_IDS = frozenset(
-    {"id", "call_id", "item_id", "file_id", "container_id", "approval_request_id", "name"}
-)
-Row = Callable[[PartCollector, str, Source, JSON], None]
 
 
 def read_items(collector: PartCollector, pointer: str, source: Source, value: JSON) -> None:
@@ -31,13 +25,7 @@ def read_items(collector: PartCollector, pointer: str, source: Source, value: JS
     Args:
         source: of a bare string and of items that do not say who wrote them.
     """
-    if isinstance(value, str):
-        collector.add(pointer, source, value)
-    elif isinstance(value, list):
-        for at, item in collector.objects(pointer, value):
-            read_item(collector, at, source, item)
-    elif value is not None:
-        wrong_type(pointer, "a string or an array of items", value, collector.status)
+    collector.text_or_objects(pointer, source, value, read_item, "a string or an array of items")
 
 
 def read_item(
@@ -60,9 +48,9 @@ def read_item(
         if not kind.endswith(("_call", "_call_output")):
             collector.add_opaque(pointer, source, "unknown_part_type")
         written = Source.TOOL_RESULT if kind.endswith("_output") else Source.TOOL_ARGUMENTS
-        known = (written if kind.endswith(("_call", "_call_output")) else source, {})
-    written_by, rows = known or (None, {})
-    read_members(collector, pointer, written_by or source, item, rows)
+        known = (written if kind.endswith(("_call", "_call_output")) else source, _LINKS)
+    written_by, rows = known or (None, _LINKS)
+    collector.members(pointer, written_by or source, item, rows)
 
 
 def _message_source(collector: PartCollector, pointer: str, item: dict[str, JSON]) -> Source:
@@ -79,35 +67,10 @@ def _message_source(collector: PartCollector, pointer: str, item: dict[str, JSON
     return source
 
 
-def read_members(
-    collector: PartCollector,
-    pointer: str,
-    source: Source,
-    members: dict[str, JSON],
-    rows: Mapping[str, Row],
-) -> None:
-    """Every member of an item or part: by its row, as an id, or walked."""
-    for key, value in members.items():
-        at = f"{pointer}/{key}"
-        if key in rows:
-            rows[key](collector, at, source, value)
-        elif key in _IDS:
-            collector.correlation_id(at, source, value)
-        elif key == "encrypted_content":
-            collector.sealed(at, source, value)
-        else:
-            collector.member(pointer, source, key, value, members)
-
-
 def read_content(collector: PartCollector, pointer: str, source: Source, value: JSON) -> None:
     """A string, null, or an array of content parts."""
-    if isinstance(value, list):
-        for at, part in collector.objects(pointer, value):
-            read_part(collector, at, source, part)
-    elif value is None or isinstance(value, str):
-        collector.text(pointer, source, value)
-    else:
-        wrong_type(pointer, "a string or an array of content parts", value, collector.status)
+    expected = "a string or an array of content parts"
+    collector.text_or_objects(pointer, source, value, read_part, expected)
 
 
 def read_part(
@@ -118,15 +81,15 @@ def read_part(
     if not isinstance(kind, str):
         wrong_type(f"{pointer}/type", "a string", kind, collector.status)
     if kind in _TEXT_PARTS:
-        read_members(collector, pointer, source, part, _TEXT_ROWS)
+        collector.members(pointer, source, part, _TEXT_ROWS)
         if not repeats({"content": part.get("logprobs")}, part.get("text"), None):
             collector.add_opaque(f"{pointer}/logprobs", source, "logprobs")
         return
     reason = _reason(kind, part)
     if reason:
         collector.add_opaque(pointer, source, reason)
-    rows = _REFERENCES if kind in _BYTES else {}
-    read_members(collector, pointer, source, part, {"refusal": _required, **rows})
+    rows = _BYTES_ROWS if kind in _BYTES else _OTHER_ROWS
+    collector.members(pointer, source, part, rows)
 
 
 def _reason(kind: str, part: dict[str, JSON]) -> str:
@@ -141,10 +104,6 @@ def _required(collector: PartCollector, pointer: str, source: Source, value: JSO
     if not isinstance(value, str):
         wrong_type(pointer, "a string", value, collector.status)
     collector.add(pointer, source, value)
-
-
-def _text(collector: PartCollector, pointer: str, source: Source, value: JSON) -> None:
-    collector.text(pointer, source, value)
 
 
 def _arguments(collector: PartCollector, pointer: str, source: Source, value: JSON) -> None:
@@ -185,8 +144,16 @@ def _ignored(collector: PartCollector, pointer: str, source: Source, value: JSON
     del collector, pointer, source, value
 
 
+# What any item and part may carry: ids, and what only the provider can read.
+_LINKS: dict[str, Row] = {
+    **dict.fromkeys(
+        ("id", "call_id", "item_id", "file_id", "container_id", "approval_request_id", "name"),
+        PartCollector.correlation_id,
+    ),
+    "encrypted_content": PartCollector.sealed,
+}
 _TEXT_PARTS = frozenset({"input_text", "output_text", "text", "summary_text", "reasoning_text"})
-_TEXT_ROWS: dict[str, Row] = {"text": _required, "logprobs": _ignored}
+_TEXT_ROWS: dict[str, Row] = {**_LINKS, "text": _required, "logprobs": _ignored}
 _BYTES = {
     "input_image": "remote_image",
     "computer_screenshot": "remote_image",
@@ -194,26 +161,30 @@ _BYTES = {
     "input_audio": "audio",
     "output_audio": "audio",
 }
-_REFERENCES: dict[str, Row] = dict.fromkeys(
-    ("image_url", "file_data", "file_url", "file_id", "input_audio", "data"), _reference
-)
-_CONTENT: dict[str, Row] = {"content": read_content}
+_OTHER_ROWS: dict[str, Row] = {**_LINKS, "refusal": _required}
+_BYTES_ROWS: dict[str, Row] = {
+    **_OTHER_ROWS,
+    **dict.fromkeys(
+        ("image_url", "file_data", "file_url", "file_id", "input_audio", "data"), _reference
+    ),
+}
+_CONTENT: dict[str, Row] = {**_LINKS, "content": read_content}
 _TOOL = Source.TOOL_ARGUMENTS
 # Item type -> who wrote it (None: the item or the place says), and its rows.
 _ITEMS: dict[str, tuple[Source | None, dict[str, Row]]] = {
     "message": (None, _CONTENT),
     "reasoning": (Source.ASSISTANT, {**_CONTENT, "summary": read_content}),
-    "compaction": (Source.ASSISTANT, {}),
-    "function_call": (_TOOL, {"arguments": _arguments}),
-    "function_call_output": (Source.TOOL_RESULT, {"output": _result}),
-    "custom_tool_call": (_TOOL, {"input": _text}),
-    "custom_tool_call_output": (Source.TOOL_RESULT, {"output": _result}),
-    "computer_call_output": (Source.TOOL_RESULT, {"output": _result}),
-    "mcp_call": (_TOOL, {"arguments": _arguments, "output": _result}),
-    "mcp_approval_request": (_TOOL, {"arguments": _arguments}),
-    "mcp_approval_response": (Source.USER, {}),
-    "mcp_list_tools": (Source.TOOL_DEFINITION, {}),
-    "file_search_call": (_TOOL, {"results": _walk_result}),
-    "code_interpreter_call": (_TOOL, {"outputs": _walk_result}),
-    "image_generation_call": (_TOOL, {"result": _image}),
+    "compaction": (Source.ASSISTANT, _LINKS),
+    "function_call": (_TOOL, {**_LINKS, "arguments": _arguments}),
+    "function_call_output": (Source.TOOL_RESULT, {**_LINKS, "output": _result}),
+    "custom_tool_call": (_TOOL, {**_LINKS, "input": PartCollector.text}),
+    "custom_tool_call_output": (Source.TOOL_RESULT, {**_LINKS, "output": _result}),
+    "computer_call_output": (Source.TOOL_RESULT, {**_LINKS, "output": _result}),
+    "mcp_call": (_TOOL, {**_LINKS, "arguments": _arguments, "output": _result}),
+    "mcp_approval_request": (_TOOL, {**_LINKS, "arguments": _arguments}),
+    "mcp_approval_response": (Source.USER, _LINKS),
+    "mcp_list_tools": (Source.TOOL_DEFINITION, _LINKS),
+    "file_search_call": (_TOOL, {**_LINKS, "results": _walk_result}),
+    "code_interpreter_call": (_TOOL, {**_LINKS, "outputs": _walk_result}),
+    "image_generation_call": (_TOOL, {**_LINKS, "result": _image}),
 }

@@ -1,20 +1,17 @@
-"""A Responses API request: document to neutral view, edits back into the document.
+"""A Responses API request: every field to its texts.
 
 Source: OpenAI API reference, "Create a model response".
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 
 from promptward.errors import ExchangeError
 from promptward.exchange import JSON, Source
-from promptward.jsonstrict import dumps_canonical
-from promptward.llm import LlmRequest
 from promptward.protocols.base import RequestLimits
 from promptward.protocols.collect import wrong_type
-from promptward.protocols.edits import apply_edits
-from promptward.protocols.fields import FieldReader, model_name, positive
+from promptward.protocols.fields import FieldReader
 from promptward.protocols.openai_responses.items import read_items
 
 
@@ -124,43 +121,14 @@ _FIELDS: dict[str, Callable[[_Fields, str, JSON], None]] = {
 }
 
 
-def read_request(protocol: str, document: JSON, limits: RequestLimits) -> LlmRequest:
-    """The neutral view of a request body.
+def read_fields(document: dict[str, JSON], limits: RequestLimits) -> FieldReader:
+    """Read every field of a request body.
 
-    Args:
-        protocol: name to put into the view.
-        document: the parsed body.
-        limits: see RequestLimits.
+    Raises:
+        ExchangeError: one has the wrong type, or one that is needed is missing.
     """
-    if not isinstance(document, dict):
-        wrong_type("", "an object", document)
     fields = _Fields(limits)
     fields.read(document, _FIELDS)
     if document.get("input") is None and document.get("prompt") is None:
         raise ExchangeError("missing_field", "/input: expected a string or an array of items")
-    return LlmRequest(
-        protocol=protocol,
-        model=model_name(document),
-        parts=tuple(fields.collector.parts),
-        opaque=tuple(fields.collector.opaque),
-        tools=tuple(fields.tools),
-        max_output_tokens=positive(document, "max_output_tokens"),
-        choices=1,
-        stream=document.get("stream") is True,
-        wants_usage=True,  # every stream of this protocol carries its usage
-        document=document,
-    )
-
-
-def write_request(
-    request: LlmRequest, edits: Mapping[str, str], max_output_tokens: int | None
-) -> bytes | None:
-    """The canonical bytes of the changed request, or None when nothing changes."""
-    document = apply_edits(request.document, edits)
-    changed = bool(edits)
-    if max_output_tokens is not None and (
-        request.max_output_tokens is None or request.max_output_tokens > max_output_tokens
-    ):
-        document["max_output_tokens"] = max_output_tokens
-        changed = True
-    return dumps_canonical(document) if changed else None
+    return fields

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from promptward.errors import ExchangeError
 from promptward.exchange import JSON, Source
 from promptward.jsonstrict import dumps_canonical, set_pointers
 from promptward.llm import LlmResponse, Usage
-from promptward.protocols.collect import PartCollector, wrong_type
+from promptward.protocols.collect import PartCollector
 from promptward.protocols.edits import apply_edits
 from promptward.protocols.openai_responses.items import read_items
+from promptward.protocols.responses import (
+    response_collector,
+    response_object,
+    response_view,
+    token_count,
+)
 
-MAX_RESPONSE_PARTS = 65_536  # our bound on the texts of one answer
-BAD_GATEWAY = 502
 _IDS = frozenset({"id", "model", "previous_response_id"})
 _WORDS = frozenset({"object", "status", "service_tier", "truncation", "background"})
 _REPEATED = {
@@ -38,18 +41,10 @@ def read_response(document: JSON) -> LlmResponse:
     Raises:
         ExchangeError: (502) it is neither.
     """
-    if not isinstance(document, dict):
-        wrong_type("", "an object", document, BAD_GATEWAY)
-    if "output" not in document and document.get("error") is None:
-        raise ExchangeError("missing_field", "/output: expected an array", BAD_GATEWAY)
-    collector = PartCollector(MAX_RESPONSE_PARTS, BAD_GATEWAY)
+    document = response_object(document, "output")
+    collector = response_collector()
     read_response_object(collector, "", document)
-    return LlmResponse(
-        tuple(collector.parts),
-        tuple(collector.opaque),
-        read_usage(document.get("usage")),
-        document,
-    )
+    return response_view(collector, read_usage(document.get("usage")), document)
 
 
 def read_response_object(collector: PartCollector, pointer: str, document: dict[str, JSON]) -> None:
@@ -74,17 +69,12 @@ def read_usage(value: JSON) -> Usage | None:
     """`usage`, or None when it is absent or makes no sense (then it counts as missing)."""
     if not isinstance(value, dict):
         return None
-    plain, output = _count(value, "input_tokens"), _count(value, "output_tokens")
+    plain, output = token_count(value, "input_tokens"), token_count(value, "output_tokens")
     if plain is None or output is None:
         return None
-    cached = _count(value.get("input_tokens_details"), "cached_tokens")
-    reasoning = _count(value.get("output_tokens_details"), "reasoning_tokens")
+    cached = token_count(value.get("input_tokens_details"), "cached_tokens")
+    reasoning = token_count(value.get("output_tokens_details"), "reasoning_tokens")
     return Usage(plain, output, cached or 0, reasoning or 0)
-
-
-def _count(holder: JSON, key: str) -> int | None:
-    value = holder.get(key) if isinstance(holder, dict) else None
-    return value if type(value) is int and 0 <= value < 2**40 else None
 
 
 def write_response(response: LlmResponse, edits: Mapping[str, str]) -> bytes | None:

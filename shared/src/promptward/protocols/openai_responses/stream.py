@@ -14,7 +14,6 @@ from promptward.exchange import JSON, Source
 from promptward.jsonstrict import JsonLimits, dumps_canonical, parse_object
 from promptward.llm import OpaquePart
 from promptward.protocols.base import Channel, Delta, StreamEvent, sse_event
-from promptward.protocols.collect import PartCollector
 from promptward.protocols.event_texts import (
     identifier,
     is_structure,
@@ -24,12 +23,11 @@ from promptward.protocols.event_texts import (
 )
 from promptward.protocols.openai_responses.items import read_item, read_part
 from promptward.protocols.openai_responses.response import (
-    BAD_GATEWAY,
-    MAX_RESPONSE_PARTS,
     read_response_object,
     read_usage,
 )
 from promptward.protocols.openai_responses.whole import read_whole
+from promptward.protocols.responses import response_collector
 
 _LIMITS = JsonLimits(max_bytes=2**31)  # the framer bounds the size
 _MAX_INDEX = 4096  # our bound on items, parts and summaries
@@ -154,7 +152,7 @@ class ResponsesStreamCodec:
     def _read_object(self, event: StreamEvent, stem: str, key: str, value: dict[str, JSON]) -> None:
         """A piece of the response that arrives whole, under the pointer it has there."""
         document = event.document
-        collector = PartCollector(MAX_RESPONSE_PARTS, BAD_GATEWAY)
+        collector = response_collector()
         prefix = ""
         if key == "response":
             read_response_object(collector, prefix, value)
