@@ -18,6 +18,15 @@ LITTLE = frozenset(
     }
 )  # fmt: skip
 MIN_LITTLE = 2
+# The shortest words between the others, English first: needed to cut a run of letters into words.
+GLUE = frozenset(
+    {
+        "a", "i", "to", "me", "my", "of", "in", "is", "it", "an", "do", "be", "as", "at", "by",
+        "or", "we", "us", "if", "on", "so", "no", "up", "he", "am", "how", "who", "one", "out",
+        "new", "was", "but", "use", "say", "end", "get", "ai", "du", "die", "der", "das", "und",
+        "les", "des", "tu", "que", "los", "las", "el", "tus", "tes", "il", "le", "la", "de", "di",
+    }
+)  # fmt: skip
 
 
 @cache
@@ -29,3 +38,9 @@ def keywords(kind: str) -> frozenset[str]:
 def strong_words() -> frozenset[str]:
     """English words whose presence in a disguise is never an accident."""
     return keywords("strong")
+
+
+@cache
+def telltales() -> frozenset[str]:
+    """Words of any language in Latin script whose presence in a disguise is never an accident."""
+    return strong_words() | keywords("abroad")

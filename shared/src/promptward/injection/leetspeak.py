@@ -7,25 +7,31 @@ from __future__ import annotations
 
 import re
 
-from promptward.injection.keywords import LITTLE, MIN_LITTLE, strong_words
+from promptward.injection.keywords import GLUE, LITTLE, MIN_LITTLE, telltales
 from promptward.injection.lexicon import lexicon
 
 # The common leetspeak alphabet; `1` is i, or else l.
 LEET = str.maketrans("01345789@$!|+(€£", "oieastbgasiltcel")
 LEET_L = str.maketrans("01345789@$!|+(€£", "oleastbgaslltcel")
-_LEET_WORD = re.compile(r"[a-z0-9@$!|+(€£]{2,}")
+# In words that are unknown either way, `|`, `(` and `+` are marks.
+LEET_LETTERS = str.maketrans("01345789@$!€£", "oieastbgasiel")
+# `|` of `<|1m_3nd|>` is no letter.
+_LEET_WORD = re.compile(r"(?:[a-z0-9@$!+(€£]|(?<!<)\|(?!>)){2,}")
 
 
 def _unleet_word(word: str) -> str:
-    if word.isalpha() or word.isdigit() or not any(map(str.isalpha, word)):
+    if word.isalpha():
         return word
+    if not any(map(str.isalpha, word)):  # `45` and `70` are words where the others are disguised
+        small = word.translate(LEET)
+        return small if small in GLUE or small in LITTLE else word
     tail = word.rstrip("!|+(") if word[-1] in "!|+(" else word
     known = lexicon().vocabulary
     for table in (LEET, LEET_L):
         for candidate in (word.translate(table), tail.translate(table)):
             if candidate in known:
                 return candidate
-    return tail.translate(LEET)
+    return tail.translate(LEET_LETTERS) + word[len(tail) :]
 
 
 def unleet(folded: str, words: frozenset[str]) -> str | None:
@@ -34,6 +40,6 @@ def unleet(folded: str, words: frozenset[str]) -> str | None:
     if not mixed:
         return None
     read = frozenset(map(_unleet_word, mixed))
-    if read.isdisjoint(strong_words()) and len(read & LITTLE) < MIN_LITTLE:
+    if read.isdisjoint(telltales()) and len(read & LITTLE) < MIN_LITTLE:
         return None
     return _LEET_WORD.sub(lambda m: _unleet_word(m.group()).ljust(len(m.group())), folded)

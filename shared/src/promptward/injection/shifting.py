@@ -8,8 +8,10 @@ from __future__ import annotations
 from functools import cache
 from string import ascii_lowercase
 
-from promptward.injection.keywords import LITTLE, MIN_LITTLE, strong_words
+from promptward.injection.keywords import LITTLE, MIN_LITTLE, telltales
 from promptward.injection.lexicon import known_words
+
+LONGER_WORD, MIN_LONGER = 5, 3  # letters of a longer word; how many backwards are no accident
 
 
 def _shift_table(shift: int) -> dict[int, int]:
@@ -20,12 +22,12 @@ def _shift_table(shift: int) -> dict[int, int]:
 @cache
 def _shifted() -> tuple[dict[str, int], dict[str, int]]:
     """(disguised keyword → shift that undoes it, the same for little words), every shift."""
-    real = known_words() | strong_words()
+    real = known_words() | telltales()
     telling: dict[str, int] = {}
     little: dict[str, int] = {}
     for shift in range(1, 26):
         hide = _shift_table(26 - shift)
-        for words, out in ((strong_words(), telling), (LITTLE, little)):
+        for words, out in ((telltales(), telling), (LITTLE, little)):
             for word in sorted(words):
                 if (turned := word.translate(hide)) not in real:
                     out.setdefault(turned, shift)
@@ -33,12 +35,14 @@ def _shifted() -> tuple[dict[str, int], dict[str, int]]:
 
 
 @cache
-def _reversed() -> tuple[frozenset[str], frozenset[str]]:
-    """(keywords backwards, little words backwards)."""
-    real = known_words() | strong_words()
+def _reversed() -> tuple[frozenset[str], frozenset[str], frozenset[str]]:
+    """(keywords backwards, little words backwards, all longer known words backwards)."""
+    real = known_words() | telltales()
+    longer = (w for w in real if len(w) >= LONGER_WORD)
     return (
-        frozenset(w[::-1] for w in strong_words()) - real,
+        frozenset(w[::-1] for w in telltales()) - real,
         frozenset(w[::-1] for w in LITTLE) - real,
+        frozenset(w[::-1] for w in longer) - real,
     )
 
 
@@ -62,7 +66,10 @@ def unshift(folded: str, words: frozenset[str]) -> str | None:
 
 def unreverse(folded: str, words: frozenset[str]) -> str | None:
     """`folded` backwards, if reversed words are among `words`."""
-    telling, little = _reversed()
-    if words.isdisjoint(telling) and len(words & little) < MIN_LITTLE:
-        return None
-    return folded[::-1]
+    telling, little, longer = _reversed()
+    betrayed = (
+        not words.isdisjoint(telling)
+        or len(words & little) >= MIN_LITTLE
+        or len(words & longer) >= MIN_LONGER
+    )
+    return folded[::-1] if betrayed else None

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Mapping
 from functools import cache
+from typing import cast
 
-from promptward.injection.keywords import LITTLE, strong_words
+from promptward.injection.folding import fold, load_data
+from promptward.injection.keywords import GLUE, LITTLE, strong_words
 from promptward.injection.lexicon import known_words
 from promptward.injection.origins import Pieced
 
@@ -24,18 +27,24 @@ _SPACED = re.compile(r"[a-z0-9](?:[\t\n -/:-@\[-`{-~]{1,6}[a-z0-9]){4,}")
 _GAP = re.compile(r"[^a-z0-9]+")
 _JOINTS = re.compile(r"[a-z]{1,8}(?:[-_.*~^`\"|+=][a-z]{1,8}){1,12}")
 _MARKS = re.compile(r"[-_.*~^`\"|+=]")
-_GLUE = frozenset(
-    {
-        "a", "i", "to", "me", "my", "of", "in", "is", "it", "an", "do", "be", "as", "at", "by",
-        "or", "we", "us", "if", "on", "so", "no", "up", "he",
-    }
-)  # fmt: skip
+# Marks that stand apart like the letters, right before and after a run (`< | s y s t e m | >`).
+_MARKS_BEFORE = re.compile(r"(?:[!-/:-@\[-^`{-~] ?){1,8}\Z")
+_MARKS_AFTER = re.compile(r"(?: ?[!-/:-@\[-^`{-~]){1,8}")
+MARKS_REACH = 16  # characters in which those are looked for
 
 
 @cache
 def _pieces_of_words() -> tuple[frozenset[str], int]:
-    words = {w for w in known_words() if w.isascii() and w.isalpha() and len(w) > 3}
-    words |= strong_words() | LITTLE | _GLUE
+    entries = cast(Mapping[str, Mapping[str, str]], load_data("lexicon"))
+    words = {
+        word
+        for languages in entries.values()
+        for joined in languages.values()
+        for word in fold(joined).replace("|", " ").split()
+    }
+    words |= known_words()
+    words = {w for w in words if w.isascii() and w.isalpha() and len(w) > 3}
+    words |= strong_words() | LITTLE | GLUE
     return frozenset(words), max(map(len, words))
 
 
@@ -75,34 +84,52 @@ def _letters_alone(folded: str, start: int, end: int) -> tuple[int, int]:
     return start, min(end, start + MAX_RUN)
 
 
-def _words_of_run(run: str) -> list[list[int]]:
-    """Offsets of the letters of each word in `run`: a gap unlike the usual one ends a word."""
+def _words_of_run(run: str) -> tuple[str, bool, list[tuple[list[int], str]]]:
+    """How `run` spells words: its usual gap, whether wider gaps part the words, and the words.
+
+    A word is the offsets of its letters and the marks that follow it (`_` in `s e n d _ t o`).
+    """
     gaps = [m.group() for m in _GAP.finditer(run)]
     counted = Counter(gaps)
     usual = min(counted, key=lambda gap: (-counted[gap], gap), default="")
-    words: list[list[int]] = [[]]
+    parted = False
+    words: list[tuple[list[int], str]] = []
+    letters: list[int] = []
     at = 0
-    for index, letter in enumerate(_GAP.split(run)):
-        if index and gaps[index - 1] != usual:
-            words.append([])
+    for letter, gap in zip(_GAP.split(run), [*gaps, ""], strict=True):
         if letter:
-            words[-1].append(at)
-        at += len(letter) + (len(gaps[index]) if index < len(gaps) else 0)
-    return [word for word in words if word]
+            letters.append(at)
+        at += len(letter) + len(gap)
+        if gap != usual and letters:
+            marks = gap.replace(usual, "").strip()
+            parted = parted or bool(gap and not marks)
+            words.append((letters, marks))
+            letters = []
+    return usual, parted, words
 
 
-def _join_run(run: str) -> list[tuple[int, str]]:
-    """(offset in `run`, word) of the words spelled by single letters in `run`."""
+def _join_run(run: str) -> tuple[str, list[tuple[int, str]]]:
+    """The usual gap of `run`; (offset in it, word and what follows it) of its words."""
     out: list[tuple[int, str]] = []
-    words = _words_of_run(run)
-    for word in words:
+    usual, parted, words = _words_of_run(run)
+    for word, marks in words:
         letters = "".join(run[i] for i in word)
-        whole = letters in known_words() or (len(words) > 1 and len(letters) <= LONGEST_WORD)
+        whole = letters in known_words() or (parted and len(letters) <= LONGEST_WORD)
         begun = 0
         for part in [letters] if whole else segment(letters):
-            out.append((word[begun], part))
+            out.append((word[begun], part + " "))
             begun += len(part)
-    return out
+        if marks:
+            out[-1] = out[-1][0], out[-1][1][:-1] + marks
+    return usual, out
+
+
+def _marks_beside(folded: str, begin: int, start: int, end: int) -> tuple[int, int]:
+    """`start` and `end` moved out over marks that stand beside the run, not before `begin`."""
+    low = max(begin, start - MARKS_REACH)
+    before = _MARKS_BEFORE.search(folded, low, start)
+    after = _MARKS_AFTER.match(folded, end)
+    return before.start() if before else start, after.end() if after else end
 
 
 def unspace(folded: str, words: frozenset[str]) -> tuple[str, Pieced] | None:
@@ -116,16 +143,21 @@ def unspace(folded: str, words: frozenset[str]) -> tuple[str, Pieced] | None:
         start, end = _letters_alone(folded, match.start(), match.end())
         if not start < end:
             continue
-        parts.append(folded[at:start] + " ")
+        usual, joined = _join_run(folded[start:end])
+        low, high = _marks_beside(folded, at, start, end)
+        marks = folded[low:start].replace(usual, "").strip() if usual else ""
+        parts.append(f"{folded[at:low]} {marks}")
         pieces.append((length, at, start + 1))
         length += len(parts[-1])
-        joined = _join_run(folded[start:end])
         for index, (offset, word) in enumerate(joined):
-            stop = start + joined[index + 1][0] if index + 1 < len(joined) else end
+            stop = start + joined[index + 1][0] if index + 1 < len(joined) else high
             pieces.append((length, start + offset, stop))
-            parts.append(word + " ")
-            length += len(word) + 1
-        at = end
+            parts.append(word)
+            length += len(word)
+        marks = folded[end:high].replace(usual, "").strip() if usual else ""
+        parts.append(f"{marks} ")
+        length += len(marks) + 1
+        at = high
     if not parts:
         return None
     pieces.append((length, at, len(folded)))
