@@ -30,6 +30,10 @@ from promptward.findings import Coverage, Finding
 from promptward.llm import Usage
 
 
+END_UNKNOWN = "end_unknown"
+"""Reason for `on_no_response`: the gateway lost track of an exchange that it had let through."""
+
+
 class ResponsePlan(StrEnum):
     """What the policy needs of a response."""
 

@@ -15,6 +15,7 @@ from promptward.audit import ENCODERS, AuditRecord, event_of
 from promptward.decision import Allow, Decision, Deny, HeaderPairs, Mutations, Ticket
 from promptward.engine.answers import Refusal, deny
 from promptward.engine.api import (
+    END_UNKNOWN,
     ResponseAllow,
     ResponseDecision,
     ResponsePlan,
@@ -197,14 +198,15 @@ class Engine:
         """The upstream never answered (or the client left before it did).
 
         Args:
-            reason: `upstream_error` releases the reservation; `client_gone` is charged as the
-                budgets' on_disconnect says, because the upstream may be working on it.
+            reason: `upstream_error` releases the reservation; `client_gone` and `end_unknown` (the
+                gateway lost track of it) are charged as the budgets' on_disconnect says, because
+                the upstream may be working on it.
 
         Returns:
             Rate-limit fields for the error that the gateway answers with.
         """
         charge: Charge | None = None
-        if reason == StreamEnd.CLIENT_GONE.value:
+        if reason in (StreamEnd.CLIENT_GONE.value, END_UNKNOWN):
             charge = charge_disconnect(None, ticket.input_tokens, Delivered(0))
         states = await settle(self.policy, self._ports, ticket, charge)
         self._audit_response(ticket, ResponseRun(), states, 0, reason)

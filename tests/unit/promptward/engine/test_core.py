@@ -365,7 +365,8 @@ class TestStreams:
 
 class TestNoResponse:
     @pytest.mark.parametrize(
-        ("reason", "released"), [("upstream_error", True), ("client_gone", False)]
+        ("reason", "released"),
+        [("upstream_error", True), ("client_gone", False), ("end_unknown", False)],
     )
     def test_settling_without_an_answer(self, reason: str, released: bool) -> None:
         bench = bench_with(budgets=[BUDGET])
