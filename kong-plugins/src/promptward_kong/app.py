@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from promptward.errors import PolicyError
+from promptward_kong.abandoned import AbandonedRequests
 from promptward_kong.listener import UnixListener, on_signals, watch_parent
 from promptward_kong.loop import Loop
 from promptward_kong.pool import STUCK_GRACE_S, WorkerMain, WorkerPool
 from promptward_kong.refusals import unavailable
 from promptward_kong.server import PluginServer, PluginType, ServerOptions
-from promptward_kong.tickets import TicketStore
+from promptward_kong.tickets import MAX_TICKETS, TicketStore
 
 _log = logging.getLogger(__name__)
 
@@ -36,6 +37,7 @@ class AppOptions:
         access_deadline_s, response_deadline_s, log_deadline_s: answer to every RPC of the phase
             within this many seconds; below Kong's 60.
         max_message_bytes: largest message from Kong, so the largest body.
+        max_tickets: requests between access and log whose tickets are kept.
         stop_after_s: how long running requests may go on after SIGTERM.
         stuck_grace_s: see `WorkerPool`.
         socket_mode: permission bits of the socket.
@@ -50,6 +52,7 @@ class AppOptions:
     response_deadline_s: float = 30.0
     log_deadline_s: float = 20.0
     max_message_bytes: int = 64 << 20
+    max_tickets: int = MAX_TICKETS
     stop_after_s: float = 10.0
     stuck_grace_s: float = STUCK_GRACE_S
     socket_mode: int = 0o660
@@ -77,7 +80,6 @@ class App:
         _refuse_split_budgets(options)
         self.options = options
         self.loop = Loop()
-        self.tickets = TicketStore(self.loop.now_s)
         gc.collect()
         gc.freeze()  # what is loaded now is never garbage; keep its pages shared with the workers
         self.pool = WorkerPool(
@@ -86,6 +88,10 @@ class App:
             workers=options.workers,
             lanes=options.threads,
             stuck_grace_s=options.stuck_grace_s,
+        )
+        self.abandoned = AbandonedRequests(self.pool.submit, self.loop.now_s)
+        self.tickets = TicketStore(
+            self.loop.now_s, self.abandoned.add, max_tickets=options.max_tickets
         )
         made = plugins(self)
         self.server = PluginServer(
@@ -112,6 +118,7 @@ class App:
         on_signals(self.loop, self.stop)
         watch_parent(self.loop, self.stop)
         self.loop.every(30.0, self.tickets.expire)
+        self.loop.every(0.1, self.abandoned.run)
         self.loop.every(0.1, self._stopped)
         _log.warning("listening on %s, workers %s", self.options.socket, self.pool.pids)
         self.loop.run()
@@ -136,7 +143,11 @@ class App:
     def _stopped(self) -> None:
         if self._stop_at_s is None:
             return
-        if not self.server.event_count or self.loop.now_s() >= self._stop_at_s:
+        late = self.loop.now_s() >= self._stop_at_s
+        if self.server.event_count and not late:
+            return
+        self.tickets.give_up()  # their responses will meet another server
+        if self.abandoned.idle or late:
             self.server.abort("stopping")
             self.loop.stop()
 

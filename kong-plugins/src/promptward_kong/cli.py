@@ -90,9 +90,23 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
         "--max-body", type=int, default=64 << 20, metavar="BYTES", help="largest message from Kong"
     )
     parser.add_argument(
+        "--max-open",
+        type=_positive,
+        default=10_000,
+        metavar="N",
+        help="requests between access and log at once (default: %(default)s)",
+    )
+    parser.add_argument(
         "--socket-mode", type=lambda text: int(text, 8), default=0o660, metavar="OCTAL"
     )
     parser.set_defaults(run=_serve)
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("expected 1 or more")
+    return value
 
 
 def _seconds(text: str) -> float:
@@ -125,6 +139,7 @@ def _serve(options: argparse.Namespace) -> int:
                 response_deadline_s=options.deadline,
                 log_deadline_s=options.deadline,
                 max_message_bytes=options.max_body,
+                max_tickets=options.max_open,
                 socket_mode=options.socket_mode,
             )
         )

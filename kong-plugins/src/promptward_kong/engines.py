@@ -16,6 +16,7 @@ from typing import cast
 
 from promptward.decision import Allow, Deny, Ticket
 from promptward.engine import Engine, ResponsePlan
+from promptward.engine.api import END_UNKNOWN
 from promptward.engine.response import is_event_stream
 from promptward.errors import PolicyError, PortError
 from promptward.exchange import Body, Exchange, Headers, Response
@@ -70,6 +71,7 @@ class EngineHost:
         request      → ["deny", …] | ["allow", …]
         response     → the same, for a whole response
         unseen, lost → nothing; settle what nobody could read, or never came
+        abandoned    → nothing; settle requests nobody will hear of any more
         close        → nothing; forget the instance
         """
         if job.kind == "close":
@@ -190,6 +192,12 @@ def _on_lost(engine: Engine, job: Job) -> object:
     return None
 
 
+def _on_abandoned(engine: Engine, job: Job) -> object:
+    for data in cast("list[bytes]", job.payload):
+        run_sync(engine.on_no_response(unpack_ticket(data), END_UNKNOWN))
+    return None
+
+
 def _ticket(data: object) -> Ticket:
     return unpack_ticket(cast("bytes", data))
 
@@ -199,4 +207,5 @@ _KINDS: dict[str, Callable[[Engine, Job], object]] = {
     "response": _on_response,
     "unseen": _on_unseen,
     "lost": _on_lost,
+    "abandoned": _on_abandoned,
 }

@@ -35,7 +35,7 @@ from promptward_kong.config import FrontOptions
 from promptward_kong.effects import Work
 from promptward_kong.events import PASSED, Outcome, PhaseContext, PhaseCoroutine, Refusal
 from promptward_kong.refusals import refusal, unavailable
-from promptward_kong.tickets import TicketStore
+from promptward_kong.tickets import Abandoned, TicketStore
 
 _log = logging.getLogger(__name__)
 
@@ -98,6 +98,7 @@ class InstancePhases:
         key: identifies the configuration to the workers.
         buffered: whether the plugin has a response phase.
         release: gives back the reservation of a ticket, without waiting.
+        abandon: settles a request that could not be settled here, later.
         reread: gives the key of the configuration as it is now, for one that had problems.
         closed: called once when Kong drops the instance, with its key.
     """
@@ -111,6 +112,7 @@ class InstancePhases:
         buffered: bool,
         now_s: Callable[[], float],
         release: Callable[[str, bytes], None],
+        abandon: Abandoned,
         reread: Callable[[str], str],
         closed: Callable[[str], None],
     ) -> None:
@@ -120,6 +122,7 @@ class InstancePhases:
         self._buffered = buffered
         self._now_s = now_s
         self._release = release
+        self._abandon = abandon
         self._reread = reread
         self._closed = closed
         self._needs: Needs | None = None
@@ -238,7 +241,7 @@ class InstancePhases:
         mark: dict[str, object] = {
             "verdict": "allow",
             "request": pdk.octets(line),
-            "ticket": self._tickets.put(allowed.ticket),
+            "ticket": self._tickets.put(self.key, allowed.ticket),
         }
         if observe:
             mark["observe"] = True
@@ -291,6 +294,14 @@ class InstancePhases:
         ticket = self._tickets.pop(token) if token else None
         if ticket is None:
             return PASSED
+        try:
+            await self._settle(mark or {}, ticket)
+        except Exception:
+            self._abandon(self.key, ticket)
+            raise
+        return PASSED
+
+    async def _settle(self, mark: Mapping[str, object], ticket: bytes) -> None:
         status = await pdk.response_status()
         if status == _CLIENT_CLOSED:
             await Work("lost", self.key, [ticket, "client_gone"])
@@ -300,13 +311,12 @@ class InstancePhases:
                 await Work("unseen", self.key, [ticket, _WITHHELD])
             else:
                 await Work("lost", self.key, [ticket, "upstream_error"])
-        elif mark is not None and mark.get("observe") is True:
+        elif mark.get("observe") is True:
             headers = await pdk.response_headers()
             body = await pdk.upstream_body()
             await Work("response", self.key, [ticket, status, header_pairs(headers), body])
         else:
             await Work("unseen", self.key, [ticket, status])
-        return PASSED
 
 
 # Describe the upstream's body, not the refusal that takes its place (RFC 9110 section 8).

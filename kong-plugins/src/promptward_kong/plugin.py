@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from promptward_kong import __version__
+from promptward_kong.abandoned import AbandonedRequests
 from promptward_kong.config import front_options, own_config, with_policy_text
 from promptward_kong.effects import Work
 from promptward_kong.loop import Loop
@@ -37,6 +38,7 @@ class Host(Protocol):
     loop: Loop
     pool: WorkerPool
     tickets: TicketStore
+    abandoned: AbandonedRequests
 
 
 class PromptwardPlugin:
@@ -73,6 +75,7 @@ class PromptwardPlugin:
             buffered=self.name == BUFFERED,
             now_s=host.loop.now_s,
             release=self._release,
+            abandon=host.abandoned.add,
             reread=lambda key: self._reread(key, config),
             closed=self._drop,
         )

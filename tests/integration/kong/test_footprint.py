@@ -46,7 +46,7 @@ REQUEST = ClientRequest(
 def server(short_dir: Path) -> Iterator[ServerProcess]:
     path = short_dir / "m.sock"
     command = [sys.executable, "-m", "promptward_kong", "serve", "--socket", str(path)]
-    process = ServerProcess([*command, "--audit", "none"], path)
+    process = ServerProcess([*command, "--audit", "none", "--max-open", "100"], path)
     process.start()
     yield process
     process.stop()
@@ -59,28 +59,31 @@ def memory_mb(server: ServerProcess) -> float:
     return sum(process.memory_full_info().pss for process in family) / 1e6
 
 
-def test_memory_stays_under_100_mb_and_flat(server):
+def load(node: Node, requests: int) -> None:
+    """`requests` requests, sixteen at once."""
+
+    def run() -> None:
+        for _ in range(requests // 16):
+            assert node.handle(REQUEST).status == 200
+
+    threads = [threading.Thread(target=run) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+@pytest.mark.parametrize("phases", [("access", "log"), ("access",)], ids=["with log", "no log"])
+def test_memory_stays_under_100_mb_and_flat(server, phases):
+    """Also where no log phase ever takes a ticket back (`--max-open` is 100 here)."""
     client = RpcClient(str(server.path))
-    plugin = PluginConfig("promptward", {"policy": json.dumps(POLICY)}, ("access", "log"))
+    plugin = PluginConfig("promptward", {"policy": json.dumps(POLICY)}, phases)
     node = Node(client, plugin, lambda state: (200, [("content-type", "application/json")], b"{}"))
-
-    def load() -> None:
-        def run() -> None:
-            for _ in range(25):
-                assert node.handle(REQUEST).status == 200
-
-        threads = [threading.Thread(target=run) for _ in range(16)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-
-    load()
-    load()
+    load(node, 800)
     before = memory_mb(server)
-    load()
-    load()
+    load(node, 800)
     after = memory_mb(server)
+    assert server.status()["Tickets"] == (0 if phases[-1] == "log" else 100)
     client.close()
     assert after < 100
     assert after < before * 1.05

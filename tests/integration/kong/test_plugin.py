@@ -71,7 +71,7 @@ def request(body: Any = CHAT, **changes: Any) -> ClientRequest:
 class Kong:
     """A server process, its ledger and audit file, and nodes."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *more: str) -> None:
         self.audit = directory / "audit.jsonl"
         self.audit.touch()
         self.ledger_url = f"sqlite://{directory}/ledger.db"
@@ -80,6 +80,7 @@ class Kong:
             [
                 *(sys.executable, "-m", "promptward_kong", "serve", "--socket", str(path)),
                 *("--audit", str(self.audit), "--ledger", self.ledger_url, "--workers", "2"),
+                *more,
             ],
             path,
         )
@@ -93,9 +94,10 @@ class Kong:
         *,
         buffered: bool = False,
         gate: Any = None,
+        phases: tuple[str, ...] = (),
     ) -> Node:
         name = "promptward-buffered" if buffered else "promptward"
-        phases = ("access", "response", "log") if buffered else ("access", "log")
+        phases = phases or (("access", "response", "log") if buffered else ("access", "log"))
         self._clients.append(RpcClient(str(self.server.path)))
         return Node(
             self._clients[-1], PluginConfig(name, config, phases), upstream or json_upstream, gate
@@ -452,6 +454,53 @@ def test_a_response_whose_ticket_is_lost_is_withheld(kong, gate):
     answer = kong.node(text(document), restart, buffered=True, gate=gate).handle(request())
     assert answer.status == 503
     assert b"Hi" not in answer.body
+
+
+def test_requests_without_a_log_phase_are_settled_for_want_of_room(short_dir, eventually):
+    """A Kong worker that crashes runs no log phase: its requests are charged and recorded."""
+    kong = Kong(short_dir, "--max-open", "3")
+    try:
+        document = policy(budgets=[{"id": "day", "limit": 50000, "on_disconnect": "release"}])
+        node = kong.node(text(document), phases=("access",))
+        for _ in range(8):
+            assert node.handle(request()).status == 200
+        eventually(lambda: kong.entries().count(("day", 0, "settled")) == 5, "five are released")
+        assert kong.server.status()["Tickets"] == 3
+        ends = [e["stream_end"] for e in kong.events() if e["phase"] == "response"]
+        assert ends == ["end_unknown"] * 5
+    finally:
+        kong.close()
+
+
+def test_a_server_that_stops_settles_requests_whose_end_it_will_not_see(kong):
+    budget = {"id": "day", "unit": "total_tokens", "limit": 50000}
+    node = kong.node(text(policy(budgets=[budget])), phases=("access",))
+    for _ in range(3):
+        assert node.handle(request()).status == 200
+    assert [state for _, _, state in kong.entries()] == ["open"] * 3
+    assert kong.server.stop() == 0
+    assert [state for _, _, state in kong.entries()] == ["settled"] * 3
+    assert all(amount > 0 for _, amount, _ in kong.entries())
+    assert [e["stream_end"] for e in kong.events() if e["phase"] == "response"] == [
+        "end_unknown"
+    ] * 3
+
+
+def test_a_request_that_could_not_be_settled_is_settled_later(kong, eventually):
+    """The worker dies in the log phase: the next one settles."""
+    budget = {"id": "day", "unit": "total_tokens", "limit": 50000}
+    document = policy(budgets=[budget])
+
+    def stop_workers(state: RequestState) -> tuple[int, HeaderList, bytes]:
+        pids = kong.server.status()["Workers"]
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        threading.Timer(0.5, lambda: [os.kill(pid, signal.SIGKILL) for pid in pids]).start()
+        return json_upstream(state)
+
+    assert kong.node(text(document), stop_workers).handle(request()).status == 200
+    eventually(lambda: [s for _, _, s in kong.entries()] == ["settled"], "it is settled")
+    assert kong.events()[-1]["stream_end"] == "end_unknown"
 
 
 def test_a_withheld_response_is_charged(kong):

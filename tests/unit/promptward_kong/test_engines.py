@@ -6,8 +6,8 @@ import pytest
 from promptward.errors import PolicyError, PortError
 from promptward.policy import load_policy
 from promptward.sync import run_sync
-from promptward_kong.audit import NoSink
-from promptward_kong.codec import RequestFacts
+from promptward.testing.fakes import RecordedAudit
+from promptward_kong.codec import RequestFacts, unpack_ticket
 from promptward_kong.engines import EngineHost
 from promptward_kong.jobs import Job
 from promptward_ports.hosting import build_engine
@@ -37,6 +37,7 @@ def document(**spec):
 class Bench:
     def __init__(self):
         self.ledger = open_ledger("memory://", timeout_s=1.0)
+        self.audit = RecordedAudit()
         self.built = []
         self.broken = False
         self.host = EngineHost(self.build)
@@ -47,7 +48,7 @@ class Bench:
             raise PortError("ledger", "cannot be opened")
         if config == "bug":
             raise RuntimeError("the prompt")
-        return build_engine(load_policy(config), self.ledger, NoSink())
+        return build_engine(load_policy(config), self.ledger, self.audit)
 
     def job(self, kind, payload=None, *, config=None, deadline_s=60.0, instance="i"):
         return self.host.handle(Job(kind, instance, config, time.monotonic() + deadline_s, payload))
@@ -143,6 +144,20 @@ def test_a_lost_request_is_given_back(bench):
     ticket = bench.job("request", request(), config=document())[2]
     bench.job("lost", [ticket, "upstream_error"])
     assert bench.entries() == [(0, "settled")]
+
+
+def test_an_abandoned_request_is_charged_and_recorded(bench):
+    budget = BUDGET | {"unit": "total_tokens", "limit": 50000}
+    budget["on_disconnect"] = "charge_delivered"
+    config = document(budgets=[budget])
+    tickets = [bench.job("request", request(), config=config)[2] for _ in range(2)]
+    assert {state for _, state in bench.entries()} == {"open"}
+    bench.job("abandoned", tickets)
+    charged = unpack_ticket(tickets[0]).input_tokens
+    assert charged > 0
+    assert bench.entries() == [(charged, "settled")] * 2
+    ends = [e["stream_end"] for e in bench.audit.events if e["phase"] == "response"]
+    assert ends == ["end_unknown"] * 2
 
 
 def test_a_body_that_was_not_fetched_is_refused_for_its_size(bench):

@@ -3,6 +3,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from promptward_kong.abandoned import AbandonedRequests
 from promptward_kong.plugin import BUFFERED, PRIORITY, STREAMING, PromptwardPlugin
 from promptward_kong.tickets import TicketStore
 
@@ -37,8 +38,10 @@ class Loop:
 
 @pytest.fixture
 def host():
-    loop = Loop()
-    return SimpleNamespace(loop=loop, pool=Pool(), tickets=TicketStore(loop.now_s))
+    loop, pool = Loop(), Pool()
+    abandoned = AbandonedRequests(pool.submit, loop.now_s)
+    tickets = TicketStore(loop.now_s, abandoned.add)
+    return SimpleNamespace(loop=loop, pool=pool, tickets=tickets, abandoned=abandoned)
 
 
 def sweep(host, now_s):
