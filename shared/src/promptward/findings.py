@@ -68,7 +68,7 @@ class CoverageState(StrEnum):
     """Whether a part was looked at."""
 
     INSPECTED = "inspected"
-    SKIPPED = "skipped"  # by the policy's own choice
+    SKIPPED = "skipped"  # not, or not with all that was asked for, by the policy's own choice
     UNINSPECTABLE = "uninspectable"  # nobody could
 
 

@@ -276,6 +276,29 @@ class AuditSink(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class ClassifierQuery:
+    """What one check asks an external classifier, call after call.
+
+    Attributes:
+        url: base address of the service; empty: the model runs in the host's own process.
+        model: name of that model; empty for a service.
+        authorization: value of the Authorization header, or None.
+        language: of the texts, ISO 639-1.
+        entities: what to look for, sorted.
+        min_score: spans below are of no use, 0..1.
+        timeout_s: longest time for one call, in seconds.
+    """
+
+    url: str
+    model: str
+    authorization: str | None = field(repr=False)
+    language: str
+    entities: tuple[str, ...]
+    min_score: float
+    timeout_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class ClassifierSpan:
     """A span an external classifier reported, in code points of the text it was given."""
 
@@ -288,10 +311,12 @@ class ClassifierSpan:
 class Classifier(Protocol):
     """An external detector (for example Microsoft Presidio's analyzer)."""
 
-    async def classify(self, texts: Sequence[str]) -> Sequence[Sequence[ClassifierSpan]]:
-        """Spans per text, in order.
+    async def classify(
+        self, query: ClassifierQuery, texts: Sequence[str]
+    ) -> Sequence[Sequence[ClassifierSpan]]:
+        """Spans per text, in order. One call for all texts of a body.
 
         Raises:
-            PortError: the detector failed or timed out.
+            PortError: the detector failed, timed out or answered nonsense.
         """
         ...

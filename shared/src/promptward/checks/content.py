@@ -14,6 +14,7 @@ from typing import Protocol
 
 from promptward.findings import Effect, Finding, Severity, Span
 from promptward.llm import Part
+from promptward.ports import Classifier
 from promptward.protocols.base import Channel
 from promptward.stream.channels import ChannelFilter
 
@@ -42,17 +43,19 @@ class FailureMode(StrEnum):
 
 @dataclass(slots=True)
 class Conversation:
-    """State that one exchange's checks share, from its request to its response.
+    """What one exchange's checks share, from its request to its response.
 
     Attributes:
         nonce: random hexadecimal digits that make this exchange's pseudonyms unforgeable.
         vault: pseudonym -> original value; filled by the request, read by the response.
         system_text: system and developer text, for system-prompt-leak detection.
+        classifier: the host's external detector; None when the policy names none.
     """
 
     nonce: str
     vault: dict[str, str] = field(default_factory=dict)
     system_text: str = ""
+    classifier: Classifier | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,9 @@ class Denial:
     status: int = 400
 
 
+UNAVAILABLE = Denial("check_unavailable", "A content check could not run; try again later.", 503)
+
+
 @dataclass(frozen=True, slots=True)
 class Inspection:
     """What a check did with the parts it was given.
@@ -73,12 +79,14 @@ class Inspection:
         edits: pointer -> new text.
         skipped: pointer -> reason, for parts it did not read; every other part was inspected.
         denial: set to refuse the exchange.
+        incomplete: pointer -> reason, for parts it read with less than the policy asks for.
     """
 
     findings: tuple[Finding, ...] = ()
     edits: Mapping[str, str] = field(default_factory=dict)
     skipped: Mapping[str, str] = field(default_factory=dict)
     denial: Denial | None = None
+    incomplete: Mapping[str, str] = field(default_factory=dict)
 
 
 class ContentCheck(Protocol):

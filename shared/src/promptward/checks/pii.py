@@ -1,7 +1,8 @@
 """Personal data and secrets: found by recognizers, replaced by operators.
 
 Settings, then the check. What is pseudonymized in a request is given back in the reply by the
-`restore` check. OWASP LLM02, API3; MITRE ATLAS AML.T0057.
+`restore` check. What an external classifier finds joins what the patterns find: one redaction,
+one law of overlaps. OWASP LLM02, API3; MITRE ATLAS AML.T0057.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from promptward.checks.classifier import ClassifierSettings, Outcome, TextClassifier
 from promptward.checks.content import (
     Conversation,
     Denial,
@@ -19,6 +21,7 @@ from promptward.checks.content import (
     Phase,
     make_finding,
 )
+from promptward.checks.entities import EDITING, EntitySettings
 from promptward.checks.recognized import (
     Block,
     EntityBlocked,
@@ -36,21 +39,9 @@ from promptward.recognizers import user_recognizer as compile_recognizer
 from promptward.settings import Kind, setting
 from promptward.stream.channels import ChannelFilter
 
-Action = Literal["redact", "mask", "hash", "pseudonymize", "flag", "block"]
 _CATEGORY = "sensitive_data"
 _TAXONOMY = ("LLM02", "AML.T0057")
-_EDITING = frozenset({"redact", "mask", "hash", "pseudonymize"})
 _DENIAL = Denial("sensitive_data", "The text holds data that may not pass.")
-
-
-@dataclass(frozen=True, slots=True)
-class EntitySettings:
-    """What to do with one type of entity."""
-
-    type: str = setting("Entity, or a group: PII, SECRET.", min_length=1, max_length=64)
-    action: Action = setting("What happens to a match.", default="redact")
-    min_score: float = setting("Matches below are ignored.", ge=0, le=1, default=0.5)
-    keep_last: int = setting("Characters that mask leaves readable.", ge=0, le=8, default=4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,31 +83,42 @@ class PiiSettings:
     entities: tuple[EntitySettings, ...] = setting(
         "Entities to look for; of two entries for one entity the first counts.",
         default=_DEFAULT_ENTITIES,
-        min_length=1,
         max_length=256,
     )
     recognizers: tuple[RecognizerSettings, ...] = setting(
         "Recognizers of your own.", default=(), max_length=64
+    )
+    classifier: ClassifierSettings | None = setting(
+        "External model for names, places and the like; none by default.", default=None
     )
     hash_key: str | None = setting(
         "Key of the hash action, 16 characters or more.", kind=Kind.SECRET, default=None
     )
     restore: bool = setting("Give pseudonymized values back in the reply.", default=True)
     failure_mode: FailureMode = setting(
-        "What to do when the check cannot run.", default=FailureMode.CLOSED
+        "When the classifier does not answer: closed refuses, open goes on with the patterns and"
+        " says so in findings and coverage.",
+        default=FailureMode.CLOSED,
     )
+
+    @property
+    def all_entities(self) -> tuple[EntitySettings, ...]:
+        """Those of the patterns, then those of the classifier."""
+        return self.entities + (self.classifier.entities if self.classifier else ())
 
     @property
     def edits(self) -> bool:
         """Whether any action changes text."""
-        return any(e.action in _EDITING for e in self.entities)
+        return any(e.action in EDITING for e in self.all_entities)
 
     @property
     def pseudonymizes(self) -> bool:
-        return any(e.action == "pseudonymize" for e in self.entities)
+        return any(e.action == "pseudonymize" for e in self.all_entities)
 
     def problems(self) -> Iterable[tuple[str, str]]:
         own = {r.entity for r in self.recognizers}
+        if not self.all_entities:
+            yield "entities", "at least one is needed, here or under classifier"
         for index, entity in enumerate(self.entities):
             if (
                 entity.type not in CATALOGUE
@@ -125,8 +127,21 @@ class PiiSettings:
             ):
                 known = ", ".join(sorted({*GROUPS, *CATALOGUE, *own}))
                 yield f"entities[{index}].type", f"expected one of {known}"
-            if entity.action == "hash" and len((self.hash_key or "").encode()) < 16:
-                yield "hash_key", "required by the hash action: 16 characters or more"
+        if any(e.action == "hash" for e in self.all_entities) and (
+            len((self.hash_key or "").encode()) < 16
+        ):
+            yield "hash_key", "required by the hash action: 16 characters or more"
+        if self.classifier is not None:
+            yield from self._problems_of_classifier(self.classifier)
+
+    def _problems_of_classifier(self, classifier: ClassifierSettings) -> Iterable[tuple[str, str]]:
+        named = {e.type for e in self.entities}
+        for index, entity in enumerate(classifier.entities):
+            if entity.type in named:
+                message = f"{entity.type!r} is under entities too; one entity has one action"
+                yield f"classifier.entities[{index}].type", message
+        if not set(classifier.phase) <= set(self.phase):
+            yield "classifier.phase", "names a phase that the check does not have"
 
 
 class PiiCheck:
@@ -140,7 +155,8 @@ class PiiCheck:
         self.failure_mode = settings.failure_mode
         self._shadow = settings.mode is Mode.SHADOW
         self._sources = frozenset(settings.sources)
-        self._entities = dict(_by_entity(settings))
+        self._classifier = _classifier(settings)
+        self._entities = dict(_by_entity(settings.all_entities))
         self._recognizers = RecognizerSet(
             tuple(_recognizers(settings, self._entities)),
             min_scores={name: e.min_score for name, e in self._entities.items()},
@@ -158,17 +174,19 @@ class PiiCheck:
     async def inspect(
         self, phase: Phase, parts: Sequence[Part], conversation: Conversation
     ) -> Inspection:
+        read = [p for p in parts if p.source in self._sources]
+        skipped = {p.pointer: "source_not_selected" for p in parts if p.source not in self._sources}
+        asked = await self._ask(phase, read, conversation)
+        if asked.denial is not None:
+            unread = {p.pointer: asked.unread for p in read}
+            return Inspection(asked.findings, skipped=skipped | unread, denial=asked.denial)
         operators = self._operators(phase, conversation)
-        findings: list[Finding] = []
+        findings = list(asked.findings)
         edits: dict[str, str] = {}
-        skipped: dict[str, str] = {}
         denial: Denial | None = None
-        for part in parts:
-            if part.source not in self._sources:
-                skipped[part.pointer] = "source_not_selected"
-                continue
+        for part, known in zip(read, asked.known, strict=True):
             try:
-                text, matches = redact_part(part, self._recognizers, operators)
+                text, matches = redact_part(part, self._recognizers, operators, known)
             except EntityBlocked as blocked:
                 findings.append(self.blocked_finding(blocked.entity))
                 denial = _DENIAL
@@ -176,7 +194,15 @@ class PiiCheck:
             if text != part.text:
                 edits[part.pointer] = text
             findings += [self.finding(m, part.pointer) for m in matches]
-        return Inspection(tuple(findings), edits, skipped, denial)
+        incomplete = {p.pointer: asked.unread for p in read} if asked.unread else {}
+        return Inspection(tuple(findings), edits, skipped, denial, incomplete)
+
+    async def _ask(
+        self, phase: Phase, parts: Sequence[Part], conversation: Conversation
+    ) -> Outcome:
+        if self._classifier is None or phase not in self._classifier.phases:
+            return Outcome([()] * len(parts))
+        return await self._classifier.ask(conversation.classifier, parts)
 
     def open_channel(self, channel: Channel, conversation: Conversation) -> ChannelFilter | None:
         if channel.source not in self._sources:
@@ -220,11 +246,18 @@ class PiiCheck:
         return Effect.BLOCK if action == "block" else Effect.REDACT
 
 
-def _by_entity(settings: PiiSettings) -> Iterator[tuple[str, EntitySettings]]:
+def _classifier(settings: PiiSettings) -> TextClassifier | None:
+    if settings.classifier is None:
+        return None
+    shadow = settings.mode is Mode.SHADOW
+    return TextClassifier(settings.classifier, settings.id, settings.failure_mode, shadow=shadow)
+
+
+def _by_entity(entities: Sequence[EntitySettings]) -> Iterator[tuple[str, EntitySettings]]:
     """Entity -> its settings; groups spread out, the first entry of an entity counts."""
     seen = set()
-    explicit = {e.type for e in settings.entities}
-    for item in settings.entities:
+    explicit = {e.type for e in entities}
+    for item in entities:
         for name in GROUPS.get(item.type, (item.type,)):
             # a group never overrides an entity that is named itself, wherever that stands
             if name not in seen and (name == item.type or name not in explicit):
@@ -235,7 +268,7 @@ def _by_entity(settings: PiiSettings) -> Iterator[tuple[str, EntitySettings]]:
 def _recognizers(
     settings: PiiSettings, entities: Mapping[str, EntitySettings]
 ) -> Iterator[Recognizer]:
-    for name in sorted(entities):
+    for name in sorted(dict(_by_entity(settings.entities))):
         yield from CATALOGUE.get(name, ())
     problems = []
     for index, own in enumerate(settings.recognizers):

@@ -5,10 +5,11 @@ Invariant: every part, readable or not, ends up in the coverage with what was do
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from promptward.checks.content import (
+    UNAVAILABLE,
     ContentCheck,
     Conversation,
     Denial,
@@ -27,8 +28,6 @@ from promptward.findings import (
     Span,
 )
 from promptward.llm import OpaquePart, Part
-
-UNAVAILABLE = Denial("check_unavailable", "A content check could not run; try again later.", 503)
 
 
 @dataclass(slots=True)
@@ -66,6 +65,7 @@ async def run_checks(
     result = ContentResult()
     readers: dict[str, list[str]] = {p.pointer: [] for p in parts}
     reasons: dict[str, str] = {}
+    incomplete: dict[str, str] = {}
     for check in checks:
         if result.denial is not None:
             break
@@ -78,16 +78,24 @@ async def run_checks(
         result.findings += done.findings
         result.denial = done.denial
         reasons |= done.skipped
-        for part in parts:
-            if part.pointer not in done.skipped:
-                readers[part.pointer].append(check.id)
+        incomplete |= done.incomplete
+        for pointer, names in readers.items():
+            if pointer not in done.skipped:
+                names.append(check.id)
         if done.edits:
             result.edits |= done.edits
-            parts = [replace(p, text=done.edits.get(p.pointer, p.text)) for p in parts]
+            parts = [_edited(p, done.edits) for p in parts]
     if checks and result.denial is None:
         _judge_opaque(opaque, on_uninspectable, mode, result)
     result.coverage = _coverage(phase, readers, reasons, opaque, bool(checks))
+    if incomplete:
+        result.coverage = tuple(_held_against(incomplete, entry) for entry in result.coverage)
     return result
+
+
+def _edited(part: Part, edits: Mapping[str, str]) -> Part:
+    text = edits.get(part.pointer)
+    return part if text is None else replace(part, text=text)
 
 
 def _check_failed(check: ContentCheck, result: ContentResult) -> None:
@@ -128,15 +136,15 @@ def _coverage(
     any_check: bool,
 ) -> Coverage:
     entries = []
+    unread = "earlier_denial" if any_check else "no_check"
     for pointer, names in readers.items():
         if names:
+            names.sort()
             entries.append(
-                CoverageEntry(
-                    phase.value, pointer, CoverageState.INSPECTED, "", tuple(sorted(names))
-                )
+                CoverageEntry(phase.value, pointer, CoverageState.INSPECTED, "", tuple(names))
             )
         else:
-            reason = reasons.get(pointer, "earlier_denial" if any_check else "no_check")
+            reason = reasons.get(pointer, unread)
             entries.append(CoverageEntry(phase.value, pointer, CoverageState.SKIPPED, reason))
     state = CoverageState.UNINSPECTABLE if any_check else CoverageState.SKIPPED
     entries += [
@@ -144,3 +152,11 @@ def _coverage(
         for p in opaque
     ]
     return tuple(entries)
+
+
+def _held_against(incomplete: Mapping[str, str], entry: CoverageEntry) -> CoverageEntry:
+    """A part read with less than the policy asks for is not called inspected."""
+    reason = incomplete.get(entry.pointer)
+    if reason is None or entry.state is not CoverageState.INSPECTED:
+        return entry
+    return replace(entry, state=CoverageState.SKIPPED, reason=reason)

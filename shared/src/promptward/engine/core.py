@@ -128,7 +128,9 @@ class Engine:
         refusal: Refusal | None = None
         mutations = Mutations()
         try:
-            mutations = await run_response(self.policy, ticket, response, run)
+            mutations = await run_response(
+                self.policy, ticket, response, run, self._ports.classifier
+            )
         except Refusal as caught:
             refusal = caught
         except ExchangeError as error:

@@ -81,7 +81,8 @@ async def run_request(policy: CompiledPolicy, ports: Ports, run: RequestRun) -> 
     cap = _authorize(policy, run, request)
     max_output = request.max_output_tokens if cap is None else cap
     await _reserve(policy, ports, run, request, max_output)
-    conversation = Conversation(ports.entropy.token(_NONCE_BYTES).hex())
+    nonce = ports.entropy.token(_NONCE_BYTES).hex()
+    conversation = Conversation(nonce, classifier=ports.classifier)
     content = await _inspect(policy, run, request, conversation)
     inject_usage = ports.sees_streams and _must_inject_usage(policy, run, request)
     body = run.protocol.rewrite_request(

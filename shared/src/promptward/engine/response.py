@@ -17,6 +17,7 @@ from promptward.findings import Coverage, CoverageEntry, CoverageState, Finding
 from promptward.jsonstrict import JsonLimits, parse_object
 from promptward.llm import LlmResponse, OpaquePart, Part, Usage
 from promptward.policy.compile import CompiledPolicy
+from promptward.ports import Classifier
 from promptward.protocols import PROTOCOLS, ChatProtocol
 
 _BAD_GATEWAY = 502
@@ -33,9 +34,9 @@ class ResponseRun:
     body_hmac: str = ""
 
 
-def conversation_of(ticket: Ticket) -> Conversation:
+def conversation_of(ticket: Ticket, classifier: Classifier | None = None) -> Conversation:
     """The state that the request side left in the ticket."""
-    return Conversation("", dict(ticket.vault), ticket.system_text)
+    return Conversation("", dict(ticket.vault), ticket.system_text, classifier)
 
 
 def wanted_checks(policy: CompiledPolicy, ticket: Ticket) -> tuple[ContentCheck, ...]:
@@ -63,9 +64,16 @@ def is_event_stream(headers: Headers) -> bool:
 
 
 async def run_response(
-    policy: CompiledPolicy, ticket: Ticket, response: Response, run: ResponseRun
+    policy: CompiledPolicy,
+    ticket: Ticket,
+    response: Response,
+    run: ResponseRun,
+    classifier: Classifier | None = None,
 ) -> Mutations:
     """Read a whole response.
+
+    Args:
+        classifier: as in `Ports`.
 
     Raises:
         Refusal: a check refuses it.
@@ -89,7 +97,7 @@ async def run_response(
         Phase.RESPONSE,
         parsed.parts,
         parsed.opaque,
-        conversation_of(ticket),
+        conversation_of(ticket, classifier),
         policy.spec.parsing.on_uninspectable,
         policy.spec.mode,
     )

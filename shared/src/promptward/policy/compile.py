@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from promptward.auth.globs import GlobSet
@@ -18,7 +18,7 @@ from promptward.decision import HeaderPairs, PolicyRef
 from promptward.errors import PolicyError
 from promptward.jsonstrict import JsonLimits
 from promptward.policy.model import Policy, PolicySpec
-from promptward.ports import LineState
+from promptward.ports import ClassifierQuery, LineState
 from promptward.pricing import PriceTable
 from promptward.protocols import PROTOCOLS, ChatProtocol, RequestLimits
 
@@ -47,6 +47,7 @@ class CompiledPolicy:
         reads_responses: whether any response may have to be read, for its text or its usage.
         needs_system_text: whether a response check compares with the request's system text.
         visible_windows: budget id -> window in seconds, for budgets that clients are told about.
+        classifier_queries: what the checks ask external classifiers.
     """
 
     ref: PolicyRef
@@ -68,6 +69,7 @@ class CompiledPolicy:
     reads_responses: bool
     needs_system_text: bool
     visible_windows: Mapping[str, int]
+    classifier_queries: tuple[ClassifierQuery, ...]
 
     def require_ports(self, *, ledger: bool, verifier: bool, keys: bool, classifier: bool) -> None:
         """Refuse to run without what the policy depends on.
@@ -75,12 +77,12 @@ class CompiledPolicy:
         Raises:
             PolicyError: one line per missing port.
         """
-        del classifier  # no check uses one yet
         jwt = self.spec.identity.jwt
         needs = {
             "a budget ledger": (bool(self.budgets), ledger),
             "a signature verifier": (bool(jwt), verifier),
             "a key source": (any(i.jwks_uri for i in jwt), keys),
+            "an external classifier": (bool(self.classifier_queries), classifier),
         }
         missing = [name for name, (needed, given) in needs.items() if needed and not given]
         if missing:
@@ -129,11 +131,18 @@ def compile_policy(model: Policy, sha256: str) -> CompiledPolicy:
         reads_responses=bool(response_checks) or settles_from_usage,
         needs_system_text=any(c.needs_system_text for c in response_checks),
         visible_windows={b.settings.id: b.window.duration_s for b in budgets if not b.soft},
+        classifier_queries=tuple(_classifier_queries(spec)),
     )
 
 
 def _active(mode: Mode, policy_mode: Mode) -> bool:
     return Mode.OFF not in (mode, policy_mode)
+
+
+def _classifier_queries(spec: PolicySpec) -> Iterator[ClassifierQuery]:
+    for check in spec.checks:
+        if isinstance(check, PiiSettings) and check.classifier and _active(check.mode, spec.mode):
+            yield check.classifier.query
 
 
 def _build_checks(spec: PolicySpec) -> list[ContentCheck]:

@@ -114,6 +114,10 @@ def _of_check(path: str, check: CheckSettings, spec: PolicySpec) -> Iterator[Req
         yield Requirement(
             f"{path}.entities", Capability.CHANGE_REQUEST_BODY, "change a request body"
         )
+    if isinstance(check, PiiSettings) and check.classifier is not None:
+        yield Requirement(
+            f"{path}.classifier", Capability.EXTERNAL_CLASSIFIER, "ask an external classifier"
+        )
     reads_response = "response" in check.phase or (isinstance(check, PiiSettings) and check.restore)
     if not reads_response:
         return

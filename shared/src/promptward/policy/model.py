@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from promptward.checks.authorization import AuthorizationSettings
-from promptward.checks.content import Mode
+from promptward.checks.content import Mode, Phase
 from promptward.checks.identity import IdentitySettings
+from promptward.checks.pii import PiiSettings
 from promptward.checks.registry import CheckSettings
 from promptward.checks.token_budget import BudgetSettings
 from promptward.pricing import PriceSettings
@@ -181,6 +182,12 @@ class PolicySpec:
                 why = "or two tenants would share a bucket that the store keeps apart"
                 message = f"must contain the budget_tenant {self.budget_tenant!r}, {why}"
                 yield f"budgets[{index}].partition_by", message
+        for index, check in enumerate(self.checks):
+            if self.streaming.mode == "window" and _classifies_answers(check):
+                message = (
+                    "response needs whole answers: set streaming.mode: buffer or leave it out"
+                )
+                yield f"checks[{index}].classifier.phase", message
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +198,12 @@ class Policy:
     kind: Literal["AISecurityPolicy"] = setting("Kind of document.")
     metadata: Metadata = setting("Which policy this is.")
     spec: PolicySpec = setting("The rules.")
+
+
+def _classifies_answers(check: CheckSettings) -> bool:
+    if not isinstance(check, PiiSettings) or check.classifier is None:
+        return False
+    return Phase.RESPONSE in check.classifier.phase and check.mode is not Mode.OFF
 
 
 def _repeated(name: str, ids: list[str]) -> Iterable[tuple[str, str]]:

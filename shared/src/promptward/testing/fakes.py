@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from promptward.engine import Engine, Ports
@@ -13,6 +14,9 @@ from promptward.exchange import JSON, Body, Exchange, Headers
 from promptward.policy import load_policy
 from promptward.ports import (
     BudgetLedger,
+    Classifier,
+    ClassifierQuery,
+    ClassifierSpan,
     LineState,
     ReserveOutcome,
     ReserveRequest,
@@ -80,6 +84,39 @@ class BrokenLedger:
         raise PortError("ledger", f"down for {len(request.amounts)} amounts")
 
 
+class WordClassifier:
+    """A classifier that knows a list of words, and nothing of language.
+
+    Args:
+        words: word -> entity; every occurrence is a span.
+        error: raised instead of answering; may be changed.
+
+    Attributes:
+        calls: the query and the texts of each call.
+    """
+
+    def __init__(self, words: Mapping[str, str], error: PortError | None = None) -> None:
+        self._words = words
+        self.error = error
+        self.calls: list[tuple[ClassifierQuery, list[str]]] = []
+
+    async def classify(
+        self, query: ClassifierQuery, texts: Sequence[str]
+    ) -> list[list[ClassifierSpan]]:
+        self.calls.append((query, list(texts)))
+        if self.error is not None:
+            raise self.error
+        return [self.spans(text) for text in texts]
+
+    def spans(self, text: str) -> list[ClassifierSpan]:
+        """Where the words stand in one text."""
+        return [
+            ClassifierSpan(entity, found.start(), found.end(), 0.85)
+            for word, entity in self._words.items()
+            for found in re.finditer(re.escape(word), text)
+        ]
+
+
 def policy_with(change: Callable[[dict[str, Any]], None] | None = None, **spec: Any) -> str:
     """The text of the test policy with parts of its spec replaced.
 
@@ -102,7 +139,12 @@ class TestBench:
 
     __test__ = False
 
-    def __init__(self, policy: str, ledger: BudgetLedger | None = None) -> None:
+    def __init__(
+        self,
+        policy: str,
+        ledger: BudgetLedger | None = None,
+        classifier: Classifier | None = None,
+    ) -> None:
         self.clock = FixedClock()
         self.audit = RecordedAudit()
         self.bugs: list[Exception] = []
@@ -115,6 +157,7 @@ class TestBench:
                 audit=self.audit,
                 ledger=self.ledger,
                 verifier=CryptographyVerifier(),
+                classifier=classifier,
                 report_bug=self.bugs.append,
             ),
         )

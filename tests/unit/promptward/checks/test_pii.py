@@ -8,7 +8,7 @@ import pytest
 
 from promptward.checks.content import Conversation, Inspection, Mode, Phase
 from promptward.checks.pii import PiiCheck, PiiSettings
-from promptward.errors import PolicyError
+from promptward.errors import PolicyError, PortError
 from promptward.exchange import Source
 from promptward.findings import Effect
 from promptward.llm import Part
@@ -16,14 +16,15 @@ from promptward.policy.decode import decode
 from promptward.protocols.base import Channel
 from promptward.stream.channels import ChannelBlocked
 from promptward.sync import run_sync
+from promptward.testing.fakes import WordClassifier
 
 TEXT = "mail bob@example.com or pay 4111 1111 1111 1111 now"
 
 
 def check(*entities: dict[str, Any], **settings: Any) -> PiiCheck:
-    data = {"id": "p", "type": "pii", "entities": list(entities), **settings}
-    if not entities:
-        del data["entities"]
+    data: dict[str, Any] = {"id": "p", "type": "pii", **settings}
+    if entities:
+        data["entities"] = list(entities)
     return PiiCheck(decode(PiiSettings, data), 4096)
 
 
@@ -172,3 +173,113 @@ def test_what_is_refused(settings: dict[str, Any], problem: str) -> None:
     with pytest.raises(PolicyError) as caught:
         check(*settings.pop("entities", ()), **settings)
     assert caught.value.problems[0].startswith(problem)
+
+
+PEOPLE = {"Ann Lee": "PERSON", "Paris": "LOCATION", "bob@example": "PERSON"}
+CLASSIFIER = {
+    "url": "http://analyzer.test",
+    "entities": [{"type": "PERSON", "action": "pseudonymize"}, {"type": "LOCATION"}],
+}
+MIXED = "Ann Lee of Paris: bob@example.com"
+
+
+def classified(
+    made: PiiCheck,
+    *texts: str,
+    phase: Phase = Phase.REQUEST,
+    error: PortError | None = None,
+    vault: dict[str, str] | None = None,
+) -> Inspection:
+    port = WordClassifier(PEOPLE, error)
+    conversation = Conversation("abcdef", {} if vault is None else vault, classifier=port)
+    return inspect(made, *texts, phase=phase, conversation=conversation)
+
+
+def test_what_a_classifier_finds_is_redacted_with_what_patterns_find() -> None:
+    vault: dict[str, str] = {}
+    made = check({"type": "EMAIL_ADDRESS"}, classifier=CLASSIFIER)
+    done = classified(made, MIXED, "nobody", vault=vault)
+    assert done.edits == {"/0": "<PERSON_1_abcdef> of <LOCATION>: <EMAIL_ADDRESS>"}
+    assert vault == {"<PERSON_1_abcdef>": "Ann Lee"}
+    rules = [f.rule for f in done.findings]
+    assert rules[:2] == ["PERSON/classifier", "LOCATION/classifier"]
+    assert rules[2].startswith("EMAIL_ADDRESS/")
+    assert [f.span.start for f in done.findings if f.span] == [0, 11, 18]
+
+
+def test_a_classifier_reads_requests_unless_told_otherwise() -> None:
+    done = classified(check(classifier=CLASSIFIER), MIXED, phase=Phase.RESPONSE)
+    assert done.edits == {"/0": "Ann Lee of Paris: <EMAIL_ADDRESS>"}
+    both = check(classifier=CLASSIFIER | {"phase": ["request", "response"]})
+    done = classified(both, MIXED, phase=Phase.RESPONSE)
+    assert done.edits == {"/0": "<PERSON> of <LOCATION>: <EMAIL_ADDRESS>"}
+
+
+def test_a_classifier_alone_is_enough() -> None:
+    made = check(entities=[], classifier=CLASSIFIER)
+    assert classified(made, MIXED).edits == {
+        "/0": "<PERSON_1_abcdef> of <LOCATION>: <PERSON_2_abcdef>.com"
+    }
+
+
+def test_without_an_answer_nothing_passes() -> None:
+    made = check(classifier=CLASSIFIER)
+    done = classified(made, MIXED, error=PortError("classifier", "down"))
+    assert done.denial is not None
+    assert done.denial.code == "check_unavailable"
+    assert done.skipped == {"/0": "classifier_unavailable"}
+
+
+def test_failing_open_keeps_the_patterns_and_says_what_is_missing() -> None:
+    made = check(classifier=CLASSIFIER, failure_mode="open", sources=["user"])
+    done = classified(made, MIXED, error=PortError("classifier", "down"))
+    assert done.denial is None
+    assert done.edits == {"/0": "Ann Lee of Paris: <EMAIL_ADDRESS>"}
+    assert done.incomplete == {"/0": "classifier_unavailable"}
+    assert done.findings[0].rule == "classifier_unavailable"
+
+
+def test_a_name_that_blocks() -> None:
+    blocking = CLASSIFIER | {"entities": [{"type": "PERSON", "action": "block"}]}
+    done = classified(check(classifier=blocking), "Ann Lee")
+    assert done.denial is not None
+    assert done.denial.code == "sensitive_data"
+
+
+def test_the_classifier_names_an_entity_of_a_group_itself() -> None:
+    own = CLASSIFIER | {"entities": [{"type": "PHONE_NUMBER", "action": "flag"}]}
+    made = check({"type": "PII"}, classifier=own)
+    done = classified(made, "call +33 1 23 44 72 98 or bob@example.com")
+    assert done.edits == {"/0": "call +33 1 23 44 72 98 or <EMAIL_ADDRESS>"}
+
+
+def test_only_selected_sources_are_sent() -> None:
+    port = WordClassifier(PEOPLE)
+    made = check(classifier=CLASSIFIER, sources=["tool_result"])
+    done = inspect(made, "Ann Lee", conversation=Conversation("abcdef", classifier=port))
+    assert done.skipped == {"/0": "source_not_selected"}
+    assert port.calls == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ({"entities": []}, "entities: at least one is needed"),
+        (
+            {"entities": [{"type": "LOCATION"}]},
+            "expected one of",
+        ),
+        (
+            {"entities": [{"type": "EMAIL_ADDRESS"}], "of": [{"type": "EMAIL_ADDRESS"}]},
+            r"classifier.entities\[0\].type: 'EMAIL_ADDRESS' is under entities too",
+        ),
+        ({"phase": "response"}, "classifier.phase: names a phase that the check does not have"),
+        ({"of": [{"type": "PERSON", "action": "hash"}]}, "hash_key: required"),
+    ],
+)
+def test_a_classifier_that_cannot_work(settings: dict[str, Any], problem: str) -> None:
+    settings = dict(settings)
+    classifier = CLASSIFIER | {"entities": settings.pop("of", CLASSIFIER["entities"])}
+    named = settings.get("entities") == []
+    with pytest.raises(PolicyError, match=problem):
+        check(**settings, **({} if named else {"classifier": classifier}))

@@ -104,3 +104,9 @@ def test_opaque_parts(on: str, mode: Mode, denied: bool, effects: list[str]) -> 
     assert (result.denial is not None) is denied
     assert [f.effect.value for f in result.findings] == effects
     assert states(result)["/c"] == ("uninspectable", "inline_image", ())
+
+
+def test_a_part_read_with_less_than_asked_for_is_not_called_inspected() -> None:
+    result = run(Scripted("one", incomplete={"/a": "classifier_unavailable"}), Scripted("two"))
+    assert states(result)["/a"] == ("skipped", "classifier_unavailable", ("one", "two"))
+    assert states(result)["/b"] == ("inspected", "", ("one", "two"))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from promptward.decision import Allow
 from promptward.engine import Engine
 from promptward.engine.ports import ABSENT, Ports
-from promptward.errors import PortError
+from promptward.errors import PolicyError, PortError
 from promptward.policy import load_policy
 from promptward.ports import ReserveRequest, SettleRequest
 from promptward.sync import run_sync
@@ -15,10 +17,12 @@ from promptward.testing.fakes import (
     CountingEntropy,
     FixedClock,
     RecordedAudit,
+    WordClassifier,
     chat_exchange,
     policy_with,
 )
 from promptward_ports.ledgers import open_ledger
+from promptward_ports.signatures import CryptographyVerifier
 
 
 def test_absent_ports_refuse() -> None:
@@ -49,3 +53,12 @@ def test_a_host_that_reads_no_streams_asks_for_no_usage_event() -> None:
         assert isinstance(decision, Allow)
         injected.append(decision.ticket.usage_injected)
     assert injected == [True, False]
+
+
+def test_a_policy_with_a_classifier_needs_the_port() -> None:
+    names = {"url": "http://analyzer.test", "entities": [{"type": "PERSON"}]}
+    text = policy_with(checks=[{"id": "p", "type": "pii", "classifier": names}])
+    ports = Ports(FixedClock(), CountingEntropy(), RecordedAudit(), verifier=CryptographyVerifier())
+    with pytest.raises(PolicyError, match="the policy needs an external classifier"):
+        Engine(load_policy(text), ports)
+    Engine(load_policy(text), replace(ports, classifier=WordClassifier({})))

@@ -7,10 +7,14 @@ from typing import Any
 
 import pytest
 
-from promptward.decision import Allow, Deny
-from promptward.findings import Effect
+from promptward.decision import Allow, Decision, Deny
+from promptward.engine import ResponseAllow
+from promptward.errors import PortError
+from promptward.exchange import Body, Headers, Response
+from promptward.findings import CoverageState, Effect
 from promptward.sync import run_sync
-from promptward.testing.fakes import TestBench, chat_exchange, policy_with
+from promptward.testing.fakes import TestBench, WordClassifier, chat_exchange, policy_with
+from promptward_ports.ledgers.memory import MemoryLedger
 
 BUDGET = {"id": "calls", "unit": "requests", "limit": 10, "partition_by": ["principal"]}
 
@@ -201,3 +205,64 @@ def test_an_output_cap_lowers_what_is_reserved() -> None:
     )
     assert isinstance(decision, Allow)
     assert decision.ticket.estimates == {"o": 50}
+
+
+NAMES = {
+    "url": "http://analyzer.test",
+    "entities": [{"type": "PERSON", "action": "pseudonymize"}],
+}
+
+
+def named(error: PortError | None = None, **check: Any) -> tuple[TestBench, Decision]:
+    body = {
+        "model": "m",
+        "messages": [
+            {"role": "system", "content": "Help Ann Lee."},
+            {"role": "user", "content": "I am Ann Lee, ann@example.org"},
+        ],
+    }
+    budget = {"id": "b", "limit": 100_000}
+    text = policy_with(
+        checks=[{"id": "p", "type": "pii", "classifier": NAMES, **check}], budgets=[budget]
+    )
+    bench = TestBench(text, classifier=WordClassifier({"Ann Lee": "PERSON"}, error))
+    return bench, run_sync(bench.engine.on_request(chat_exchange(body)))
+
+
+def test_names_found_by_a_classifier_go_on_as_pseudonyms_and_come_back() -> None:
+    bench, decision = named()
+    assert isinstance(decision, Allow)
+    sent = json.loads(decision.mutations.body or b"")
+    texts = [m["content"] for m in sent["messages"]]
+    mark = texts[0].removeprefix("Help ").removesuffix(".")
+    assert mark.startswith("<PERSON_1_")
+    assert texts == [f"Help {mark}.", f"I am {mark}, <EMAIL_ADDRESS>"]
+    answer = {"choices": [{"index": 0, "message": {"role": "assistant", "content": f"Hi {mark}"}}]}
+    response = Response(
+        200, Headers([("content-type", "application/json")]), Body(json.dumps(answer).encode())
+    )
+    back = run_sync(bench.engine.on_response(decision.ticket, response))
+    assert isinstance(back, ResponseAllow)
+    assert b"Hi Ann Lee" in (back.mutations.body or b"")
+    event = bench.audit.events[0]
+    assert [f["rule"] for f in event["findings"]][:2] == ["PERSON/classifier"] * 2
+    assert "Ann Lee" not in json.dumps(bench.audit.events)
+
+
+def test_a_classifier_that_is_down_denies_and_gives_the_reservation_back() -> None:
+    bench, decision = named(PortError("classifier", "down"))
+    assert isinstance(decision, Deny)
+    assert (decision.status, decision.code) == (503, "check_unavailable")
+    assert {c.reason for c in decision.coverage} == {"classifier_unavailable"}
+    ledger = bench.ledger
+    assert isinstance(ledger, MemoryLedger)
+    assert [(e.state, e.amount) for e in run_sync(ledger.entries())] == [("settled", 0)]
+
+
+def test_failing_open_is_said_of_every_part() -> None:
+    _, decision = named(PortError("classifier", "down"), failure_mode="open")
+    assert isinstance(decision, Allow)
+    assert b"<EMAIL_ADDRESS>" in (decision.mutations.body or b"")
+    assert {(c.state, c.reason, c.checks) for c in decision.coverage} == {
+        (CoverageState.SKIPPED, "classifier_unavailable", ("p",))
+    }

@@ -10,9 +10,10 @@ import pytest
 
 from promptward.decision import Allow, Deny
 from promptward.engine import ResponseAllow, ResponseDecision
+from promptward.errors import PortError
 from promptward.exchange import Body, Headers, Response
 from promptward.sync import run_sync
-from promptward.testing.fakes import TestBench, chat_exchange, policy_with
+from promptward.testing.fakes import TestBench, WordClassifier, chat_exchange, policy_with
 
 CARD = "5555 5555 5555 4444"
 
@@ -79,3 +80,33 @@ def test_what_nobody_can_read_is_not_passed_on(content_type: str, status: int) -
 
 def test_an_empty_answer_passes() -> None:
     assert isinstance(respond(b"", "text/plain", 204), ResponseAllow)
+
+
+def named(error: PortError | None = None) -> ResponseDecision:
+    names = {
+        "url": "http://analyzer.test",
+        "entities": [{"type": "PERSON"}],
+        "phase": ["request", "response"],
+    }
+    text = policy_with(
+        checks=[{"id": "p", "type": "pii", "classifier": names}], streaming={"mode": "buffer"}
+    )
+    port = WordClassifier({"Ann Lee": "PERSON"})
+    bench = TestBench(text, classifier=port)
+    decision = run_sync(bench.engine.on_request(chat_exchange()))
+    assert isinstance(decision, Allow)
+    port.error = error
+    headers = Headers([("content-type", "application/json")])
+    response = Response(200, headers, Body(answer(f"Ask Ann Lee, card {CARD}")))
+    return run_sync(bench.engine.on_response(decision.ticket, response))
+
+
+def test_a_classifier_reads_a_whole_answer() -> None:
+    assert b"Ask <PERSON>, card <CREDIT_CARD>" in body_of(named())
+
+
+def test_an_answer_that_could_not_be_classified_is_withheld() -> None:
+    decision = named(PortError("classifier", "down"))
+    assert isinstance(decision, Deny)
+    assert (decision.status, decision.code) == (503, "check_unavailable")
+    assert b"Ann Lee" not in decision.body

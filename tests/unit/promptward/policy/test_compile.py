@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from promptward.checks.content import Phase
+from promptward.errors import PolicyError
 from promptward.policy import CompiledPolicy, load_policy
 from promptward.testing.fakes import policy_with
 
@@ -62,3 +63,37 @@ def test_only_enforced_budgets_are_shown() -> None:
     assert policy.visible_windows == {"hard": 3600}
     assert policy.settles_from_usage
     assert not compiled(budgets=[{"id": "b", "limit": 1, "unit": "requests"}]).settles_from_usage
+
+
+NAMES = {"url": "http://analyzer.test", "entities": [{"type": "PERSON"}]}
+NAMED = {"id": "p", "type": "pii", "classifier": NAMES}
+
+
+def test_what_is_asked_of_classifiers_is_known_when_the_policy_loads() -> None:
+    (query,) = compiled(checks=[INJECTION, NAMED]).classifier_queries
+    assert (query.url, query.entities) == ("http://analyzer.test", ("PERSON",))
+    assert compiled(checks=[{**NAMED, "mode": "off"}]).classifier_queries == ()
+    assert compiled(mode="off", checks=[NAMED]).classifier_queries == ()
+
+
+@pytest.mark.parametrize(
+    ("mode", "phase", "refused"),
+    [
+        ("window", ["request", "response"], True),
+        ("window", "request", False),
+        ("buffer", "response", False),
+        ("passthrough", "response", False),
+    ],
+)
+def test_a_classifier_of_answers_needs_them_whole(mode: str, phase: Any, refused: bool) -> None:
+    spec = {
+        "checks": [{**NAMED, "classifier": NAMES | {"phase": phase}}],
+        "streaming": {"mode": mode},
+    }
+    if not refused:
+        assert compiled(**spec).classifier_queries
+        return
+    with pytest.raises(
+        PolicyError, match=r"spec.checks\[0\].classifier.phase: response needs whole"
+    ):
+        compiled(**spec)

@@ -84,3 +84,14 @@ def test_bodies_too_large_to_be_replaced() -> None:
         "spec.limits.max_decompressed_bytes: small cannot replace bodies over 1048576 bytes;"
         " set it to that or less"
     ]
+
+
+NAMES = {"url": "http://analyzer.test", "entities": [{"type": "PERSON"}]}
+
+
+def test_a_classifier_needs_a_gateway_that_can_ask_one() -> None:
+    assert "spec.checks[0].classifier: bare cannot ask an external classifier" in findings(
+        NOTHING, checks=[PII | {"classifier": NAMES}]
+    )
+    assert findings(EVERYTHING, checks=[PII | {"classifier": NAMES}]) == []
+    assert findings(NOTHING, checks=[PII | {"classifier": NAMES, "mode": "off"}]) == [READS]
