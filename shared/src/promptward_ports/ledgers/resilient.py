@@ -33,7 +33,7 @@ from promptward.ports import (
     SettleRequest,
     UsageRow,
 )
-from promptward_ports.ledgers.breaker import CircuitBreaker
+from promptward_ports.breaker import CircuitBreaker
 from promptward_ports.ledgers.memory import MemoryLedger
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ from promptward.ports import (
 from promptward.sync import run_sync
 from promptward.testing.ledgers import budget_line
 from promptward.testing.stepped_clock import SteppedClock
+from promptward_ports.breaker import CircuitBreaker
 from promptward_ports.ledgers import resilient
-from promptward_ports.ledgers.breaker import CircuitBreaker
 from promptward_ports.ledgers.memory import MemoryLedger
 from promptward_ports.ledgers.resilient import ResilientLedger
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from promptward_ports.ledgers.breaker import CircuitBreaker
+from promptward_ports.breaker import CircuitBreaker
 
 
 def opened() -> CircuitBreaker:
