@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+from promptward.checks.memory import NO_RECALL, Recall
 from promptward.findings import Effect, Finding, Severity, Span
 from promptward.llm import Part
 from promptward.ports import Classifier
@@ -50,12 +51,14 @@ class Conversation:
         vault: pseudonym -> original value; filled by the request, read by the response.
         system_text: system and developer text, for system-prompt-leak detection.
         classifier: the host's external detector; None when the policy names none.
+        recall: what pure analyses said of texts that this caller sent before.
     """
 
     nonce: str
     vault: dict[str, str] = field(default_factory=dict)
     system_text: str = ""
     classifier: Classifier | None = None
+    recall: Recall = NO_RECALL
 
 
 @dataclass(frozen=True, slots=True)

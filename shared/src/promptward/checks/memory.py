@@ -92,3 +92,7 @@ class Recall:
         result = analyse()
         self._memory.keep(digest, result)
         return result
+
+
+NO_RECALL = TextMemory(b"", 0).of("")
+"""Remembers nothing."""

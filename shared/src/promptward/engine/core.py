@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from promptward.audit import ENCODERS, AuditRecord, event_of
+from promptward.checks.memory import TextMemory
 from promptward.decision import Allow, Decision, Deny, HeaderPairs, Mutations, Ticket
 from promptward.engine.answers import Refusal, deny
 from promptward.engine.api import (
@@ -41,6 +42,7 @@ from promptward.ports import LineState
 from promptward.protocols import PROTOCOLS, protocol_for
 
 _REQUEST_ID_BYTES = 16
+_MEMORY_KEY_BYTES = 32
 _UNAVAILABLE = "The request could not be checked; try again later."
 
 
@@ -61,6 +63,8 @@ class Engine:
         self.policy = policy
         self._ports = ports
         self._encode = ENCODERS[policy.spec.audit.format]
+        remembered = policy.spec.limits.remembered_texts
+        self._memory = TextMemory(ports.entropy.token(_MEMORY_KEY_BYTES), remembered)
 
     # --- request ---------------------------------------------------------------------------
 
@@ -70,6 +74,7 @@ class Engine:
             exchange,
             exchange.request_id or self._ports.entropy.token(_REQUEST_ID_BYTES).hex(),
             self._ports.clock.now_s(),
+            self._memory,
         )
         decision: Decision
         try:

@@ -12,6 +12,7 @@ from promptward.auth.failure import AuthFailure
 from promptward.checks.budgeting import Reservation, plan_reservation
 from promptward.checks.content import Conversation, Phase, make_finding
 from promptward.checks.identity import Authenticated
+from promptward.checks.memory import NO_RECALL, Recall, TextMemory
 from promptward.decision import Allow, Mutations, Principal, Ticket
 from promptward.engine.answers import Refusal
 from promptward.engine.bodies import decoded_body, require_json
@@ -35,12 +36,14 @@ class RequestRun:
     """What is known so far about one request; what a denial or an audit event needs.
 
     Attributes:
+        memory: what analyses said of texts seen before.
         reserved: the reservation that is open, to be released if a later phase refuses.
     """
 
     exchange: Exchange
     request_id: str
     now_s: float
+    memory: TextMemory
     protocol: ChatProtocol | None = None
     principal: Principal | None = None
     request: LlmRequest | None = None
@@ -82,7 +85,7 @@ async def run_request(policy: CompiledPolicy, ports: Ports, run: RequestRun) -> 
     max_output = request.max_output_tokens if cap is None else cap
     await _reserve(policy, ports, run, request, max_output)
     nonce = ports.entropy.token(_NONCE_BYTES).hex()
-    conversation = Conversation(nonce, classifier=ports.classifier)
+    conversation = Conversation(nonce, classifier=ports.classifier, recall=_recall(run))
     content = await _inspect(policy, run, request, conversation)
     inject_usage = ports.sees_streams and _must_inject_usage(policy, run, request)
     body = run.protocol.rewrite_request(
@@ -99,6 +102,14 @@ async def run_request(policy: CompiledPolicy, ports: Ports, run: RequestRun) -> 
     return Allow(
         mutations, ticket, tuple(run.findings), run.coverage, policy.rate_limit_headers(run.states)
     )
+
+
+def _recall(run: RequestRun) -> Recall:
+    """Only a caller who is known is remembered: strangers must not learn of one another."""
+    caller = run.principal
+    if caller is None or not caller.id:
+        return NO_RECALL
+    return run.memory.of(f"{caller.method}:{caller.id}")
 
 
 def _accept_target(policy: CompiledPolicy, run: RequestRun) -> None:

@@ -76,6 +76,13 @@ class Limits:
     max_tools: int = setting("Tools offered in one request.", ge=0, le=10_000, default=256)
     max_choices: int = setting("Answers asked for at once (n).", ge=1, le=128, default=8)
     max_headers: int = setting("Header fields of a request.", ge=1, le=1000, default=128)
+    remembered_texts: int = setting(
+        "Texts whose findings are remembered (by a keyed digest, per caller, never the text), so"
+        " that a history sent again is not analysed again; 0 for none.",
+        ge=0,
+        le=1_000_000,
+        default=4096,
+    )
 
 
 @dataclass(frozen=True, slots=True)
