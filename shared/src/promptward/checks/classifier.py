@@ -79,13 +79,13 @@ class ClassifierSettings:
         one_or_many=True,
     )
     timeout_ms: int = setting(
-        "Longest wait for one answer, in milliseconds.", ge=10, le=10_000, default=1000
+        "Longest wait for one answer, in milliseconds.", ge=10, le=10_000, default=2000
     )
     max_chars: int = setting(
         "Most characters of one body that are sent; a longer one counts as not read.",
         ge=1,
         le=1_000_000,
-        default=100_000,
+        default=50_000,
     )
 
     @property
