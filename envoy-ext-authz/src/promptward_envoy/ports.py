@@ -10,6 +10,7 @@ from promptward.exchange import JSON
 from promptward.policy import CompiledPolicy
 from promptward.ports import AuditSink, BudgetLedger
 from promptward_ports.audit_sinks import JsonLinesSink
+from promptward_ports.classifiers import open_classifier
 from promptward_ports.hosting import build_engine
 from promptward_ports.jwks import AsyncJwksKeySource, JwksKeySource
 
@@ -50,10 +51,11 @@ class EngineFactory:
         self._audit = audit
 
     def __call__(self, policy: CompiledPolicy) -> EngineApi:
-        """An engine for `policy`; keys of issuers are fetched off the loop.
+        """An engine for `policy`; key servers and classifiers are asked off the loop.
 
         Raises:
             PolicyError: the policy needs a port that is not there.
         """
         keys = AsyncJwksKeySource(JwksKeySource(policy.spec.identity.jwks_caches()))
-        return build_engine(policy, self._ledger, self._audit, keys)
+        classifier = open_classifier(policy.classifier_queries, suspending=True)
+        return build_engine(policy, self._ledger, self._audit, keys, classifier)

@@ -7,7 +7,8 @@ import traceback
 
 from promptward.engine import Engine, Ports
 from promptward.policy import CompiledPolicy
-from promptward.ports import AuditSink, BudgetLedger, KeySource
+from promptward.ports import AuditSink, BudgetLedger, Classifier, KeySource
+from promptward_ports.classifiers import open_classifier
 from promptward_ports.clock import SystemClock
 from promptward_ports.entropy import SystemEntropy
 from promptward_ports.jwks import JwksKeySource
@@ -32,6 +33,7 @@ def build_engine(
     ledger: BudgetLedger,
     audit: AuditSink,
     keys: KeySource | None = None,
+    classifier: Classifier | None = None,
     *,
     sees_streams: bool = True,
 ) -> Engine:
@@ -42,6 +44,8 @@ def build_engine(
         audit: where events go.
         keys: JWKS cache; a blocking one of its own when left out (right under `run_sync`; an
             event loop wants `AsyncJwksKeySource`).
+        classifier: external detector; a blocking one of its own when left out and the policy needs
+            one (an event loop wants `open_classifier` with `suspending`).
         sees_streams: see `Ports`.
 
     Raises:
@@ -58,5 +62,6 @@ def build_engine(
             report_bug=log_bug,
             sees_streams=sees_streams,
             keys=keys or JwksKeySource(policy.spec.identity.jwks_caches()),
+            classifier=classifier or open_classifier(policy.classifier_queries),
         ),
     )

@@ -20,9 +20,7 @@ from promptward.auth.jwks import MAX_BYTES, PORT, parse_jwks
 from promptward.auth.jwt_issuer import is_key_address
 from promptward.errors import PortError
 from promptward.ports import Jwk
-
-_CHUNK_BYTES = 16 * 1024
-_FAILURES = (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError)
+from promptward_ports.bounded_body import read_bounded
 
 
 def fetch_jwks(uri: str, timeout_s: float = 5.0) -> tuple[Jwk, ...]:
@@ -55,7 +53,8 @@ def _download(uri: str, timeout_s: float) -> bytes:
             ) as response:
                 if response.status_code != 200:
                     raise PortError(PORT, f"the key server answered {response.status_code}")
-                return _bounded_body(response, time.monotonic() + timeout_s)
+                deadline_s = time.monotonic() + timeout_s
+                return read_bounded(response, port=PORT, max_bytes=MAX_BYTES, deadline_s=deadline_s)
         except (
             requests.RequestException,
             urllib3.exceptions.HTTPError,
@@ -67,16 +66,3 @@ def _download(uri: str, timeout_s: float) -> bytes:
 
 def _no_credentials(request: requests.PreparedRequest) -> requests.PreparedRequest:
     return request
-
-
-def _bounded_body(response: requests.Response, deadline_s: float) -> bytes:
-    body = bytearray()
-    # read1 returns after one read of the socket, so the deadline also holds for a server that
-    # sends a byte now and then; iter_content would wait for a full chunk
-    while chunk := response.raw.read1(_CHUNK_BYTES, decode_content=True):
-        body += chunk
-        if len(body) > MAX_BYTES:
-            raise PortError(PORT, f"the key set is larger than {MAX_BYTES} bytes")
-        if time.monotonic() > deadline_s:
-            raise PortError(PORT, "the key set took too long")
-    return bytes(body)

@@ -9,6 +9,7 @@ import pytest
 from promptward.decision import Allow, Deny
 from promptward.policy import load_policy
 from promptward.sync import run_sync
+from promptward.testing.analyzer import answer, word_analyzer
 from promptward.testing.fakes import RecordedAudit, chat_exchange, policy_with
 from promptward_ports.hosting import build_engine
 from promptward_ports.ledgers import open_ledger
@@ -43,3 +44,20 @@ def test_the_log_names_the_place_of_a_bug_and_nothing_of_the_prompt(
     assert "ValueError at " in caplog.text
     assert "test_hosting.py" in caplog.text
     assert "canary-4711" not in caplog.text
+
+
+def test_a_policy_that_names_a_classifier_gets_one() -> None:
+    analyzer = word_analyzer({"Ann Lee": "PERSON"})
+    names = {"url": analyzer.url, "entities": [{"type": "PERSON"}]}
+    check = {"id": "p", "type": "pii", "classifier": names}
+    ledger = open_ledger("memory://", timeout_s=1)
+    engine = build_engine(load_policy(policy_with(checks=[check])), ledger, RecordedAudit())
+    body = {"model": "m", "messages": [{"role": "user", "content": "I am Ann Lee"}]}
+    decision = run_sync(engine.on_request(chat_exchange(body)))
+    assert isinstance(decision, Allow)
+    assert b"I am <PERSON>" in (decision.mutations.body or b"")
+    analyzer.fault = answer({"error": "boom"}, 500)
+    refused = run_sync(engine.on_request(chat_exchange(body)))
+    analyzer.close()
+    assert isinstance(refused, Deny)
+    assert (refused.status, refused.code) == (503, "check_unavailable")
