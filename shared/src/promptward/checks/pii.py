@@ -33,6 +33,7 @@ from promptward.exchange import Source
 from promptward.findings import Effect, Finding, Span
 from promptward.llm import Part
 from promptward.operators import Hash, Mask, Operator, Pseudonymize, Redact
+from promptward.ports import Classifier
 from promptward.protocols.base import Channel
 from promptward.recognizers import CATALOGUE, GROUPS, Match, Recognizer, RecognizerSet
 from promptward.recognizers import user_recognizer as compile_recognizer
@@ -226,9 +227,12 @@ class PiiCheck:
         """
         return make_finding(self.id, entity, _CATEGORY, 1.0, Effect.BLOCK, None, _TAXONOMY)
 
-    def find(self, text: str) -> list[Match]:
-        """The matches in one text."""
-        return self._recognizers.find(text)
+    async def find(self, text: str, classifier: Classifier | None) -> tuple[list[Match], str]:
+        """The matches in one text, and why the classifier did not read it; empty when it did."""
+        if self._classifier is None:
+            return self._recognizers.find(text), ""
+        asked = await self._classifier.ask(classifier, [Part("", Source.USER, text)])
+        return self._recognizers.find(text, asked.known[0]), asked.unread
 
     def finding(self, match: Match, pointer: str) -> Finding:
         """The finding for a match in the text at `pointer`."""

@@ -1,14 +1,15 @@
-"""An engine for the command line: blocking ports, events dropped."""
+"""Ports for the command line: they block, and events are dropped."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from promptward.cli.reading import UnreadableError
 from promptward.engine import Engine
 from promptward.errors import PolicyError, PortError
 from promptward.exchange import JSON
 from promptward.policy import CompiledPolicy
+from promptward.ports import Classifier, ClassifierQuery
 from promptward.sync import run_sync
 
 _LEDGER_TIMEOUT_S = 2.0
@@ -31,10 +32,32 @@ def engine_for(policy: CompiledPolicy, ledger_url: str) -> tuple[Engine, Callabl
         from promptward_ports.hosting import build_engine
         from promptward_ports.ledgers import open_ledger
     except ImportError as error:
-        raise UnreadableError(f"{error.name} is missing: pip install 'promptward[ports]'") from None
+        raise _missing(error) from None
     try:
         ledger = open_ledger(ledger_url, timeout_s=_LEDGER_TIMEOUT_S)
         engine = build_engine(policy, ledger, _NoAudit())
     except (PolicyError, PortError, ValueError) as error:
         raise UnreadableError(str(error)) from None
     return engine, lambda: run_sync(ledger.close())
+
+
+def classifier_for(queries: Sequence[ClassifierQuery]) -> Classifier | None:
+    """The classifier that answers `queries`; None when there are none.
+
+    Raises:
+        UnreadableError: the port extras are not installed, or a model cannot run here.
+    """
+    if not queries:
+        return None
+    try:
+        from promptward_ports.classifiers import open_classifier
+    except ImportError as error:
+        raise _missing(error) from None
+    try:
+        return open_classifier(queries)
+    except PolicyError as error:
+        raise UnreadableError(str(error)) from None
+
+
+def _missing(error: ImportError) -> UnreadableError:
+    return UnreadableError(f"{error.name} is missing: pip install 'promptward[ports]'")

@@ -1,6 +1,7 @@
 """`promptward scan`: score texts for injection and find personal data, JSON Lines in and out.
 
 Constant memory: a line is read, answered and forgotten. Offsets are code points of the text given.
+A classifier that the policy names is asked about each line; a line it did not read says so.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ from typing import Any
 
 from promptward.checks.pii import PiiCheck, PiiSettings
 from promptward.checks.prompt_injection import PromptInjectionCheck, PromptInjectionSettings
+from promptward.cli.hosting import classifier_for
 from promptward.cli.reading import UnreadableError, read_policy
 from promptward.exchange import Source
 from promptward.policy.decode import decode
+from promptward.sync import run_sync
 
 # one line may hold a whole document; more is not a prompt
 MAX_LINE_CHARS = 16 << 20
@@ -44,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
         return 2
     failed = False
     for answer in scanner.scan(_lines()):
-        failed = failed or "error" in answer
+        failed = failed or "error" in answer or "unread" in answer
         sys.stdout.write(json.dumps(answer) + "\n")
         sys.stdout.flush()
     return 2 if failed else 0
@@ -74,6 +77,7 @@ class _Scanner:
                     pii.append(settings)
         self._injection = [PromptInjectionCheck(s) for s in injection]
         self._pii = [PiiCheck(s, MAX_LINE_CHARS) for s in pii]
+        self._classifier = classifier_for([s.classifier.query for s in pii if s.classifier])
 
     def scan(self, lines: Iterable[str]) -> Iterator[dict[str, Any]]:
         """One answer per line that is not blank."""
@@ -93,11 +97,9 @@ class _Scanner:
             raise ValueError('expected an object with a string "text"')
         source = Source(row.get("source") or "user")
         text = row["text"]
-        return {
-            "id": row.get("id"),
-            "injection": self._score(text, source),
-            "pii": self._find(text),
-        }
+        matches, unread = self._find(text)
+        answer = {"id": row.get("id"), "injection": self._score(text, source), "pii": matches}
+        return answer | {"unread": unread} if unread else answer
 
     def _score(self, text: str, source: Source) -> dict[str, Any]:
         best: dict[str, Any] = {"score": 0.0, "action": "allow", "rules": []}
@@ -107,9 +109,13 @@ class _Scanner:
                 best = {"score": score, "action": action, "rules": rules}
         return best
 
-    def _find(self, text: str) -> list[dict[str, Any]]:
-        matches = [m for check in self._pii for m in check.find(text)]
-        return [
-            {"type": m.entity, "start": m.start, "end": m.end, "score": m.score}
-            for m in sorted(matches, key=lambda m: (m.start, m.end, m.entity))
+    def _find(self, text: str) -> tuple[list[dict[str, Any]], list[str]]:
+        """What all checks find, and why their classifiers did not read it, if so."""
+        found = [run_sync(check.find(text, self._classifier)) for check in self._pii]
+        matches = sorted(
+            (m for ms, _ in found for m in ms), key=lambda m: (m.start, m.end, m.entity)
+        )
+        rows = [
+            {"type": m.entity, "start": m.start, "end": m.end, "score": m.score} for m in matches
         ]
+        return rows, sorted({reason for _, reason in found if reason})
