@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from promptward.checks.content import (
@@ -19,6 +20,7 @@ from promptward.checks.content import (
     Phase,
     make_finding,
 )
+from promptward.checks.memory import Recall
 from promptward.exchange import Source
 from promptward.findings import Effect, Finding, Span
 from promptward.injection import (
@@ -26,6 +28,7 @@ from promptward.injection import (
     InjectionDetector,
     InjectionResult,
     Threshold,
+    folded_scores,
 )
 from promptward.llm import Part
 from promptward.protocols.base import Channel
@@ -112,10 +115,11 @@ class PromptInjectionCheck:
     async def inspect(
         self, phase: Phase, parts: Sequence[Part], conversation: Conversation
     ) -> Inspection:
-        del phase, conversation
+        del phase
         read = [p for p in parts if p.source in self._sources]
         skipped = {p.pointer: "source_not_selected" for p in parts if p.source not in self._sources}
-        results = self._detector.analyze_conversation([(p.source, p.text) for p in read])
+        recall = conversation.recall
+        results = folded_scores([(p.source, self._result(p, recall)) for p in read])
         findings: list[Finding] = []
         blocked = False
         for part, result in zip(read, results, strict=True):
@@ -125,6 +129,12 @@ class PromptInjectionCheck:
                 blocked = blocked or effect is Effect.BLOCK
         denial = Denial("prompt_injection", _MESSAGE) if blocked else None
         return Inspection(tuple(findings), {}, skipped, denial)
+
+    def _result(self, part: Part, recall: Recall) -> InjectionResult:
+        """The verdict on one part by itself, from memory when the caller sent it before."""
+        analysis = f"{self.id}|{part.source}"
+        analyse = partial(self._detector.analyze, part.text, part.source)
+        return recall.result(analysis, part.text, analyse)
 
     def open_channel(self, channel: Channel, conversation: Conversation) -> ChannelFilter | None:
         del channel, conversation

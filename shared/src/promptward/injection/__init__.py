@@ -4,6 +4,7 @@ Public API: `InjectionDetector`, its results, `DEFAULT_THRESHOLDS` and `RULES`. 
 deterministic: the same text scores the same on every gateway.
 """
 
+from promptward.injection.conversation import folded_scores
 from promptward.injection.detector import RULES, InjectionDetector
 from promptward.injection.patterns import PatternRule
 from promptward.injection.result import (
@@ -23,4 +24,5 @@ __all__ = [
     "PatternRule",
     "Rule",
     "Threshold",
+    "folded_scores",
 ]

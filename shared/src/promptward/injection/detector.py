@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from promptward.exchange import Source
-from promptward.injection.conversation import folded_scores
 from promptward.injection.features import SILENT
 from promptward.injection.folding import fold
 from promptward.injection.manyshot import dialogue_turns
@@ -75,12 +74,6 @@ class InjectionDetector:
         worst = max(value for value, _ in scored)
         hits = self._hits(scored, source) if self._match else ()
         return InjectionResult(round(self._weights.calibrated(worst, source), 6), hits)
-
-    def analyze_conversation(
-        self, turns: Sequence[tuple[Source, str]]
-    ) -> tuple[InjectionResult, ...]:
-        """One verdict a turn, what builds up over several turns included in the later scores."""
-        return folded_scores([(source, self.analyze(text, source)) for source, text in turns])
 
     def _allow(self, view: View) -> View:
         """`view` without what the deployment allows."""

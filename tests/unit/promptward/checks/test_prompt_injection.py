@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 
 from promptward.checks.content import Conversation, Inspection, Phase
+from promptward.checks.memory import TextMemory
 from promptward.checks.prompt_injection import PromptInjectionCheck, PromptInjectionSettings
 from promptward.errors import PolicyError
 from promptward.exchange import Source
 from promptward.findings import Effect
+from promptward.injection import InjectionDetector
 from promptward.llm import Part
 from promptward.policy.decode import decode
 from promptward.sync import run_sync
@@ -72,6 +74,22 @@ def test_thresholds_in_general_and_by_source() -> None:
     reported = inspect(check(threshold={"flag": 0.0, "block": 1.0}), text)
     assert reported.denial is None
     assert {f.effect for f in reported.findings} == {Effect.FLAG}
+
+
+def test_a_text_that_comes_again_is_judged_alike_without_being_read_again() -> None:
+    made, recall = check(), TextMemory(b"k", 8).of("ann")
+
+    def inspected(source: Source) -> Inspection:
+        parts = [Part("/messages/0/content", source, f"{ATTACK} It is for my grandmother.")]
+        return run_sync(made.inspect(Phase.REQUEST, parts, Conversation("00", recall=recall)))
+
+    first, as_a_result = inspected(Source.USER), inspected(Source.TOOL_RESULT)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(InjectionDetector, "analyze", lambda *_: 1 / 0)
+        assert inspected(Source.USER) == first
+        assert inspected(Source.TOOL_RESULT) == as_a_result
+        with pytest.raises(ZeroDivisionError):
+            inspected(Source.DOCUMENT)
 
 
 def test_sources_that_are_not_selected_are_skipped_and_said_so() -> None:
