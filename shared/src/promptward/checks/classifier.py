@@ -3,7 +3,8 @@
 Not a check: the `pii` check asks, and what comes back is redacted with what its patterns found.
 
 Invariants: all texts of a body go in one call, bounded in number and characters; an answer that
-does not fit the texts counts as no answer; texts without a letter are not sent.
+does not fit the texts counts as no answer; texts without a letter are not sent, nor those that the
+same caller sent before and whose answer is remembered (without the text: see `memory`).
 """
 
 from __future__ import annotations
@@ -11,12 +12,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 from urllib.parse import urlsplit
 
 from promptward.auth.jwt_issuer import is_key_address
 from promptward.checks.content import UNAVAILABLE, Denial, FailureMode, Phase, make_finding
 from promptward.checks.entities import EntitySettings
+from promptward.checks.memory import NO_RECALL, Recall
 from promptward.errors import PortError
 from promptward.findings import Effect, Finding
 from promptward.llm import Part
@@ -29,6 +31,7 @@ RECOGNIZER = "classifier"  # in findings, where a pattern has its recognizer's i
 MAX_TEXTS = 500  # Presidio's own batch size (DEFAULT_BATCH_SIZE of its REST server)
 
 _PORT = "classifier"
+_MOST_REMEMBERED = 64  # matches of one text; what has more would let a caller fill the memory
 _TOO_LONG = Denial("text_too_long", "The text is longer than what can be inspected.", 413)
 _LETTER = re.compile(r"[^\W\d_]")
 # No text has them as UTF-8; a JSON escape can smuggle one in. Replaced one for one: offsets stay.
@@ -162,6 +165,7 @@ class TextClassifier:
     ) -> None:
         self.phases = frozenset(settings.phase)
         self._check = check
+        self._analysis = f"{check}|{RECOGNIZER}"
         self._effect = Effect.BLOCK if failure_mode is FailureMode.CLOSED else Effect.FLAG
         if shadow and self._effect is Effect.BLOCK:
             self._effect = Effect.SHADOW
@@ -169,17 +173,34 @@ class TextClassifier:
         self._max_chars = settings.max_chars
         self._minimum = {e.type: e.min_score for e in settings.entities}
 
-    async def ask(self, port: Classifier | None, parts: Sequence[Part]) -> Outcome:
-        """What the classifier finds in the texts of `parts`. Never raises `PortError`."""
+    async def ask(
+        self, port: Classifier | None, parts: Sequence[Part], recall: Recall = NO_RECALL
+    ) -> Outcome:
+        """What the classifier finds in the texts of `parts`. Never raises `PortError`.
+
+        Args:
+            recall: what it found in texts that this caller sent before.
+        """
         texts = [_texts_of(part) for part in parts]
-        sent = list(dict.fromkeys(text for one in texts for _, text in one))
-        if len(sent) > MAX_TEXTS or sum(map(len, sent)) > self._max_chars:
+        known: dict[str, Sequence[Match]] = {}
+        new: dict[str, None] = {}  # in order, each once
+        for text in (text for one in texts for _, text in one):
+            kept = recall.get(self._analysis, text)
+            if kept is None:
+                new[text] = None
+            else:
+                known[text] = cast("Sequence[Match]", kept)  # only this method keeps them
+        if len(new) > MAX_TEXTS or sum(map(len, new)) > self._max_chars:
             return self._unread("classifier_limit", _TOO_LONG, parts)
         try:
-            found = dict(zip(sent, await self._matches(port, sent), strict=True))
+            found = await self._matches(port, list(new))
         except PortError:
             return self._unread("classifier_unavailable", UNAVAILABLE, parts)
-        return Outcome([[_moved(m, at) for at, text in one for m in found[text]] for one in texts])
+        for text, matches in zip(new, found, strict=True):
+            known[text] = matches
+            if len(matches) <= _MOST_REMEMBERED:
+                recall.keep(self._analysis, text, tuple(matches))
+        return Outcome([[_moved(m, at) for at, text in one for m in known[text]] for one in texts])
 
     def _unread(self, reason: str, denial: Denial, parts: Sequence[Part]) -> Outcome:
         finding = make_finding(self._check, reason, "unavailable", 1.0, self._effect)

@@ -84,14 +84,26 @@ class Recall:
         """
         if len(text) < MIN_CHARS:
             return analyse()
-        named = f"{analysis}\0{text}".encode("utf-8", "surrogatepass")
-        digest = blake2b(named, key=self._key, digest_size=_DIGEST_BYTES).digest()
+        digest = self._digest(analysis, text)
         found = self._memory.find(digest)
         if found is not _ABSENT:
             return cast(Result, found)  # `analysis` names who kept it
         result = analyse()
         self._memory.keep(digest, result)
         return result
+
+    def get(self, analysis: str, text: str) -> object | None:
+        """What `keep` was last given for this text, however short; None when nothing is known."""
+        found = self._memory.find(self._digest(analysis, text))
+        return None if found is _ABSENT else found
+
+    def keep(self, analysis: str, text: str, result: object) -> None:
+        """Remember a result that took more than a function to get; see `result`."""
+        self._memory.keep(self._digest(analysis, text), result)
+
+    def _digest(self, analysis: str, text: str) -> bytes:
+        named = f"{analysis}\0{text}".encode("utf-8", "surrogatepass")
+        return blake2b(named, key=self._key, digest_size=_DIGEST_BYTES).digest()
 
 
 NO_RECALL = TextMemory(b"", 0).of("")

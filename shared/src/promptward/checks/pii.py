@@ -203,7 +203,7 @@ class PiiCheck:
     ) -> Outcome:
         if self._classifier is None or phase not in self._classifier.phases:
             return Outcome([()] * len(parts))
-        return await self._classifier.ask(conversation.classifier, parts)
+        return await self._classifier.ask(conversation.classifier, parts, conversation.recall)
 
     def open_channel(self, channel: Channel, conversation: Conversation) -> ChannelFilter | None:
         if channel.source not in self._sources:

@@ -9,6 +9,7 @@ import pytest
 
 from promptward.checks.classifier import MAX_TEXTS, ClassifierSettings, Outcome, TextClassifier
 from promptward.checks.content import FailureMode
+from promptward.checks.memory import NO_RECALL, Recall, TextMemory
 from promptward.errors import PolicyError, PortError
 from promptward.exchange import Source
 from promptward.findings import Effect
@@ -34,6 +35,7 @@ def ask(
     *texts: str | Part,
     failure_mode: FailureMode = FailureMode.CLOSED,
     shadow: bool = False,
+    recall: Recall = NO_RECALL,
     **changes: Any,
 ) -> Outcome:
     parts = [
@@ -41,7 +43,7 @@ def ask(
         for i, text in enumerate(texts)
     ]
     made = TextClassifier(settings(**changes), "p", failure_mode, shadow=shadow)
-    return run_sync(made.ask(port, parts))
+    return run_sync(made.ask(port, parts, recall))
 
 
 def found(outcome: Outcome, *texts: str) -> list[list[tuple[str, str]]]:
@@ -224,3 +226,35 @@ def test_the_library_takes_no_address() -> None:
 def test_a_credential_may_go_to_this_very_machine() -> None:
     made = settings(url="http://127.0.0.1:3000", authorization="Bearer t")
     assert made.query.authorization == "Bearer t"
+
+
+def test_what_a_caller_sent_before_is_not_sent_again() -> None:
+    port, memory = WordClassifier(WORDS), TextMemory(b"k" * 32, 100)
+    ann = memory.of("ann")
+    first = ask(port, "I am Ann Lee", "hi", recall=ann)
+    again = ask(port, "I am Ann Lee", "hi", "in Paris", recall=ann, max_chars=10)
+    assert [texts for _, texts in port.calls] == [["I am Ann Lee", "hi"], ["in Paris"]]
+    assert list(again.known[:2]) == list(first.known)
+    assert found(again, "I am Ann Lee", "hi", "in Paris")[2] == [("LOCATION", "Paris")]
+    assert ask(port, "hi", "I am Ann Lee", recall=ann).known == [[], first.known[0]]
+    assert len(port.calls) == 2
+    ask(port, "hi", recall=memory.of("bob"))
+    assert port.calls[-1][1] == ["hi"], "nobody learns what somebody else sent"
+
+
+def test_a_failure_is_not_remembered() -> None:
+    port, recall = (
+        WordClassifier(WORDS, PortError("classifier", "down")),
+        TextMemory(b"k", 9).of(""),
+    )
+    assert ask(port, "Paris", recall=recall).unread
+    port.error = None
+    assert found(ask(port, "Paris", recall=recall), "Paris") == [[("LOCATION", "Paris")]]
+
+
+def test_a_text_full_of_names_does_not_fill_the_memory() -> None:
+    port, recall = WordClassifier(WORDS), TextMemory(b"k", 9).of("")
+    for text in ("Paris " * 64, "Paris " * 65):
+        ask(port, text, recall=recall)
+        ask(port, text, recall=recall)
+    assert [len(texts[0]) for _, texts in port.calls] == [384, 390, 390]

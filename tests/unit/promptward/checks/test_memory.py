@@ -94,3 +94,13 @@ def test_a_lone_surrogate_is_no_trouble() -> None:
     recall = TextMemory(KEY, 8).of("\ud800")
     assert ask(recall, analyse, "\ud800" * MIN_CHARS) == 1
     assert ask(recall, analyse, "\ud800" * MIN_CHARS) == 1
+
+
+def test_results_that_take_more_than_a_function() -> None:
+    recall = TextMemory(b"k", 10).of("ann")
+    assert recall.get("a", "hi") is None
+    recall.keep("a", "hi", (1,))
+    assert recall.get("a", "hi") == (1,)
+    assert recall.get("b", "hi") is None
+    recall.keep("a", TEXT, 7)
+    assert ask(recall, Counted(), analysis="a") == 7
