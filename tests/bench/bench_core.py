@@ -1,8 +1,10 @@
 """What the core costs: microseconds per request and per KB, by check and all together.
 
-Bodies have exactly 512, 2,048, 8,192 and 65,536 bytes: ordinary prose with an e-mail address and a
-card number at the front. Every variant runs in turn, round after round, in one process; the
-figure is the median over the rounds of the mean of a round, in CPU time of this process.
+Bodies have exactly 512, 2,048, 8,192, 65,536 and 1,048,576 bytes: ordinary prose with an e-mail
+address and a card number at the front. Every variant runs in turn, round after round, in one
+process; the figure is the median over the rounds of the mean of a round, in CPU time of this
+process. Nothing is remembered from one request to the next, except in the last column: there the
+same caller sends the same texts again, as chat clients do with their history.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from promptward.exchange import Exchange
 from promptward.sync import run_sync
 from promptward.testing.fakes import TestBench, chat_exchange, policy_with
 
-SIZES = (512, 2_048, 8_192, 65_536)
+SIZES = (512, 2_048, 8_192, 65_536, 1_048_576)
 ROUNDS = 9
 BYTES_PER_ROUND = 400_000  # so that every size gets a similar share of the time
 
@@ -26,12 +28,16 @@ BUDGET = {"id": "daily", "limit": 10**12}
 RULES = {"rules": [{"id": "chat", "effect": "allow", "models": ["gpt-*"]}]}
 INJECTION = {"id": "injection", "type": "prompt_injection"}
 PII = {"id": "pii", "type": "pii", "phase": ["request"], "restore": False}
+FORGET = {"limits": {"remembered_texts": 0}}
+REMEMBER = {"limits": {"remembered_texts": 4096}}
+EVERYTHING = {"authorization": RULES, "budgets": [BUDGET], "checks": [INJECTION, PII]}
 VARIANTS: dict[str, dict[str, Any]] = {
-    "auth": {},
-    "auth+authz+budget": {"authorization": RULES, "budgets": [BUDGET]},
-    "auth+injection": {"checks": [INJECTION]},
-    "auth+pii": {"checks": [PII]},
-    "everything": {"authorization": RULES, "budgets": [BUDGET], "checks": [INJECTION, PII]},
+    "auth": FORGET,
+    "auth+authz+budget": FORGET | {"authorization": RULES, "budgets": [BUDGET]},
+    "auth+injection": FORGET | {"checks": [INJECTION]},
+    "auth+pii": FORGET | {"checks": [PII]},
+    "everything": FORGET | EVERYTHING,
+    "everything, sent again": REMEMBER | EVERYTHING,
 }
 _OPENING = "Please tell bob@example.com that card 4111 1111 1111 1111 was charged. "
 _PROSE = (
@@ -78,7 +84,7 @@ def measure() -> dict[str, Any]:
 
 
 def _mean_us(bench: TestBench, exchange: Exchange, size: int) -> float:
-    count = max(3, BYTES_PER_ROUND // size // 4)
+    count = max(1, BYTES_PER_ROUND // size // 4)
     decide: Callable[[], Any] = lambda: run_sync(bench.engine.on_request(exchange))  # noqa: E731
     assert isinstance(decide(), Allow)
     start = time.process_time()
