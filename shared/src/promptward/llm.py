@@ -70,12 +70,21 @@ class LlmRequest:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Token counts as the upstream reported them."""
+    """Token counts as the upstream reported them.
+
+    Attributes:
+        input_tokens: all of the input, cached or not.
+        output_tokens: all of the output, reasoning or not.
+        cached_input_tokens: input read from the provider's cache.
+        reasoning_tokens: output that is reasoning.
+        cache_write_tokens: input written to the provider's cache, where that has a price.
+    """
 
     input_tokens: int
     output_tokens: int
     cached_input_tokens: int = 0
     reasoning_tokens: int = 0
+    cache_write_tokens: int = 0
 
     @property
     def total_tokens(self) -> int:

@@ -35,6 +35,8 @@ class AuditRecord:
         claims: paths of the principal's claims to record.
         budgets: states after reserving or settling.
         stream_end: how a stream ended, empty for others.
+        prices: version of the bundled price table, when the policy names one.
+        cost_nano_usd: what the usage costs at the policy's prices, when they have the model.
         body_hmac: keyed digest of the body as received, when the policy asks for it.
     """
 
@@ -55,6 +57,8 @@ class AuditRecord:
     usage: Usage | None = None
     budgets: Sequence[LineState] = field(default=())
     stream_end: str = ""
+    prices: str = ""
+    cost_nano_usd: int | None = None
     body_hmac: str = ""
 
 
@@ -83,6 +87,8 @@ def event_of(record: AuditRecord) -> dict[str, JSON]:
         "usage": _usage(record.usage),
         "budgets": [_state(s) for s in record.budgets],
         "stream_end": record.stream_end,
+        **({"prices": record.prices} if record.prices else {}),
+        **({} if record.cost_nano_usd is None else {"cost_nano_usd": record.cost_nano_usd}),
         **({"body_hmac": record.body_hmac} if record.body_hmac else {}),
     }
 

@@ -49,10 +49,10 @@ class GlobSet:
         patterns = {fold(g) if lenient else g for g in globs}
         self._lenient = lenient
         self._all = "*" in patterns
-        self._exact = frozenset(p for p in patterns if not _is_wild(p))
+        self._exact = frozenset(p for p in patterns if not is_wild(p))
         self._prefixes = tuple(sorted(p[:-1] for p in patterns if _is_prefix(p)))
         self._others = tuple(
-            tuple(p.split("*")) for p in sorted(patterns) if _is_wild(p) and not _is_prefix(p)
+            tuple(p.split("*")) for p in sorted(patterns) if is_wild(p) and not _is_prefix(p)
         )
 
     def matches(self, name: str) -> bool:
@@ -69,12 +69,13 @@ class GlobSet:
         return False
 
 
-def _is_wild(pattern: str) -> bool:
+def is_wild(pattern: str) -> bool:
+    """Whether it can match more than one name."""
     return "*" in pattern or "?" in pattern
 
 
 def _is_prefix(pattern: str) -> bool:
-    return pattern.endswith("*") and not _is_wild(pattern[:-1])
+    return pattern.endswith("*") and not is_wild(pattern[:-1])
 
 
 def _fits(runs: tuple[str, ...], name: str) -> bool:

@@ -103,6 +103,14 @@ class AuthorizationSettings:
         "The rules; their order does not matter.", default=(), max_length=1000
     )
 
+    def allowed_models(self) -> tuple[str, ...]:
+        """Globs of every model that some caller may use, denials left aside."""
+        globs: list[str] = ["*"] if self.default == "allow" else []
+        for rule in self.rules:
+            if rule.effect == "allow":
+                globs += ("*",) if rule.models is None else rule.models
+        return tuple(dict.fromkeys(globs))
+
     def problems(self) -> Iterator[tuple[str, str]]:
         seen: set[str] = set()
         for index, rule in enumerate(self.rules):

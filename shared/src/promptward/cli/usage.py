@@ -11,6 +11,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ _MEASURES = (
     "cached_input_tokens",
     "reasoning_tokens",
 )
+_NANO = Decimal(1_000_000_000)
 
 
 def add_parser(commands: Any) -> None:
@@ -37,7 +39,7 @@ def add_parser(commands: Any) -> None:
         "--by",
         default="day,principal,model",
         metavar="KEYS",
-        help="comma-separated: day, principal, model, route, policy, claim.NAME"
+        help="comma-separated: day, principal, model, route, policy, prices, claim.NAME"
         " (default: day,principal,model)",
     )
     parser.add_argument("--format", choices=("csv", "json"), default="csv")
@@ -91,11 +93,12 @@ def _lines(name: str) -> Iterator[str]:
 
 
 def _add(totals: dict[tuple[str, ...], list[int]], key: tuple[str, ...], event: Any) -> None:
-    row = totals.setdefault(key, [0] * len(_MEASURES))
+    row = totals.setdefault(key, [0] * (len(_MEASURES) + 1))
     usage = event["usage"] or {}
     row[0] += 1
     for index, measure in enumerate(_MEASURES[1:], 1):
         row[index] += usage.get(measure, 0)
+    row[-1] += event.get("cost_nano_usd", 0)
 
 
 _KEYS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
@@ -103,6 +106,7 @@ _KEYS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "principal": lambda e: e["principal"]["id"] if e["principal"] else "",
     "model": lambda e: e["model"],
     "route": lambda e: e["route"],
+    "prices": lambda e: e.get("prices", ""),
     "policy": lambda e: f"{e['policy']['name']}@{e['policy']['version']}",
 }
 
@@ -115,9 +119,13 @@ def _value(event: Mapping[str, Any], key: str) -> str:
     return value if isinstance(value, str) else json.dumps(value) if value is not None else ""
 
 
+def _usd(nano_usd: int) -> str:
+    return f"{nano_usd / _NANO:.9f}"
+
+
 def _print(keys: Sequence[str], totals: Mapping[tuple[str, ...], list[int]], form: str) -> None:
-    rows = [(*key, *totals[key]) for key in sorted(totals)]
-    names = (*keys, *_MEASURES)
+    rows = [(*key, *totals[key][:-1], _usd(totals[key][-1])) for key in sorted(totals)]
+    names = (*keys, *_MEASURES, "cost_usd")
     if form == "json":
         print(json.dumps([dict(zip(names, row, strict=True)) for row in rows], indent=2))
         return

@@ -29,7 +29,6 @@ from promptward.exchange import Exchange, Headers, Response
 from promptward.findings import Coverage, Finding
 from promptward.llm import Usage
 
-
 END_UNKNOWN = "end_unknown"
 """Reason for `on_no_response`: the gateway lost track of an exchange that it had let through."""
 

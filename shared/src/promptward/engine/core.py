@@ -267,6 +267,7 @@ class Engine:
                 findings=decision.findings,
                 coverage=decision.coverage,
                 budgets=run.states,
+                prices=self.policy.prices.version,
                 body_hmac=self._digest(run.exchange.body.data),
             )
         )
@@ -281,6 +282,8 @@ class Engine:
         code: str = "",
     ) -> None:
         changed = any(f.effect is Effect.REDACT for f in run.findings)
+        usage = run.usage
+        cost = None if usage is None else self.policy.prices.cost_nano_usd(ticket.model, usage)
         self._emit(
             AuditRecord(
                 phase="response",
@@ -297,9 +300,11 @@ class Engine:
                 route=ticket.route,
                 findings=run.findings,
                 coverage=run.coverage,
-                usage=run.usage,
+                usage=usage,
                 budgets=states,
                 stream_end=stream_end,
+                prices=self.policy.prices.version,
+                cost_nano_usd=cost,
                 body_hmac=run.body_hmac,
             )
         )

@@ -224,7 +224,11 @@ async def _reserve(
     )
     if reservation is None:
         return
-    if reservation.unpriced:
+    if reservation.unpriced and policy.spec.on_unknown_model == "allow":
+        run.findings.append(
+            make_finding("budgets", "model_without_price", "budget", 0.5, Effect.FLAG)
+        )
+    elif reservation.unpriced:
         raise Refusal(
             403,
             "model_without_price",

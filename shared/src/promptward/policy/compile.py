@@ -19,7 +19,7 @@ from promptward.errors import PolicyError
 from promptward.jsonstrict import JsonLimits
 from promptward.policy.model import Policy, PolicySpec
 from promptward.ports import ClassifierQuery, LineState
-from promptward.pricing import PriceTable
+from promptward.pricing import PriceTable, price_table
 from promptward.protocols import PROTOCOLS, ChatProtocol, RequestLimits
 
 
@@ -116,7 +116,7 @@ def compile_policy(model: Policy, sha256: str) -> CompiledPolicy:
         authorization=AuthorizationCheck(spec.authorization),
         budgets={b.settings.id: b for b in budgets},
         tenant=Partition((spec.budget_tenant,)) if spec.budget_tenant else None,
-        prices=PriceTable(spec.prices),
+        prices=price_table(spec.prices, spec.price_table),
         request_checks=tuple(c for c in checks if Phase.REQUEST in c.phases),
         response_checks=response_checks,
         protocols=tuple(PROTOCOLS[name] for name in spec.target.protocols),

@@ -16,12 +16,18 @@ from promptward.checks.identity import IdentitySettings
 from promptward.checks.pii import PiiSettings
 from promptward.checks.registry import CheckSettings
 from promptward.checks.token_budget import BudgetSettings
-from promptward.pricing import PriceSettings
+from promptward.pricing import (
+    PriceSettings,
+    PriceTableVersion,
+    price_table,
+    unpriced_models,
+)
 from promptward.protocols import PROTOCOLS
 from promptward.settings import Kind, setting
 
 API_VERSION = "promptward/v1"
 KIND = "AISecurityPolicy"
+_SHOWN = 8  # names in one problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,9 +176,17 @@ class PolicySpec:
         max_length=256,
     )
     prices: tuple[PriceSettings, ...] = setting(
-        "Prices of models, first match counts; a cost budget refuses a model without one.",
-        default=(),
-        max_length=256,
+        "Prices of models, first match counts.", default=(), max_length=256
+    )
+    price_table: PriceTableVersion = setting(
+        "Version of the bundled price table, for models that `prices` does not name; check it"
+        " against your contract.",
+        default="none",
+    )
+    on_unknown_model: Literal["error", "block", "allow"] = setting(
+        "A model that a cost budget counts and that has no price: refuse the policy that lets it"
+        " through (error), refuse the request (block), or let it pass uncounted (allow).",
+        default="error",
     )
     checks: tuple[CheckSettings, ...] = setting(
         "Checks of content, in order.", default=(), max_length=64
@@ -189,11 +203,11 @@ class PolicySpec:
                 why = "or two tenants would share a bucket that the store keeps apart"
                 message = f"must contain the budget_tenant {self.budget_tenant!r}, {why}"
                 yield f"budgets[{index}].partition_by", message
+        if self.on_unknown_model == "error":
+            yield from _unpriced(self)
         for index, check in enumerate(self.checks):
             if self.streaming.mode == "window" and _classifies_answers(check):
-                message = (
-                    "response needs whole answers: set streaming.mode: buffer or leave it out"
-                )
+                message = "response needs whole answers: set streaming.mode: buffer or leave it out"
                 yield f"checks[{index}].classifier.phase", message
 
 
@@ -205,6 +219,24 @@ class Policy:
     kind: Literal["AISecurityPolicy"] = setting("Kind of document.")
     metadata: Metadata = setting("Which policy this is.")
     spec: PolicySpec = setting("The rules.")
+
+
+def _unpriced(spec: PolicySpec) -> Iterable[tuple[str, str]]:
+    """Models that some caller may use, that an enforced cost budget counts, and without a price."""
+    prices = price_table(spec.prices, spec.price_table)
+    allowed = spec.authorization.allowed_models()
+    for index, budget in enumerate(spec.budgets):
+        enforced = budget.mode is Mode.ENFORCE and spec.mode is Mode.ENFORCE
+        if budget.unit != "cost_usd" or not enforced:
+            continue
+        names = list(unpriced_models(allowed, budget.models, prices))
+        if names:
+            shown = ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
+            message = (
+                f"callers may use models that may have no price: {shown}; name models in the rules"
+                " or here, add prices or a price_table, or set on_unknown_model"
+            )
+            yield f"budgets[{index}].models", message
 
 
 def _classifies_answers(check: CheckSettings) -> bool:

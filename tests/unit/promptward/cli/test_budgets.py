@@ -11,6 +11,7 @@ import pytest
 
 from promptward.audit import ENCODERS
 from promptward.cli import main
+from promptward.exchange import Body, Headers, Response
 from promptward.ports import BudgetLine, ReserveRequest, SettleRequest, Window
 from promptward.sync import run_sync
 from promptward.testing.fakes import TestBench, chat_exchange, policy_with
@@ -108,9 +109,40 @@ def test_usage_from_an_audit_log(
     code, out, _ = run(capsys, "usage", "--by", "day,principal,model,claim.team", str(log))
     assert code == 0
     assert out.splitlines() == [
-        "day,principal,model,claim.team,exchanges,input_tokens,output_tokens,cached_input_tokens,reasoning_tokens",
-        "2027-01-15,ann,gpt-4o-mini,red,2,0,0,0,0",
+        "day,principal,model,claim.team,exchanges,input_tokens,output_tokens,cached_input_tokens,reasoning_tokens,cost_usd",
+        "2027-01-15,ann,gpt-4o-mini,red,2,0,0,0,0,0.000000000",
     ]
+
+
+def test_usage_adds_up_what_it_cost_and_at_which_prices(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    bench = TestBench(policy_with(price_table="2026-11-23"))
+    usage = {"prompt_tokens": 1000, "completion_tokens": 1000, "total_tokens": 2000}
+    answer = {"object": "chat.completion", "choices": [], "usage": usage}
+    response = Response(
+        200,
+        Headers([("content-type", "application/json")]),
+        Body(json.dumps(answer).encode()),
+    )
+    for _ in range(2):
+        decision = run_sync(bench.engine.on_request(chat_exchange()))
+        run_sync(bench.engine.on_response(decision.ticket, response))  # type: ignore[union-attr]
+    log = tmp_path / "audit.jsonl"
+    log.write_text("".join(json.dumps(e) + "\n" for e in bench.audit.events))
+    code, out, _ = run(capsys, "usage", "--by", "prices,model", "--format", "json", str(log))
+    assert code == 0
+    (row,) = json.loads(out)
+    assert row == {
+        "prices": "2026-11-23",
+        "model": "gpt-4o-mini",
+        "exchanges": 2,
+        "input_tokens": 2000,
+        "output_tokens": 2000,
+        "cached_input_tokens": 0,
+        "reasoning_tokens": 0,
+        "cost_usd": "0.001500000",
+    }
 
 
 def test_usage_reports_lines_that_are_no_events(

@@ -38,6 +38,9 @@ JSON_HEADERS = Headers([("content-type", "application/json")])
 SSE_HEADERS = Headers([("content-type", "text/event-stream"), ("content-length", "9")])
 
 
+ONE_MODEL = {"rules": [{"id": "one", "effect": "allow", "models": ["gpt-4o-mini"]}]}
+
+
 def bench_with(ledger: Any = None, **spec: Any) -> TestBench:
     return TestBench(policy_with(**spec), ledger)
 
@@ -361,6 +364,35 @@ class TestStreams:
         bench = bench_with()
         with pytest.raises(TypeError):
             run_sync(bench.engine.close_stream(allowed(bench).ticket, object(), StreamEnd.COMPLETE))  # type: ignore[arg-type]
+
+
+COST = {"id": "cost", "unit": "cost_usd", "limit": 1.0, "window": {"duration": "1h"}}
+
+
+class TestModelsWithoutAPrice:
+    @pytest.mark.parametrize("on_unknown_model", ["block", "allow"])
+    def test_they_are_refused_or_pass_uncounted(self, on_unknown_model: str) -> None:
+        bench = bench_with(budgets=[COST], on_unknown_model=on_unknown_model)
+        decision = run_sync(bench.engine.on_request(chat_exchange()))
+        if on_unknown_model == "block":
+            assert isinstance(decision, Deny)
+            assert (decision.status, decision.code) == (403, "model_without_price")
+            assert charged(bench) == []
+        else:
+            assert isinstance(decision, Allow)
+            assert [f.rule for f in decision.findings] == ["model_without_price"]
+            run_sync(bench.engine.on_unseen_response(decision.ticket, 200))
+            assert charged(bench) == [(0, "settled")]
+
+    def test_what_a_request_cost_is_recorded_with_the_prices(self) -> None:
+        bench = bench_with(budgets=[COST], price_table="2026-11-23", authorization=ONE_MODEL)
+        ticket = allowed(bench).ticket
+        run_sync(bench.engine.on_response(ticket, Response(200, JSON_HEADERS, Body(answer("hi")))))
+        request, response = bench.audit.events
+        cost = 7 * 150 + 3 * 600  # gpt-4o-mini
+        assert charged(bench) == [(cost, "settled")]
+        assert (request["prices"], "cost_nano_usd" in request) == ("2026-11-23", False)
+        assert (response["prices"], response["cost_nano_usd"]) == ("2026-11-23", cost)
 
 
 class TestNoResponse:

@@ -27,6 +27,61 @@ def test_json_and_yaml_are_the_same_policy() -> None:
     assert from_json.model == from_yaml.model
 
 
+COST = {"id": "cost", "unit": "cost_usd", "limit": 1.0}
+ALL = {"rules": [{"id": "all", "effect": "allow"}]}
+PRICED = {"model": "*", "input_per_million": 1.0, "output_per_million": 2.0}
+
+
+def authorized(*models: str) -> dict[str, object]:
+    return {"rules": [{"id": "some", "effect": "allow", "models": list(models)}]}
+
+
+@pytest.mark.parametrize(
+    ("spec", "named"),
+    [
+        ({"authorization": ALL}, "*"),
+        ({"authorization": {"default": "allow"}}, "*"),
+        ({"authorization": authorized("gpt-4o")}, "gpt-4o"),
+        ({"authorization": authorized("gpt-4o", "own"), "price_table": "2026-11-23"}, "own"),
+        ({"authorization": authorized("gpt-4o*"), "price_table": "2026-11-23"}, "gpt-4o*"),
+        (
+            {"authorization": authorized(*(f"m{n}" for n in range(9)))},
+            "m0, m1, m2, m3, m4, m5, m6, m7, …",
+        ),
+    ],
+)
+def test_a_cost_budget_refuses_a_policy_whose_models_may_have_no_price(
+    spec: dict[str, object], named: str
+) -> None:
+    (problem,) = problems_of(
+        json.dumps(POLICY | {"spec": POLICY["spec"] | {"budgets": [COST]} | spec})
+    )
+    assert problem.startswith("spec.budgets[0].models: callers may use models that may have no")
+    assert f"no price: {named}; name models" in problem
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"authorization": authorized("gpt-4o", "o4-mini"), "price_table": "2026-11-23"},
+        {"authorization": ALL, "prices": [PRICED]},
+        {"authorization": ALL, "on_unknown_model": "block"},
+        {"authorization": ALL, "on_unknown_model": "allow"},
+        {"authorization": ALL, "mode": "shadow"},
+        {"authorization": ALL, "budgets": [COST | {"mode": "shadow"}]},
+        {"authorization": {}},
+    ],
+)
+def test_a_cost_budget_takes_policies_whose_models_have_prices(spec: dict[str, object]) -> None:
+    policy_with(**{"budgets": [COST], **spec})
+
+
+def test_only_known_price_tables_can_be_named() -> None:
+    (problem,) = problems_of(json.dumps(POLICY | {"spec": POLICY["spec"] | {"price_table": "now"}}))
+    assert "spec.price_table" in problem
+    assert "2026-11-23" in problem
+
+
 def test_the_reference_names_the_text() -> None:
     text = json.dumps(POLICY)
     policy = load_policy(text)

@@ -52,7 +52,9 @@ def read_usage(value: JSON) -> Usage | None:
             return None
         counts.append(count)
     plain, output, created, cached = counts
-    return Usage(plain + created + cached, output, cached_input_tokens=cached)
+    return Usage(
+        plain + created + cached, output, cached_input_tokens=cached, cache_write_tokens=created
+    )
 
 
 _CACHE_READ = "cache_read_input_tokens"

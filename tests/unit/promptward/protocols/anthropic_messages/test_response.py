@@ -57,7 +57,7 @@ USAGES: dict[str, tuple[JSON, Usage | None]] = {
             "cache_creation_input_tokens": 10,
             "cache_read_input_tokens": 20,
         },
-        Usage(33, 4, cached_input_tokens=20),
+        Usage(33, 4, cached_input_tokens=20, cache_write_tokens=10),
     ),
     "null caches": (
         {"input_tokens": 3, "output_tokens": 4, "cache_read_input_tokens": None},
