@@ -15,9 +15,10 @@ from collections.abc import Mapping
 from functools import cache
 from importlib import resources
 
-_NOT_ASCII = re.compile("[^\x00-\x7f]+")
+from promptward.injection.respelling import Respelling, ascii_lower, char_class, not_ascii
+
+_ASTRAL = re.compile("[\U00010000-\U0010ffff]")
 _TOUCHING = re.compile("[a-z][\u0370-\u045f]|[\u0370-\u045f][a-z]")
-_CAPITALS = re.compile("[A-Z]+")
 _DATA = resources.files(__package__).joinpath("data")
 
 
@@ -59,25 +60,34 @@ def lookalikes() -> frozenset[str]:
     return frozenset(chr(int(code, 16)) for code in confusable)
 
 
-def _translate(text: str, table: dict[int, str]) -> str:
-    """`text.translate(table)`, quick where most of `text` is ASCII."""
-    out = _NOT_ASCII.sub(lambda run: run.group().translate(table), text)
-    return out.lower() if out.isascii() else _CAPITALS.sub(lambda run: run.group().lower(), out)
+@cache
+def folding() -> Respelling:
+    """`fold_table` beyond ASCII, quick to apply."""
+    return Respelling({code: text for code, text in fold_table().items() if code > 127})
+
+
+@cache
+def skeletons() -> Respelling:
+    """`skeleton_table` beyond ASCII, quick to apply."""
+    return Respelling({code: text for code, text in skeleton_table().items() if code > 127})
 
 
 def fold(text: str) -> str:
     """`text` in plain lower-case spelling; ASCII text keeps its length."""
-    return text.lower() if text.isascii() else _translate(text, fold_table())
+    return text.lower() if text.isascii() else ascii_lower(folding()(text, not_ascii(text)))
 
 
 def skeleton(text: str) -> str:
     """`fold`, with look-alikes of Latin letters read as Latin."""
-    return _translate(text, skeleton_table())
+    return ascii_lower(skeletons()(text, not_ascii(text)))
 
 
-def not_ascii(text: str) -> str:
-    """The characters of `text` outside ASCII, in order."""
-    return "" if text.isascii() else "".join(_NOT_ASCII.findall(text))
+@cache
+def _lookalike_classes() -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """(look-alikes of the Greek and Cyrillic blocks, the others of the basic plane)."""
+    codes = {ord(c) for c in lookalikes() if c <= "\uffff"}
+    near = {code for code in codes if 0x370 <= code <= 0x45F}
+    return char_class(near), char_class(codes - near)
 
 
 def mixes_scripts(folded: str, foreign: str) -> bool:
@@ -90,7 +100,7 @@ def mixes_scripts(folded: str, foreign: str) -> bool:
         folded: the folded text, in which nothing invisible is left between letters.
         foreign: the original's characters outside ASCII.
     """
-    found = lookalikes() & frozenset(foreign)
-    return bool(found) and (
-        any(not "\u0370" <= c <= "\u045f" for c in found) or bool(_TOUCHING.search(folded))
-    )
+    near, far = _lookalike_classes()
+    if far.search(foreign) or not lookalikes().isdisjoint(_ASTRAL.findall(foreign)):
+        return True
+    return bool(near.search(foreign) and _TOUCHING.search(folded))

@@ -6,9 +6,11 @@ Invariants: monotone; never outside the earlier text; origins compose by calling
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
+
+from promptward.injection.respelling import char_class, not_ascii
 
 Origin = Callable[[int, int], tuple[int, int]]
 
@@ -40,27 +42,43 @@ def then(later: Origin, earlier: Origin) -> Origin:
 class Folded:
     """The origin of `text.translate(table)`; the map is built when it is first asked.
 
+    Only characters that became none or several shift what follows them; the rest lies between.
+
     Args:
         text: the text before folding.
-        table: the `str.translate` table that was used.
+        table: the `str.translate` table that was used; ASCII keeps its length in it.
     """
 
-    __slots__ = ("_ends", "_table", "_text")
+    __slots__ = ("_ends", "_places", "_table", "_text")
 
     def __init__(self, text: str, table: Mapping[int, str]) -> None:
         self._text = text
         self._table = table
-        self._ends: list[int] | None = None
+        self._places: list[int] | None = None  # of the characters that are not written as one
+        self._ends: list[int] = []  # where each of these ends in the new text
+
+    def _build(self) -> list[int]:
+        get, text = self._table.get, self._text
+        sizes = {c: len(get(ord(c), c)) for c in frozenset(not_ascii(text))}
+        uneven = {c for c, size in sizes.items() if size != 1}
+        places = [m.start() for m in char_class(set(map(ord, uneven))).finditer(text)]
+        grown = accumulate(sizes[text[at]] - 1 for at in places)
+        self._ends = [at + 1 + more for at, more in zip(places, grown, strict=True)]
+        self._places = places
+        return places
+
+    def _before(self, at: int) -> int:
+        """How many characters of the text end at or before `at` in the new text."""
+        places = self._build() if self._places is None else self._places
+        index = bisect_right(self._ends, at)
+        grown = self._ends[index - 1] - places[index - 1] - 1 if index else 0
+        return min(at - grown, places[index] if index < len(places) else len(self._text))
 
     def __call__(self, start: int, end: int) -> tuple[int, int]:
-        if self._ends is None:
-            get = self._table.get
-            self._ends = list(accumulate(len(get(ord(c), "x")) for c in self._text))
-        size = len(self._text)
-        first = min(bisect_right(self._ends, start), size)
+        first = self._before(start)
         if end <= start:
             return first, first
-        return first, min(bisect_left(self._ends, end) + 1, size)
+        return first, min(self._before(end - 1) + 1, len(self._text))
 
 
 class Pieced:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from functools import cache
 
+from promptward.injection.respelling import Respelling, not_ascii
+
 # Everything in ASCII but letters, digits, `@` and `$` (both stand for letters in leetspeak).
 _ASCII = "".join(chr(c) if chr(c).isalnum() or chr(c) in "@$" else " " for c in range(128))
 # Punctuation, symbols and emoji outside ASCII (Unicode blocks, stable since Unicode 6).
@@ -20,15 +22,19 @@ _SEPARATORS = (
 )  # fmt: skip
 
 
+_MARKS = bytes(ord(_ASCII[c]) for c in range(128)) + bytes(range(128, 256))
+
+
 @cache
-def _split_table() -> dict[int, str]:
-    table = {code: _ASCII[code] for code in range(128)}
-    table.update((c, " ") for low, high in _SEPARATORS for c in range(low, high + 1))
-    return table
+def _foreign() -> Respelling:
+    codes = (c for low, high in _SEPARATORS for c in range(low, high + 1))
+    return Respelling(dict.fromkeys(codes, " "))
 
 
 def spaced(folded: str) -> str:
     """`folded` with every separator replaced by one space; the length does not change."""
     if folded.isascii():
         return folded.translate(_ASCII)
-    return folded.translate(_split_table())
+    text = _foreign()(folded, not_ascii(folded))
+    spelled = text.encode("utf-8", "surrogatepass").translate(_MARKS)
+    return spelled.decode("utf-8", "surrogatepass")

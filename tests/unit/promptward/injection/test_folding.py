@@ -11,9 +11,9 @@ from promptward.injection.folding import (
     fold_table,
     lookalikes,
     mixes_scripts,
-    not_ascii,
     skeleton,
 )
+from promptward.injection.respelling import not_ascii
 
 
 @pytest.mark.parametrize(
