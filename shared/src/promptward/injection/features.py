@@ -29,11 +29,14 @@ LENGTH_BUCKETS = 7  # log2 buckets of the window's length
 
 def windows(words: Sequence[str]) -> Iterator[tuple[int, Sequence[str]]]:
     """(index of the first word, words) of every window of a text."""
-    yield 0, words[:WINDOW_WORDS]
-    start = WINDOW_STRIDE
-    while start + WINDOW_WORDS - WINDOW_STRIDE < len(words):
+    for number in range(window_count(len(words))):
+        start = number * WINDOW_STRIDE
         yield start, words[start : start + WINDOW_WORDS]
-        start += WINDOW_STRIDE
+
+
+def window_count(size: int) -> int:
+    """How many windows a text of `size` words has."""
+    return 1 + len(range(WINDOW_STRIDE, size - WINDOW_WORDS + WINDOW_STRIDE, WINDOW_STRIDE))
 
 
 def length_feature(count: int) -> str:

@@ -11,17 +11,17 @@ Source: hand-written for this project.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache
-from itertools import islice
+from itertools import compress, count, islice
 from typing import cast
 
 from promptward.injection.folding import fold, load_data
+from promptward.injection.respelling import char_class
 from promptward.injection.tokens import spaced
 
 # Scripts written without spaces: Thai, Japanese kana, Chinese characters.
 _UNSPACED = re.compile("[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]")
-_RUN = re.compile(r"\S+")
 STEM_KEY = 4  # characters that index the stems of alphabetic scripts
 SHORT_KEY = 2  # the same for syllabic and abjad scripts, whose stems are short
 
@@ -29,10 +29,29 @@ GATE_MARK = "@"  # begins the names of marks that are no concepts but open a pat
 SMALL_MASK = 512  # words up to which adding up bits beats filling a byte array
 
 Masks = dict[str, int]
+# Phrases that begin alike: their next word (empty where there is none, `*` where it is a stem) →
+# (all their further words, concept).
+_Phrases = dict[str, list[tuple[list[str], str]]]
 
 
-def _matches(word: str, pattern: str) -> bool:
-    return word.startswith(pattern[:-1]) if pattern.endswith("*") else word == pattern
+def _go_on(words: Sequence[str], at: int, begun: _Phrases, out: list[tuple[int, str]]) -> None:
+    """Adds (index of the last word, concept) of those phrases that go on with `words[at:]`."""
+    for _, concept in begun.get("", ()):
+        out.append((at - 1, concept))
+    if at == len(words):
+        return
+    for rest, concept in begun.get(words[at], ()):
+        size = len(rest)
+        tail = words[at : at + size]
+        if tail == rest or (rest[-1][-1] == "*" and _ends_in_stem(tail, rest)):
+            out.append((at + size - 1, concept))
+    for rest, concept in begun.get("*", ()):
+        if words[at].startswith(rest[0][:-1]):
+            out.append((at, concept))
+
+
+def _ends_in_stem(tail: Sequence[str], rest: list[str]) -> bool:
+    return len(tail) == len(rest) and tail[:-1] == rest[:-1] and tail[-1].startswith(rest[-1][:-1])
 
 
 class Lexicon:
@@ -45,8 +64,11 @@ class Lexicon:
     def __init__(self, entries: Mapping[str, Mapping[str, str]]) -> None:
         self._exact: dict[str, tuple[str, ...]] = {}
         self._stems: dict[str, list[tuple[str, str]]] = {}
-        self._phrases: dict[str, list[tuple[tuple[str, ...], str]]] = {}
-        self._unspaced: dict[str, list[str]] = {}
+        # Phrases are looked for where their first two words follow each other, or, when the second
+        # is a stem, wherever the first stands.
+        self._pairs: dict[tuple[str, str], _Phrases] = {}
+        self._starred: dict[str, _Phrases] = {}
+        self._unspaced: set[str] = set()
         # A word that is English means its English self everywhere (Swedish "order").
         english = common_words() | {
             entry for languages in entries.values() for entry in languages.get("en", "").split("|")
@@ -58,38 +80,34 @@ class Lexicon:
                         self._add(entry, concept)
         for stems in self._stems.values():
             stems.sort(key=lambda item: -len(item[0]))
-        for runs in self._unspaced.values():
-            runs.sort(key=len, reverse=True)
         self.vocabulary = frozenset(self._exact)
-        # A phrase is looked for where its first two words follow each other, or, when the second
-        # is a stem, wherever its first word stands.
-        self._pairs: dict[tuple[str, str], list[tuple[tuple[str, ...], str]]] = {}
-        self._starred: dict[str, list[tuple[tuple[str, ...], str]]] = {}
-        for first, found in self._phrases.items():
-            for rest, concept in found:
-                if rest[0].endswith("*"):
-                    self._starred.setdefault(first, []).append((rest, concept))
-                else:
-                    self._pairs.setdefault((first, rest[0]), []).append((rest, concept))
-        self._openers = frozenset(first for first, _ in self._pairs)
+        self._cuts = _Cuts(self._unspaced)
+        self._stemming = frozenset(self._starred)
 
     def _add(self, entry: str, concept: str) -> None:
         star = entry.endswith("*")
         parts = spaced(fold(entry.removesuffix("*"))).split()
         if _UNSPACED.search(entry):
             run = "".join(parts)
-            known = self._unspaced.setdefault(run[0], [])
-            if run not in known:
-                known.append(run)
+            self._unspaced.add(run)
             self._add_exact(run, concept)
         elif len(parts) > 1:
-            rest = (*parts[1:-1], parts[-1] + "*" * star)
-            self._phrases.setdefault(parts[0], []).append((rest, concept))
+            self._add_phrase([*parts[:-1], parts[-1] + "*" * star], concept)
         elif star:
             size = STEM_KEY if len(parts[0]) >= STEM_KEY else SHORT_KEY
             self._stems.setdefault(parts[0][:size], []).append((parts[0], concept))
         else:
             self._add_exact(parts[0], concept)
+
+    def _add_phrase(self, parts: list[str], concept: str) -> None:
+        if parts[1].endswith("*"):
+            begun = self._starred.setdefault(parts[0], {})
+            rest = parts[1:]
+        else:
+            begun = self._pairs.setdefault((parts[0], parts[1]), {})
+            rest = parts[2:]
+        key = "*" if rest and rest[0].endswith("*") else "".join(rest[:1])
+        begun.setdefault(key, []).append((rest, concept))
 
     def _add_exact(self, word: str, concept: str) -> None:
         known = self._exact.get(word, ())
@@ -111,96 +129,94 @@ class Lexicon:
                 return tuple(c for s, c in stems if s == stem)
         return ()
 
-    def marks(self, words: Sequence[str], distinct: frozenset[str]) -> list[tuple[int, str]]:
+    def _stemmed(self, words: frozenset[str]) -> dict[str, tuple[str, ...]]:
+        """The concepts of those of `words` that have some; none of them is an entry itself."""
+        stems = self._stems
+        near = [w for w in words if w[:STEM_KEY] in stems or w[:SHORT_KEY] in stems]
+        return {word: found for word in near if (found := self.of_word(word))}
+
+    def marks(
+        self, words: Sequence[str], distinct: frozenset[str], odd: frozenset[str] | None = None
+    ) -> list[tuple[int, str]]:
         """(index, concept) of every concept in `words`, by index; phrases at their last word.
 
         Args:
             words: the words of a text.
             distinct: the same, each once.
+            odd: those of them that are no `known_words()`, if that is known.
         """
-        exact, of_word = self._exact, self.of_word
-        known = {word: exact[word] for word in distinct & self.vocabulary}
-        for word in distinct - known_words():
-            if found := of_word(word):
-                known[word] = found
+        exact = self._exact
+        known = self._stemmed(distinct - known_words() if odd is None else odd)
+        known.update((word, exact[word]) for word in distinct & self.vocabulary)
         out: list[tuple[int, str]] = []
-        if known:
-            out = [
-                (at, concept)
-                for at, word in enumerate(words)
-                if word in known
-                for concept in known[word]
-            ]
-        phrases = self._phrases_in(words, distinct)
+        starred = {word: self._starred[word] for word in distinct & self._stemming}
+        if known or starred:
+            wanted = known.keys() | starred.keys()
+            places = [place for place in enumerate(words) if place[1] in wanted]
+            out = [(at, concept) for at, word in places for concept in known.get(word, ())]
+        phrases = self._phrases_in(words)
+        if starred:
+            for at, word in places:
+                if word in starred:
+                    _go_on(words, at + 1, starred[word], phrases)
         return sorted(out + phrases) if phrases else out
 
     def locate(self, words: Sequence[str]) -> Masks:
         """Where each concept stands: concept → bit mask, bit i for `words[i]`."""
         return masks_of(self.marks(words, frozenset(words)), 0, len(words))
 
-    def _phrases_in(self, words: Sequence[str], distinct: frozenset[str]) -> list[tuple[int, str]]:
-        openers, pairs = self._openers, self._pairs
+    def _phrases_in(self, words: Sequence[str]) -> list[tuple[int, str]]:
+        """(index of the last word, concept) of every phrase that begins with two whole words."""
+        pairs = self._pairs
+        met = map(pairs.__contains__, zip(words, islice(words, 1, None), strict=False))
         out: list[tuple[int, str]] = []
-        following = islice(words, 1, None)
-        for at, pair in enumerate(zip(words, following, strict=False)):
-            if pair[0] in openers and pair in pairs:
-                out.extend(self._phrases_at(words, at, pairs[pair]))
-        starred = distinct & self._starred.keys()
-        if starred:
-            for at, word in enumerate(words):
-                if word in starred:
-                    out.extend(self._phrases_at(words, at, self._starred[word]))
+        for at in compress(count(), met):
+            _go_on(words, at + 2, pairs[words[at], words[at + 1]], out)
         return out
-
-    @staticmethod
-    def _phrases_at(
-        words: Sequence[str], at: int, phrases: Sequence[tuple[tuple[str, ...], str]]
-    ) -> list[tuple[int, str]]:
-        out = []
-        for rest, concept in phrases:
-            if len(rest) == 1 and not rest[0].endswith("*"):  # both words were compared already
-                out.append((at + 1, concept))
-                continue
-            tail = words[at + 1 : at + 1 + len(rest)]
-            if len(tail) == len(rest) and all(map(_matches, tail, rest)):
-                out.append((at + len(rest), concept))
-        return out
-
-    def split(self, text: str) -> list[tuple[int, int]]:
-        """Word spans of `text` (already spaced), runs without spaces cut at entries."""
-        out: list[tuple[int, int]] = []
-        for match in _RUN.finditer(text):
-            start, end = match.span()
-            if text.isascii() or not _UNSPACED.search(text, start, end):
-                out.append((start, end))
-            else:
-                self._cut(text, start, end, out)
-        return out
-
-    def _cut(self, text: str, start: int, end: int, out: list[tuple[int, int]]) -> None:
-        begun = at = start
-        while at < end:
-            size = self._entry_at(text, at)
-            if size:
-                if begun < at:
-                    out.append((begun, at))
-                out.append((at, at + size))
-                begun = at + size
-            at += size or 1
-        if begun < end:
-            out.append((begun, end))
-
-    def _entry_at(self, text: str, at: int) -> int:
-        for entry in self._unspaced.get(text[at], ()):
-            if text.startswith(entry, at):
-                return len(entry)
-        return 0
 
     def words(self, text: str) -> list[str]:
-        """The words of a spaced text."""
+        """The words of a spaced text, runs without spaces cut at entries."""
         if text.isascii() or not _UNSPACED.search(text):
             return text.split()
-        return [text[a:b] for a, b in self.split(text)]
+        return self._cuts.spread(text).split()
+
+
+class _Cuts:
+    """Where text without spaces is cut: at entries, from the left, the longest first.
+
+    Args:
+        entries: the entries that hold a character of a script without spaces.
+    """
+
+    __slots__ = ("_heads", "_sizes", "_words")
+
+    def __init__(self, entries: Collection[str]) -> None:
+        sizes: dict[str, set[int]] = {}
+        for entry in entries:
+            sizes.setdefault(entry[:2], set()).add(len(entry))
+        self._words = frozenset(entries)
+        self._sizes = {head: sorted(found, reverse=True) for head, found in sizes.items()}
+        firsts = char_class({ord(head[0]) for head in sizes if len(head) == 2}).pattern
+        seconds = char_class({ord(head[1]) for head in sizes if len(head) == 2}).pattern
+        alone = char_class({ord(head) for head in sizes if len(head) == 1}).pattern
+        self._heads = re.compile(f"{firsts}(?={seconds})|{alone}")
+
+    def spread(self, text: str) -> str:
+        """`text` with spaces around every entry."""
+        parts: list[str] = []
+        done = 0
+        for head in self._heads.finditer(text):
+            at = head.start()
+            if at >= done and (size := self._entry_at(text, at)):
+                parts += (text[done:at], text[at : at + size])
+                done = at + size
+        return " ".join((*parts, text[done:]))
+
+    def _entry_at(self, text: str, at: int) -> int:
+        for size in self._sizes.get(text[at : at + 2], ()):
+            if text[at : at + size] in self._words:
+                return size
+        return 1 if text[at] in self._words else 0
 
 
 def mask_of(places: Iterable[int], size: int) -> int:
@@ -211,14 +227,19 @@ def mask_of(places: Iterable[int], size: int) -> int:
     return int.from_bytes(bits, "little")
 
 
+def masks_at(places: Mapping[str, Sequence[int]], size: int) -> Masks:
+    """The masks of concepts that stand at `places`, all below `size`."""
+    if size <= SMALL_MASK:
+        return {concept: sum({1 << at for at in ats}) for concept, ats in places.items()}
+    return {concept: mask_of(ats, size) for concept, ats in places.items()}
+
+
 def masks_of(marks: Iterable[tuple[int, str]], start: int, size: int) -> Masks:
     """The masks of `marks` in the window of `size` words that begins at `start`."""
     places: dict[str, list[int]] = {}
     for at, concept in marks:
         places.setdefault(concept, []).append(at - start)
-    if size <= SMALL_MASK:
-        return {c: sum({1 << at for at in ats}) for c, ats in places.items()}
-    return {concept: mask_of(ats, size) for concept, ats in places.items()}
+    return masks_at(places, size)
 
 
 @cache

@@ -15,8 +15,16 @@ from math import fsum, log
 from typing import Any
 
 from promptward.exchange import Source
-from promptward.injection.features import PAIR_WINDOW, SILENT, length_feature, telling
+from promptward.injection.features import (
+    PAIR_WINDOW,
+    SILENT,
+    WINDOW_STRIDE,
+    WINDOW_WORDS,
+    length_feature,
+    telling,
+)
 from promptward.injection.folding import load_data
+from promptward.injection.lanes import Block, lanes_in
 from promptward.injection.lexicon import Masks
 from promptward.injection.rules import around
 
@@ -78,9 +86,34 @@ class Model:
         """
         if not asked and not telling(masks):
             return SILENT
-        distinct = set(words)
+        parts = self._concept_weights(masks, [0])[0]
+        return self._sum(words, frozenset(words) & self.vocabulary, parts)
+
+    def log_odds_in(
+        self, words: Sequence[str], distinct: frozenset[str], block: Block, lanes: Sequence[int]
+    ) -> list[float]:
+        """Evidence of the classifier alone for some windows of a view.
+
+        Args:
+            words: all words of the view.
+            distinct: these, each once.
+            block: windows and their concepts.
+            lanes: which of the windows.
+        """
+        if not lanes:
+            return []
         known = distinct & self.vocabulary
-        parts = self._concept_weights(masks)
+        parts = self._concept_weights(block.masks, lanes)
+        starts = {lane: (block.first + lane) * WINDOW_STRIDE for lane in lanes}
+        return [
+            self._sum(words[start : start + WINDOW_WORDS], known, parts[lane])
+            for lane, start in starts.items()
+        ]
+
+    def _sum(self, words: Sequence[str], vocabulary: frozenset[str], parts: list[float]) -> float:
+        """Log-odds of a window; `vocabulary` holds at least its words that have a weight."""
+        distinct = frozenset(words)
+        known = distinct & vocabulary
         parts.append(self.concepts.get(length_feature(len(words)), 0.0))
         if is_english(len(known), len(distinct)):
             parts.extend(map(self.words.__getitem__, known))
@@ -88,16 +121,20 @@ class Model:
             parts.append(self.concepts.get(FOREIGN, 0.0))
         return self.bias + fsum(parts)
 
-    def _concept_weights(self, masks: Masks) -> list[float]:
-        """The weights of `concept_features(masks)`, without spelling their names."""
-        parts = []
-        for concept in masks:
+    def _concept_weights(self, masks: Masks, lanes: Sequence[int]) -> dict[int, list[float]]:
+        """The weights of `concept_features` in each of these windows, without their names."""
+        parts: dict[int, list[float]] = {lane: [] for lane in lanes}
+        for concept, mask in masks.items():
             weight, partners = self.partners.get(concept, (0.0, {}))
-            parts.append(weight)
-            near = partners.keys() & masks.keys()
+            met = [(weight, mask)] if weight else []
+            near = [other for other in masks if other in partners]
             if near:
-                wide = around(masks[concept], PAIR_WINDOW)
-                parts.extend(partners[other] for other in near if wide & masks[other])
+                wide = around(mask, PAIR_WINDOW)
+                met += [(partners[other], wide & masks[other]) for other in near]
+            for worth, places in met:
+                for lane in lanes_in(places):
+                    if lane in parts:
+                        parts[lane].append(worth)
         return parts
 
     def rule_evidence(self, weights: Sequence[tuple[float, float]]) -> float:

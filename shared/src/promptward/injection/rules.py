@@ -48,29 +48,30 @@ class Rule:
 _UNLESS_WINDOW = 3
 
 
-def following(mask: int, count: int) -> int:
-    """`mask` moved right by 1..`count` words, all at once (in log steps)."""
-    out, reach = mask << 1, 1
+def _spread(mask: int, count: int) -> int:
+    """`mask` moved right by 0..`count` - 1 words, all at once (in log steps)."""
+    reach = 1
     while reach < count:
         step = min(reach, count - reach)
-        out |= out << step
+        mask |= mask << step
         reach += step
-    return out
+    return mask
+
+
+def following(mask: int, count: int) -> int:
+    """`mask` moved right by 1..`count` words."""
+    return _spread(mask, count) << 1
 
 
 def preceding(mask: int, count: int) -> int:
-    """`mask` moved left by 1..`count` words, all at once (in log steps)."""
-    out, reach = mask >> 1, 1
-    while reach < count:
-        step = min(reach, count - reach)
-        out |= out >> step
-        reach += step
-    return out
+    """`mask` moved left by 1..`count` words."""
+    return _spread(mask, count) >> count
 
 
 def around(mask: int, count: int) -> int:
     """The words within `count` words of a word of `mask`, that word itself excluded."""
-    return preceding(mask, count) | following(mask, count)
+    spread = _spread(mask, count)
+    return spread << 1 | spread >> count
 
 
 class Matcher:
@@ -130,3 +131,4 @@ def _decode(entry: Mapping[str, Any]) -> Rule:
 CONCEPT_RULES: tuple[Rule, ...] = tuple(
     _decode(entry) for entry in cast(list[Mapping[str, Any]], load_data("rules")["rules"])
 )
+LONGEST_REACH = max(_UNLESS_WINDOW, *(rule.window for rule in CONCEPT_RULES))  # words

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from functools import cache
 
 from promptward.exchange import Source
-from promptward.injection.features import windows
+from promptward.injection.features import SILENT, TELLING, WINDOW_STRIDE, windows
+from promptward.injection.lanes import Block, blocks_of, firsts_in, lanes_in
 from promptward.injection.lexicon import GATE_MARK, Masks, lexicon, masks_of
 from promptward.injection.model import Model
 from promptward.injection.rules import CONCEPT_RULES, Matcher, Rule
@@ -55,10 +56,11 @@ class WindowReading:
 
 
 @cache
-def _by_anchor() -> dict[str, tuple[Rule, ...]]:
+def _by_anchor(source: Source) -> dict[str, tuple[Rule, ...]]:
     out: dict[str, list[Rule]] = {}
     for rule in CONCEPT_RULES:
-        out.setdefault(rule.anchor, []).append(rule)
+        if not rule.sources or source in rule.sources:
+            out.setdefault(rule.anchor, []).append(rule)
     return {anchor: tuple(rules) for anchor, rules in out.items()}
 
 
@@ -91,40 +93,59 @@ def windows_of(words: Sequence[str], marks: Sequence[tuple[int, str]]) -> Iterat
             yield Window(start, window, masks_of(marks, 0, len(words)))
 
 
-def fired_rules(masks: Masks, source: Source) -> list[tuple[Rule, int]]:
-    """The rules that fire in a window, each with the index of its first anchor word."""
-    out: list[tuple[Rule, int]] = []
-    present = masks.keys()
+def rules_firing(masks: Masks, source: Source) -> list[tuple[Rule, int]]:
+    """The rules that fire, each with the places of the anchor words at which it does."""
+    present = frozenset(masks)
     matcher = Matcher(masks)
-    by_anchor = _by_anchor()
-    for concept in masks:
-        for rule in by_anchor.get(concept, ()):
-            if rule.needs <= present and (not rule.sources or source in rule.sources):
-                places = matcher.anchors(rule)
-                if places:
-                    out.append((rule, (places & -places).bit_length() - 1))
-    return out
+    by_anchor = _by_anchor(source)
+    return [
+        (rule, anchors)
+        for concept in masks
+        for rule in by_anchor.get(concept, ())
+        if rule.needs <= present and (anchors := matcher.anchors(rule))
+    ]
+
+
+def fired_rules(masks: Masks, source: Source) -> list[tuple[Rule, int]]:
+    """The rules that fire in one window, each with the index of its first anchor word."""
+    firing = rules_firing(masks, source)
+    return [(rule, (places & -places).bit_length() - 1) for rule, places in firing]
 
 
 class Places:
-    """Where the words of a view stand; found when first asked, once.
+    """Where the words of a view stand, and amid what; found when first asked, once.
 
     Args:
         view: the view.
     """
 
-    __slots__ = ("_places", "view")
+    __slots__ = ("_places", "_plain", "view")
 
     def __init__(self, view: View) -> None:
         self.view = view
         self._places: list[tuple[int, int]] = []
+        self._plain = False
+
+    def _find(self) -> None:
+        text = self.view.text
+        self._places = places(self.view)
+        self._plain = _structure(text) < STRUCTURED_FROM
 
     def around(self, at: int, window: int) -> tuple[int, int]:
         """The range of the view's text from `window` words before word `at` to as many after."""
         if not self._places:
-            self._places = places(self.view, len(self.view.read))
+            self._find()
         last = min(at + window, len(self._places) - 1)
         return self._places[max(0, at - window)][0], self._places[last][1]
+
+    def worth(self, start: int, end: int) -> float:
+        """What a rule is worth that fired in this range of the view's text."""
+        plain = self._plain or _structure(self.view.text[start:end]) < STRUCTURED_FROM
+        return 1.0 if plain else STRUCTURED_WORTH
+
+
+def _structure(text: str) -> int:
+    return sum(map(text.count, STRUCTURE)) + text.count("\n\n")
 
 
 def place_rules(where: Places, found: Sequence[tuple[Rule, int]]) -> tuple[Fired, ...]:
@@ -132,10 +153,7 @@ def place_rules(where: Places, found: Sequence[tuple[Rule, int]]) -> tuple[Fired
     out = []
     for rule, at in found:
         start, end = where.around(at, rule.window)
-        surroundings = where.view.text[start:end]
-        marks = sum(map(surroundings.count, STRUCTURE)) + surroundings.count("\n\n")
-        worth = STRUCTURED_WORTH if marks >= STRUCTURED_FROM else 1.0
-        out.append(Fired(rule, start, end, worth))
+        out.append(Fired(rule, start, end, where.worth(start, end)))
     return tuple(out)
 
 
@@ -147,7 +165,7 @@ def read_view(
     *,
     asked: bool = False,
 ) -> list[WindowReading]:
-    """Every window of a view.
+    """What the windows of a view say: those that say something, in order, and one that is silent.
 
     Args:
         view: the view.
@@ -156,13 +174,36 @@ def read_view(
         weights: the model; None lets only the rules speak.
         asked: whether a pattern rule matched the view, so that the model is asked in any case.
     """
+    out: list[WindowReading] = []
+    silent = False
     where = Places(view)
-    out = []
-    for window in windows_of(view.words, marks):
-        found = fired_rules(window.masks, source)
-        fired = place_rules(where, [(rule, window.start + at) for rule, at in found])
-        classifier = 0.0
+    for block in blocks_of(len(view.words), marks):
+        found = _found_in(block, source)
+        lanes = sorted(range(block.count) if asked else found.keys() | _telling(block.masks))
+        silent = silent or len(lanes) < block.count
+        values = [0.0] * len(lanes)
         if weights:
-            classifier = weights.log_odds(window.words, window.masks, asked=asked or bool(fired))
-        out.append(WindowReading(classifier, fired))
+            values = weights.log_odds_in(view.words, view.meant, block, lanes)
+        for lane, value in zip(lanes, values, strict=True):
+            out.append(WindowReading(value, place_rules(where, found.get(lane, ()))))
+    if silent:
+        out.append(WindowReading(SILENT if weights else 0.0, ()))
     return out
+
+
+def _found_in(block: Block, source: Source) -> dict[int, list[tuple[Rule, int]]]:
+    """Lane → the rules that fire in it, each with the index in the view of its first anchor."""
+    found: dict[int, list[tuple[Rule, int]]] = {}
+    for rule, anchors in rules_firing(block.masks, source):
+        for lane, offset in firsts_in(anchors):
+            at = (block.first + lane) * WINDOW_STRIDE + offset
+            found.setdefault(lane, []).append((rule, at))
+    return found
+
+
+def _telling(masks: Masks) -> set[int]:
+    """The lanes worth asking the model about."""
+    told = 0
+    for concept in TELLING & masks.keys():
+        told |= masks[concept]
+    return set(lanes_in(told))

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import accumulate, compress
 
 from promptward.injection.decoding import blobs, unescaped
 from promptward.injection.folding import (
     fold,
     fold_table,
     mixes_scripts,
-    not_ascii,
     skeleton,
     skeleton_table,
 )
@@ -24,6 +24,7 @@ from promptward.injection.hidden import hidden_payloads, may_hide
 from promptward.injection.leetspeak import unleet
 from promptward.injection.lexicon import known_words, lexicon
 from promptward.injection.origins import Folded, Origin, identity, mirrored, then, within
+from promptward.injection.respelling import not_ascii
 from promptward.injection.shifting import unreverse, unshift
 from promptward.injection.spacing import unjoint, unspace
 from promptward.injection.tokens import spaced
@@ -78,11 +79,17 @@ class _Budget:
         return True
 
 
-def places(view: View, count: int) -> list[tuple[int, int]]:
-    """Where the first `count` words of `view` stand in its text."""
+def places(view: View) -> list[tuple[int, int]]:
+    """Where the words of `view` stand in its text."""
+    text = spaced(view.text)
+    between = text.split(" ")
+    if list(filter(None, between)) == view.read:
+        sizes = map(len, between)
+        ends = compress(accumulate(map((1).__add__, sizes)), between)  # each one past its end
+        return [(end - 1 - len(word), end - 1) for end, word in zip(ends, view.read, strict=True)]
     out: list[tuple[int, int]] = []
-    text, at = spaced(view.text), 0
-    for word in view.read[:count]:
+    at = 0
+    for word in view.read:
         at = text.index(word, at)
         out.append((at, at + len(word)))
         at += len(word)

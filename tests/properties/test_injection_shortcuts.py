@@ -1,0 +1,88 @@
+"""The quick ways of the injection detector find exactly what the plain ways find."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from promptward.exchange import Source
+from promptward.injection.features import telling, windows
+from promptward.injection.folding import fold_table, folding, skeleton_table, skeletons
+from promptward.injection.lexicon import lexicon
+from promptward.injection.model import model
+from promptward.injection.origins import identity
+from promptward.injection.respelling import ascii_lower, not_ascii
+from promptward.injection.scoring import (
+    Places,
+    fired_rules,
+    place_rules,
+    read_marks,
+    read_view,
+    windows_of,
+)
+from promptward.injection.views import View, view_of
+
+LONGEST_PHRASE = 8  # words
+KEYS = sorted(skeleton_table())
+LETTERS = st.sampled_from([chr(code) for code in KEYS]) | st.characters() | st.sampled_from("aI ")
+VOCABULARY = [
+    "ignore", "all", "previous", "instructions", "system", "prompt", "reveal", "your", "rules",
+    "you", "are", "now", "from", "on", "do", "not", "tell", "act", "as", "developer", "mode",
+    "password", "send", "to", "never", "refuse", "secret", "above", "new", "|", "river", "table",
+]  # fmt: skip
+
+
+@given(st.text(alphabet=LETTERS, max_size=200))
+@settings(max_examples=400, deadline=None)
+def test_respelling_is_translate(text: str) -> None:
+    for table, respelled in ((fold_table(), folding()), (skeleton_table(), skeletons())):
+        assert ascii_lower(respelled(text, not_ascii(text))) == text.translate(table)
+
+
+def test_respelling_of_many_different_characters_is_translate() -> None:
+    text = "".join(map(chr, KEYS)) * 2 + "plain"
+    assert ascii_lower(skeletons()(text, not_ascii(text))) == text.translate(skeleton_table())
+
+
+def view_with(size: int, seed: int, share: float) -> View:
+    """A view of `size` words of which `share` mean something."""
+    draw = random.Random(seed)
+    words = [draw.choice(VOCABULARY) if draw.random() < share else "river" for _ in range(size)]
+    return view_of("plain", " ".join(words), identity)
+
+
+@pytest.mark.parametrize("size", [0, 1, 159, 160, 161, 200, 281, 1000, 4100])
+@pytest.mark.parametrize("share", [0.01, 0.2, 0.9])
+def test_windows_side_by_side_read_like_single_windows(size: int, share: float) -> None:
+    view = view_with(size, seed=size, share=share)
+    marks, _ = read_marks(view.words, view.meant)
+    for asked in (False, True):
+        expected = []
+        for window in windows_of(view.words, marks):
+            found = [(r, window.start + at) for r, at in fired_rules(window.masks, Source.USER)]
+            value = model().log_odds(window.words, window.masks, asked=asked or bool(found))
+            if found or asked or telling(window.masks):
+                expected.append((value, frozenset(place_rules(Places(view), found))))
+        silent = sum(1 for _ in windows(view.words)) > len(expected)
+        read = read_view(view, marks, Source.USER, model(), asked=asked)
+        assert [(r.classifier, frozenset(r.fired)) for r in read[: len(expected)]] == expected
+        assert len(read) == len(expected) + silent
+
+
+def marks_of(words: list[str]) -> set[tuple[int, str]]:
+    return set(lexicon().marks(words, frozenset(words)))
+
+
+@given(st.lists(st.sampled_from(VOCABULARY), max_size=40))
+@settings(max_examples=100, deadline=None)
+def test_marks_are_those_of_every_piece(words: list[str]) -> None:
+    """What stands in words 3 to 7 stands there in the whole too, and nothing else does."""
+    pieces = {
+        (begin + at, concept)
+        for begin in range(len(words))
+        for at, concept in marks_of(words[begin : begin + LONGEST_PHRASE])
+    }
+    assert marks_of(words) == pieces
