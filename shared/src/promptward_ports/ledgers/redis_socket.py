@@ -55,6 +55,10 @@ class RedisSocket:
             raise reply
         return reply
 
+    def wait_at_most(self, timeout_s: float) -> None:
+        """Another timeout for each send and receive."""
+        self._socket.settimeout(timeout_s)
+
     def close(self) -> None:
         """End the connection."""
         self._socket.close()

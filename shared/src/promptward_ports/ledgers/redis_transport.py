@@ -2,7 +2,8 @@
 
 Invariants: every call has a timeout; only PortError leaves this file; the script is loaded again
 when a server does not know it (restart, failover). A call is repeated once on a fresh connection
-when the old one turns out to be closed: the script is idempotent by request id.
+when the old one turns out to be closed, or silent for half of the timeout (a network cut leaves
+connections that neither end knows to be dead): the script is idempotent by request id.
 """
 
 from __future__ import annotations
@@ -21,7 +22,13 @@ from redis.exceptions import NoScriptError, RedisError
 
 from promptward.errors import PortError
 from promptward_ports.ledgers.redis_endpoint import RedisEndpoint
-from promptward_ports.ledgers.redis_pipe import Pipe, PipeLateError, PipeLostError, open_pipe
+from promptward_ports.ledgers.redis_pipe import (
+    Pipe,
+    PipeLateError,
+    PipeLostError,
+    PipeSilentError,
+    open_pipe,
+)
 from promptward_ports.ledgers.redis_protocol import Call, Reply
 from promptward_ports.ledgers.redis_socket import RedisSocket
 from promptward_ports.ledgers.resp import (
@@ -197,12 +204,16 @@ class DirectTransport(BlockingTransport):
             connection = self._idle.pop()
         except IndexError:
             return self._ask_on(RedisSocket(self._endpoint, self._timeout_s), command)
+        left_s = self._timeout_s
         try:
             return self._ask_on(connection, command)
+        except TimeoutError:
+            left_s /= 2
         except ConnectionError:
-            # Closed while idle, likely all of them (a restart): worth one more try.
-            self._drop_idle()
-            return self._ask_on(RedisSocket(self._endpoint, self._timeout_s), command)
+            pass
+        # Closed or cut off while idle, likely all of them: worth one more try.
+        self._drop_idle()
+        return self._ask_on(RedisSocket(self._endpoint, left_s), command)
 
     def _ask_on(self, connection: RedisSocket, command: bytes) -> RespValue:
         try:
@@ -215,6 +226,7 @@ class DirectTransport(BlockingTransport):
 
     def _keep(self, connection: RedisSocket) -> None:
         if len(self._idle) < IDLE_AT_MOST:
+            connection.wait_at_most(self._timeout_s / 2)
             self._idle.append(connection)
         else:
             connection.close()
@@ -255,15 +267,21 @@ class PipelinedTransport(SuspendingTransport):
         await super().close()
 
     async def _ask(self, command: bytes) -> RespValue:
-        pipe = self._pipe
+        pipe, left_s = self._pipe, self._timeout_s
         if pipe is not None and pipe.alive:
             try:
                 return await pipe.ask(command)
             except PipeLateError:
                 raise
+            except PipeSilentError:
+                left_s /= 2
             except PipeLostError:
                 pass  # closed while idle: worth one more try
-        return await (await self._connected()).ask(command)
+        try:
+            async with asyncio.timeout(left_s):
+                return await (await self._connected()).ask(command)
+        except TimeoutError as error:
+            raise PipeLateError from error
 
     async def _connected(self) -> Pipe:
         if self._connecting is None:

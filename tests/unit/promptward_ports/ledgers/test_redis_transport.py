@@ -59,6 +59,11 @@ def answer(*replies: bytes) -> Serve:
     return serve
 
 
+def answer_then_hang(peer: socket.socket) -> None:
+    answer(b":1\r\n")(peer)
+    hang(peer)
+
+
 def hang(peer: socket.socket) -> None:
     assert peer.recv(65_536)
     assert peer.recv(1) == b""  # until the client gives up
@@ -105,6 +110,18 @@ def test_a_reply_comes_back(ask: Ask) -> None:
 def test_a_connection_closed_while_idle_is_replaced(ask: Ask) -> None:
     with server(answer(b":1\r\n"), answer(b":2\r\n")) as url:
         assert ask(url, 2) == [1, 2]
+
+
+def test_a_connection_that_fell_silent_is_replaced_within_the_timeout(ask: Ask) -> None:
+    start = time.monotonic()
+    with server(answer_then_hang, answer(b":2\r\n")) as url:
+        assert ask(url, 2) == [1, 2]
+    assert time.monotonic() - start >= TIMEOUT_S / 2
+
+
+def test_a_server_that_falls_silent_for_good_is_given_up_on(ask: Ask) -> None:
+    with server(answer_then_hang, hang) as url:
+        assert ask(url, 2) == [1, FAILED]
 
 
 def test_a_script_the_server_forgot_is_sent_again(ask: Ask) -> None:
