@@ -70,6 +70,22 @@ def process(channel: grpc.aio.Channel) -> Any:
     )()
 
 
+def test_peer_that_fell_silent_is_dropped(engine, monkeypatch) -> None:
+    """As after a network cut: the connection is up, and nobody is there."""
+    monkeypatch.setattr("promptward_envoy.server.SILENCE_MS", 200)
+    preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0"  # empty SETTINGS
+
+    async def scenario(server: Server, _channel: grpc.aio.Channel) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(preface)
+        async with asyncio.timeout(20):
+            received = await reader.read()  # to the end of the connection
+        assert b"ping_timeout" in received
+        writer.close()
+
+    with_server(engine, scenario)
+
+
 def test_check_over_the_wire(engine, messages) -> None:
     async def scenario(_server: Server, channel: grpc.aio.Channel) -> None:
         pairs = (("x-envoy-auth-partial-body", "false"),)
