@@ -52,7 +52,7 @@ class Bootstrap:
     buffer_limit_bytes: int = BUFFER_LIMIT_BYTES
     message_timeout_s: float = MESSAGE_TIMEOUT_S
     route_config: Config = field(default_factory=dict)
-    keepalive_s: float = 5.0
+    keepalive_s: float = 2.5
     upstream_key_variable: str = ""
     authz_body: Config | None = None
 
@@ -241,8 +241,13 @@ def _service_cluster(settings: Bootstrap) -> Config:
             "base_ejection_time": "1s",
             "max_ejection_percent": 100,
         },
-        # Never send to an endpoint known to be down, not even when all of them are.
-        "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
+        "common_lb_config": {
+            # Never send to an endpoint known to be down, not even when all of them are.
+            "healthy_panic_threshold": {"value": 0},
+            # What a health check finds counts at once. By default Envoy's threads hear of it up to
+            # 1 s later: --drain would have to be longer than that.
+            "update_merge_window": "0s",
+        },
         "circuit_breakers": {
             "thresholds": [{"max_requests": 10000, "max_pending_requests": 10000}]
         },
@@ -252,7 +257,9 @@ def _service_cluster(settings: Bootstrap) -> Config:
 def _keepalive(settings: Bootstrap) -> Config:
     """A full-duplex stream has no message timeout; unanswered PINGs reset one whose process hangs.
 
-    Health checks do not: they only keep new streams away.
+    Health checks do not: they only keep new streams away. And they end connections that a network
+    cut has left half open. Measured with both services cut off for 0.7 to 14 s and connections
+    forgotten: the last failed request 4 s after the mending, with 5 s here 7 s.
     """
     seconds = f"{settings.keepalive_s}s"
     return {"interval": seconds, "timeout": seconds}

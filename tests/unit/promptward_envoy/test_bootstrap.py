@@ -70,7 +70,10 @@ def test_every_worker_is_an_endpoint_and_a_dead_one_gets_nothing() -> None:
         {"pipe": {"path": "/run/pw.sock"}},
         {"socket_address": {"address": "127.0.0.1", "port_value": 9911}},
     ]
-    assert service["common_lb_config"]["healthy_panic_threshold"] == {"value": 0}
+    assert service["common_lb_config"] == {
+        "healthy_panic_threshold": {"value": 0},
+        "update_merge_window": "0s",
+    }
     assert service["health_checks"][0]["grpc_health_check"] == {}
 
 
