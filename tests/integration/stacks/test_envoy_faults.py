@@ -57,21 +57,10 @@ def refused(envoy: Stack, requests_: int = 5) -> None:
     assert canary not in envoy.logs("upstream")
 
 
-def served_in_a_row(envoy: Stack, times: int) -> bool:
-    return all(chat(envoy, "full", "Say hello.").status == 200 for _ in range(times))
-
-
-def test_rolling_restart_fails_no_request(envoy: Stack) -> None:
-    """First in this file: connections that a network cut has left half open would be waited for."""
-    with traffic(envoy) as seen:
-        for replica in REPLICAS:
-            wait_for("traffic", lambda replica=replica: decisions(envoy, replica) > 0)
-            envoy.restart(replica)
-            before = decisions(envoy, replica)
-            # Envoy sends to it again: only then may the other one go.
-            wait_for(f"{replica} to decide", lambda r=replica, n=before: decisions(envoy, r) > n)
-    assert set(seen) == {200}, seen
-    assert seen[200] > 50
+def wait_until_deciding(envoy: Stack, replica: str) -> None:
+    """Wait until Envoy sends requests to the replica, of the traffic that is under way."""
+    before = decisions(envoy, replica)
+    wait_for(f"{replica} to decide", lambda: decisions(envoy, replica) > before)
 
 
 def test_both_replicas_serve(envoy: Stack) -> None:
@@ -94,7 +83,7 @@ def test_replicas_share_one_budget(envoy: Stack) -> None:
 def test_one_crashed_replica_is_made_up_for(envoy: Stack) -> None:
     envoy.crash("promptward-a")
     # Requests under way are lost, and until Envoy has noticed a few more may be.
-    wait_for("twenty answers in a row", lambda: served_in_a_row(envoy, 20))
+    envoy.wait_until_whole()
 
 
 def test_hanging_service_fails_closed_and_recovers(envoy: Stack) -> None:
@@ -127,3 +116,13 @@ def test_service_cut_off_the_network_fails_closed_and_recovers(envoy: Stack) -> 
     for replica in REPLICAS:
         envoy.mend(replica)
     envoy.wait_until_serving()
+
+
+def test_rolling_restart_fails_no_request(envoy: Stack) -> None:
+    with traffic(envoy) as seen:
+        for replica, other in (REPLICAS, REPLICAS[::-1]):
+            wait_until_deciding(envoy, other)  # only then may this one go
+            envoy.restart(replica)
+            wait_until_deciding(envoy, replica)
+    assert set(seen) == {200}, seen
+    assert seen[200] > 50

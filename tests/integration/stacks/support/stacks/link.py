@@ -1,6 +1,8 @@
 """A wire that can be cut: a TCP relay in front of a server, in a thread of the test process.
 
-Cut, it behaves as a network that drops packets: connections stay and carry nothing.
+Cut, it behaves as a network that drops packets: connections stay and carry nothing. Mended, it carries
+new connections; those of before stay dead, and neither end is told, as when a container comes back
+with another address or a firewall has forgotten them.
 """
 
 from __future__ import annotations
@@ -15,6 +17,28 @@ Address = tuple[str, int]
 T = TypeVar("T")
 
 
+class _Wire:
+    """Whether a wire carries anything, and which of its connections it has forgotten."""
+
+    def __init__(self) -> None:
+        self._whole = asyncio.Event()
+        self._whole.set()
+        self.cuts = 0
+
+    def connect(self, connected: bool) -> None:
+        if connected:
+            self._whole.set()
+        else:
+            self._whole.clear()
+            self.cuts += 1
+
+    async def carries(self, cuts: int) -> None:
+        """Wait until a connection made after so many cuts gets through: possibly for ever."""
+        await self._whole.wait()
+        if cuts != self.cuts:
+            await asyncio.Event().wait()
+
+
 class Links:
     """All wires of one stack, on one event loop."""
 
@@ -22,7 +46,7 @@ class Links:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
-        self._open: dict[str, asyncio.Event] = {}
+        self._wires: dict[str, _Wire] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._servers: list[asyncio.Server] = []
 
@@ -32,8 +56,7 @@ class Links:
 
     def connect(self, name: str, *, connected: bool) -> None:
         """Cut or mend."""
-        event = self._open[name]
-        self._loop.call_soon_threadsafe(event.set if connected else event.clear)
+        self._loop.call_soon_threadsafe(self._wires[name].connect, connected)
 
     def close(self) -> None:
         """End every wire."""
@@ -49,11 +72,10 @@ class Links:
         return asyncio.run_coroutine_threadsafe(run(), self._loop).result(30)
 
     async def _lay(self, name: str, listen: Address, to: Address) -> None:
-        opened = self._open[name] = asyncio.Event()
-        opened.set()
+        wire = self._wires[name] = _Wire()
 
         async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            task = asyncio.create_task(_relay(opened, reader, writer, to))
+            task = asyncio.create_task(_relay(wire, reader, writer, to))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
@@ -69,18 +91,19 @@ class Links:
 
 
 async def _relay(
-    opened: asyncio.Event, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, to: Address
+    wire: _Wire, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, to: Address
 ) -> None:
     with contextlib.closing(writer):
-        await opened.wait()
+        await wire.carries(wire.cuts)
         try:
             far_reader, far_writer = await asyncio.open_connection(*to)
         except OSError:  # nobody listens: as near to a refused connection as a relay can get
             writer.transport.abort()
             return
+        cuts = wire.cuts
         with contextlib.closing(far_writer):
-            there = asyncio.create_task(_pump(opened, reader, far_writer))
-            back = asyncio.create_task(_pump(opened, far_reader, writer))
+            there = asyncio.create_task(_pump(wire, cuts, reader, far_writer))
+            back = asyncio.create_task(_pump(wire, cuts, far_reader, writer))
             try:
                 # HTTP/2 and RESP have no half-closed connections: one end is the end.
                 await asyncio.wait((there, back), return_when=asyncio.FIRST_COMPLETED)
@@ -91,10 +114,12 @@ async def _relay(
 
 
 async def _pump(
-    opened: asyncio.Event, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    wire: _Wire, cuts: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 ) -> None:
+    """Carry bytes, and the end of the connection, one way; nothing over a wire that is cut."""
     with contextlib.suppress(OSError):
         while chunk := await reader.read(65536):
-            await opened.wait()
+            await wire.carries(cuts)
             writer.write(chunk)
             await writer.drain()
+    await wire.carries(cuts)

@@ -120,19 +120,26 @@ class Stack(ABC):
             self.mend(service)
         for service in tuple(self.harm.crashed):
             self.revive(service)
-        self.wait_until_serving()
+        self.wait_until_whole()
+
+    def wait_until_whole(self) -> None:
+        """Wait until the gateway serves whichever of its threads and guards is asked.
+
+        One answer says nothing about those that did not take part in it.
+        """
+        answers = range(20)
+        wait_for("answers in a row", lambda: all(self._serves() for _ in answers), 60.0)
 
     def wait_until_serving(self, deadline_s: float = 60.0) -> None:
         """Wait until an allowed request is answered."""
-
-        def served() -> bool:
-            try:
-                return chat(self, "full", "Are you there?").status == 200
-            except requests.RequestException:
-                return False
-
         try:
-            wait_for(f"{self.gateway} to serve", served, deadline_s)
+            wait_for(f"{self.gateway} to serve", self._serves, deadline_s)
         except AssertionError as error:
             logs = "\n".join(f"--- {s}\n{self.logs(s)[-1500:]}" for s in self.guards)
             raise AssertionError(f"{error}\n{logs}") from None
+
+    def _serves(self) -> bool:
+        try:
+            return chat(self, "full", "Are you there?").status == 200
+        except requests.RequestException:
+            return False
