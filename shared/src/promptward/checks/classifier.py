@@ -12,11 +12,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Literal, Protocol, cast, runtime_checkable
 from urllib.parse import urlsplit
 
 from promptward.auth.jwt_issuer import is_key_address
-from promptward.checks.content import UNAVAILABLE, Denial, FailureMode, Phase, make_finding
+from promptward.checks.content import (
+    UNAVAILABLE,
+    Conversation,
+    Denial,
+    FailureMode,
+    Phase,
+    make_finding,
+)
 from promptward.checks.entities import EntitySettings
 from promptward.checks.memory import NO_RECALL, Recall
 from promptward.errors import PortError
@@ -32,7 +39,10 @@ MAX_TEXTS = 500  # Presidio's own batch size (DEFAULT_BATCH_SIZE of its REST ser
 
 _PORT = "classifier"
 _MOST_REMEMBERED = 64  # matches of one text; what has more would let a caller fill the memory
-_TOO_LONG = Denial("text_too_long", "The text is longer than what can be inspected.", 413)
+_TOO_LONG = {
+    phase: Denial("text_too_long", "The text is longer than what can be inspected.", status)
+    for phase, status in ((Phase.REQUEST, 413), (Phase.RESPONSE, 502))
+}
 _LETTER = re.compile(r"[^\W\d_]")
 # No text has them as UTF-8; a JSON escape can smuggle one in. Replaced one for one: offsets stay.
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -150,6 +160,23 @@ class Outcome:
     denial: Denial | None = None
 
 
+@runtime_checkable
+class ReadsAhead(Protocol):
+    """A content check that has to know the texts of a stream before it can filter them."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def reads_ahead(self) -> bool:
+        """Whether it does so under its settings."""
+        ...
+
+    async def read_ahead(self, conversation: Conversation) -> Outcome:
+        """Ask about what `conversation.ahead` heard for this check."""
+        ...
+
+
 class TextClassifier:
     """Asks about parts on behalf of one check.
 
@@ -174,13 +201,20 @@ class TextClassifier:
         self._minimum = {e.type: e.min_score for e in settings.entities}
 
     async def ask(
-        self, port: Classifier | None, parts: Sequence[Part], recall: Recall = NO_RECALL
+        self,
+        phase: Phase,
+        parts: Sequence[Part],
+        port: Classifier | None,
+        recall: Recall = NO_RECALL,
     ) -> Outcome:
         """What the classifier finds in the texts of `parts`. Never raises `PortError`.
 
         Args:
+            phase: nothing is asked in one that the settings do not name.
             recall: what it found in texts that this caller sent before.
         """
+        if phase not in self.phases:
+            return Outcome([()] * len(parts))
         texts = [_texts_of(part) for part in parts]
         known: dict[str, Sequence[Match]] = {}
         new: dict[str, None] = {}  # in order, each once
@@ -191,7 +225,7 @@ class TextClassifier:
             else:
                 known[text] = cast("Sequence[Match]", kept)  # only this method keeps them
         if len(new) > MAX_TEXTS or sum(map(len, new)) > self._max_chars:
-            return self._unread("classifier_limit", _TOO_LONG, parts)
+            return self._unread("classifier_limit", _TOO_LONG[phase], parts)
         try:
             found = await self._matches(port, list(new))
         except PortError:

@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from promptward.checks.memory import NO_RECALL, Recall
+from promptward.checks.read_ahead import ReadAhead
 from promptward.findings import Effect, Finding, Severity, Span
 from promptward.llm import Part
 from promptward.ports import Classifier
@@ -52,6 +53,7 @@ class Conversation:
         system_text: system and developer text, for system-prompt-leak detection.
         classifier: the host's external detector; None when the policy names none.
         recall: what pure analyses said of texts that this caller sent before.
+        ahead: by check id, what is known of a stream that is read a second time.
     """
 
     nonce: str
@@ -59,6 +61,7 @@ class Conversation:
     system_text: str = ""
     classifier: Classifier | None = None
     recall: Recall = NO_RECALL
+    ahead: dict[str, ReadAhead] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

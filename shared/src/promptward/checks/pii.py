@@ -28,7 +28,7 @@ from promptward.checks.recognized import (
     RecognizedFilter,
     redact_part,
 )
-from promptward.errors import PolicyError
+from promptward.errors import ExchangeError, PolicyError
 from promptward.exchange import Source
 from promptward.findings import Effect, Finding, Span
 from promptward.llm import Part
@@ -201,15 +201,38 @@ class PiiCheck:
     async def _ask(
         self, phase: Phase, parts: Sequence[Part], conversation: Conversation
     ) -> Outcome:
-        if self._classifier is None or phase not in self._classifier.phases:
+        if self._classifier is None:
             return Outcome([()] * len(parts))
-        return await self._classifier.ask(conversation.classifier, parts, conversation.recall)
+        port, recall = conversation.classifier, conversation.recall
+        return await self._classifier.ask(phase, parts, port, recall)
 
     def open_channel(self, channel: Channel, conversation: Conversation) -> ChannelFilter | None:
         if channel.source not in self._sources:
             return None
+        known: Sequence[Match] = ()
+        if self.reads_ahead:
+            ahead = conversation.ahead.get(self.id)
+            if ahead is None:
+                raise ExchangeError("stream_not_buffered", "the stream has to be read whole", 502)
+            if (listener := ahead.listen(channel)) is not None:
+                return listener
+            known = ahead.next_known()
         operators = self._operators(Phase.RESPONSE, conversation)
-        return RecognizedFilter(self, channel, self._recognizers, operators, self._window_chars)
+        return RecognizedFilter(
+            self, channel, self._recognizers, operators, self._window_chars, known
+        )
+
+    @property
+    def reads_ahead(self) -> bool:
+        """Whether a stream has to be read before it can be filtered: for the classifier."""
+        return self._classifier is not None and Phase.RESPONSE in self._classifier.phases
+
+    async def read_ahead(self, conversation: Conversation) -> Outcome:
+        """Ask the classifier about a stream that has been read once."""
+        ahead = conversation.ahead[self.id]
+        asked = await self._ask(Phase.RESPONSE, ahead.parts, conversation)
+        ahead.learn(asked.known)
+        return asked
 
     def _operators(self, phase: Phase, conversation: Conversation) -> Mapping[str, Operator]:
         if self._shadow or not self._pseudonymized:
@@ -231,7 +254,8 @@ class PiiCheck:
         """The matches in one text, and why the classifier did not read it; empty when it did."""
         if self._classifier is None:
             return self._recognizers.find(text), ""
-        asked = await self._classifier.ask(classifier, [Part("", Source.USER, text)])
+        phase = min(self._classifier.phases)  # either one: a text by itself has none
+        asked = await self._classifier.ask(phase, [Part("", Source.USER, text)], classifier)
         return self._recognizers.find(text, asked.known[0]), asked.unread
 
     def finding(self, match: Match, pointer: str) -> Finding:

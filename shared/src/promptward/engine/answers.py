@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from promptward.checks.content import Denial
 from promptward.decision import Deny, HeaderPairs, Principal
 from promptward.errors import ExchangeError
 from promptward.findings import Coverage, Finding
@@ -35,6 +36,12 @@ class Refusal(Exception):  # noqa: N818 - control flow inside the engine, not a 
     def of(error: ExchangeError) -> Refusal:
         """A refusal of malformed input."""
         return Refusal(error.status, error.code, "parse", error.message)
+
+    @staticmethod
+    def by(denial: Denial) -> Refusal:
+        """A content check's refusal."""
+        category = "unavailable" if denial.status >= 500 else "content"
+        return Refusal(denial.status, denial.code, category, denial.message)
 
 
 def deny(

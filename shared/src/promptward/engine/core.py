@@ -33,7 +33,7 @@ from promptward.engine.settlement import (
     charge_usage,
     settle,
 )
-from promptward.engine.streams import GuardedStream, open_stream
+from promptward.engine.streams import GuardedStream, open_stream, read_ahead
 from promptward.errors import ExchangeError, PortError
 from promptward.exchange import Exchange, Headers, Response
 from promptward.findings import Effect, Finding
@@ -153,7 +153,16 @@ class Engine:
         return ResponseAllow(mutations, run.usage, tuple(run.findings), run.coverage)
 
     async def _on_whole_stream(self, ticket: Ticket, response: Response) -> ResponseDecision:
-        guard = open_stream(self.policy, ticket, response.status, response.headers)
+        try:
+            ahead = await read_ahead(self.policy, ticket, response, self._ports.classifier)
+        except Exception as error:  # noqa: BLE001 - as in on_request
+            self._ports.report_bug(error)
+            run, refusal = ResponseRun(), _unavailable("internal_error")
+            return await self._withhold_stream(ticket, response, run, refusal)
+        if ahead is not None and ahead.denial is not None:
+            run = ResponseRun(ahead.findings, ahead.coverage, ahead.usage)
+            return await self._withhold_stream(ticket, response, run, Refusal.by(ahead.denial))
+        guard = open_stream(self.policy, ticket, response.status, response.headers, ahead)
         body = guard.feed(response.body.data) + guard.close()
         end = StreamEnd.BLOCKED if guard.blocked else StreamEnd.COMPLETE
         if not response.body.complete and not guard.blocked:
@@ -165,6 +174,14 @@ class Engine:
             body=None if body == response.body.data else body,
         )
         return ResponseAllow(mutations, guard.usage, tuple(guard.findings), guard.coverage)
+
+    async def _withhold_stream(
+        self, ticket: Ticket, response: Response, run: ResponseRun, refusal: Refusal
+    ) -> Deny:
+        """Answer with an error instead of a buffered stream that nobody may see."""
+        charge = charge_usage(run.usage) if response.status < 400 else None
+        states = await settle(self.policy, self._ports, ticket, charge)
+        return self._deny_response(ticket, refusal, run, states)
 
     def open_stream(self, ticket: Ticket, status: int, headers: Headers) -> StreamGuard:
         """A guard for one response stream."""

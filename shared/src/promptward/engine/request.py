@@ -314,9 +314,7 @@ async def _inspect(
     run.findings += content.findings
     run.coverage = content.coverage
     if content.denial is not None:
-        denial = content.denial
-        category = "unavailable" if denial.status >= 500 else "content"
-        raise Refusal(denial.status, denial.code, category, denial.message)
+        raise Refusal.by(content.denial)
     return content
 
 

@@ -104,9 +104,7 @@ async def run_response(
     run.findings += content.findings
     run.coverage = content.coverage
     if content.denial is not None:
-        denial = content.denial
-        category = "unavailable" if denial.status >= 500 else "content"
-        raise Refusal(denial.status, denial.code, category, denial.message)
+        raise Refusal.by(content.denial)
     run.body = _rewrite(protocol, parsed, content.edits)
     if run.body is None and decoded and checks:
         run.body = data

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from promptward.checks.classifier import MAX_TEXTS, ClassifierSettings, Outcome, TextClassifier
-from promptward.checks.content import FailureMode
+from promptward.checks.content import FailureMode, Phase
 from promptward.checks.memory import NO_RECALL, Recall, TextMemory
 from promptward.errors import PolicyError, PortError
 from promptward.exchange import Source
@@ -36,6 +36,7 @@ def ask(
     failure_mode: FailureMode = FailureMode.CLOSED,
     shadow: bool = False,
     recall: Recall = NO_RECALL,
+    phase: Phase = Phase.REQUEST,
     **changes: Any,
 ) -> Outcome:
     parts = [
@@ -43,7 +44,7 @@ def ask(
         for i, text in enumerate(texts)
     ]
     made = TextClassifier(settings(**changes), "p", failure_mode, shadow=shadow)
-    return run_sync(made.ask(port, parts, recall))
+    return run_sync(made.ask(phase, parts, port, recall))
 
 
 def found(outcome: Outcome, *texts: str) -> list[list[tuple[str, str]]]:
@@ -258,3 +259,9 @@ def test_a_text_full_of_names_does_not_fill_the_memory() -> None:
         ask(port, text, recall=recall)
         ask(port, text, recall=recall)
     assert [len(texts[0]) for _, texts in port.calls] == [384, 390, 390]
+
+
+def test_a_phase_that_is_not_named_is_not_asked_about() -> None:
+    port = WordClassifier(WORDS)
+    assert ask(port, "Paris", phase=Phase.RESPONSE).known == [()]
+    assert port.calls == []

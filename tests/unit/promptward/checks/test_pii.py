@@ -8,7 +8,7 @@ import pytest
 
 from promptward.checks.content import Conversation, Inspection, Mode, Phase
 from promptward.checks.pii import PiiCheck, PiiSettings
-from promptward.errors import PolicyError, PortError
+from promptward.errors import ExchangeError, PolicyError, PortError
 from promptward.exchange import Source
 from promptward.findings import Effect
 from promptward.llm import Part
@@ -283,3 +283,11 @@ def test_a_classifier_that_cannot_work(settings: dict[str, Any], problem: str) -
     named = settings.get("entities") == []
     with pytest.raises(PolicyError, match=problem):
         check(**settings, **({} if named else {"classifier": classifier}))
+
+
+def test_a_live_stream_is_refused_where_a_classifier_has_to_read_answers() -> None:
+    made = check(classifier=CLASSIFIER | {"phase": ["request", "response"]})
+    assert made.reads_ahead
+    assert not check(classifier=CLASSIFIER).reads_ahead
+    with pytest.raises(ExchangeError, match="has to be read whole"):
+        made.open_channel(Channel("/0", Source.ASSISTANT), Conversation("abcdef"))

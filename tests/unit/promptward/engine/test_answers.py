@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from promptward.checks.content import Denial
 from promptward.engine.answers import Refusal, deny
 from promptward.errors import ExchangeError
 from promptward.protocols import PROTOCOLS
@@ -25,3 +26,8 @@ def test_without_a_protocol_the_shape_is_neutral_and_the_code_the_same() -> None
     answer = deny(Refusal.of(ExchangeError("bad", "Bad.", 415)), None)
     assert answer.status == 415
     assert '"bad"' in answer.body.decode()
+
+
+def test_a_checks_refusal_says_whose_fault_it_is() -> None:
+    assert Refusal.by(Denial("sensitive_data", "No.")).category == "content"
+    assert Refusal.by(Denial("check_unavailable", "Later.", 503)).category == "unavailable"
