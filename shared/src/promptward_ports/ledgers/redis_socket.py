@@ -27,6 +27,7 @@ class RedisSocket:
     def __init__(self, endpoint: RedisEndpoint, timeout_s: float) -> None:
         self._socket = _connect(endpoint, timeout_s)
         self._replies = Replies()
+        self._held = False
         try:
             for command in endpoint.greeting:
                 self.ask(command)
@@ -55,8 +56,11 @@ class RedisSocket:
             raise reply
         return reply
 
-    def wait_at_most(self, timeout_s: float) -> None:
-        """Another timeout for each send and receive."""
+    def hold(self, timeout_s: float) -> None:
+        """Keep it for later calls, with another timeout for each send and receive."""
+        if self._held:
+            return
+        self._held = True
         self._socket.settimeout(timeout_s)
 
     def close(self) -> None:

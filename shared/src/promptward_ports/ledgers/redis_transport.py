@@ -226,7 +226,7 @@ class DirectTransport(BlockingTransport):
 
     def _keep(self, connection: RedisSocket) -> None:
         if len(self._idle) < IDLE_AT_MOST:
-            connection.wait_at_most(self._timeout_s / 2)
+            connection.hold(self._timeout_s / 2)
             self._idle.append(connection)
         else:
             connection.close()
