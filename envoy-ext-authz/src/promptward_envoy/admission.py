@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
+from typing import Any
 
 from prometheus_client import Gauge
 
@@ -25,7 +26,7 @@ class Admission:
         self._max = max_in_flight
         self._count = 0
         self._gauge = gauge
-        self._settling: set[asyncio.Task[None]] = set()
+        self._pending: set[asyncio.Future[Any]] = set()
 
     def enter(self) -> bool:
         """Count one more exchange; whether it is within the bound. Always pair with `leave`."""
@@ -38,17 +39,16 @@ class Admission:
         self._count -= 1
         self._gauge.set(self._count)
 
+    def wait_for(self, work: asyncio.Future[Any]) -> None:
+        """Let a drain wait for `work`, which outlives the call that started it."""
+        self._pending.add(work)
+        work.add_done_callback(self._pending.discard)
+
     def settle_later(self, work: Coroutine[object, object, None]) -> None:
-        """Run `work` to its end even though its stream is being cancelled."""
-        task = asyncio.get_running_loop().create_task(_as_coroutine(work))
-        self._settling.add(task)
-        task.add_done_callback(self._settling.discard)
+        """Run `work` to its end, whatever becomes of the caller."""
+        self.wait_for(asyncio.ensure_future(work))
 
     async def settled(self) -> None:
-        """Wait for every settlement handed over."""
-        while self._settling:
-            await asyncio.wait(tuple(self._settling))
-
-
-async def _as_coroutine(work: Coroutine[object, object, None]) -> None:
-    await work
+        """Wait for all of it."""
+        while self._pending:
+            await asyncio.wait(tuple(self._pending))

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from time import perf_counter
 
 import grpc
 
 from promptward_envoy.admission import Admission
+from promptward_envoy.deadlines import DeadlineEngine
 from promptward_envoy.descriptors import Message
 from promptward_envoy.engines import EngineSource, UnknownPolicyError
 from promptward_envoy.ext_proc_session import ExchangeSession, SessionError
@@ -29,6 +30,7 @@ ROUTE_METADATA = "x-promptward-route"
 
 Context = grpc.aio.ServicerContext[Message, Message]
 Problem = tuple[grpc.StatusCode, str]
+Metadata = Iterable[tuple[str, str | bytes]]
 
 _log = logging.getLogger("promptward.envoy")
 
@@ -40,7 +42,7 @@ class Processor:
         engines: finds the engine of a policy by name.
         admission: bounds the work and keeps late settlements.
         metrics: counts.
-        deadline_s: most time for the answer to one message, in seconds.
+        deadline_s: most time for one answer of the engine, in seconds.
         max_body_bytes: most that is held of one response, and most that one may inflate to.
     """
 
@@ -60,34 +62,49 @@ class Processor:
         self._max_body_bytes = max_body_bytes
 
     async def process(self, _messages: AsyncIterator[Message], context: Context) -> None:
-        """Serve one stream to its end."""
+        """Serve one stream to its end.
+
+        The work is a task of its own, because grpc cancels this one when Envoy resets the stream,
+        which is how every exchange ends. So nothing is interrupted half-way (a reservation being
+        made, a settlement), and no read is cancelled while it is under way, which would leak its
+        native memory (github.com/grpc/grpc/issues/43360; measured 100 bytes for each exchange).
+        """
+        stream = _Stream(context)
+        work = asyncio.ensure_future(self._serve(stream, context.invocation_metadata() or ()))
+        self._admission.wait_for(work)
+        try:
+            problem = await asyncio.shield(work)
+        except asyncio.CancelledError:
+            stream.gone = True
+            raise
+        if problem is not None:
+            await context.abort(*problem)
+
+    async def _serve(self, stream: _Stream, metadata: Metadata) -> Problem | None:
         admitted = self._admission.enter()
         try:
-            settings = dict(context.invocation_metadata() or ())
+            settings = dict(metadata)
             refusal = "" if admitted else "overloaded"
             try:
                 policy = self._engines.policy(str(settings.get(POLICY_METADATA, "")))
             except UnknownPolicyError:
                 policy, refusal = self._engines.policy(""), "unknown_policy"
             route = str(settings.get(ROUTE_METADATA, ""))
-            session = ExchangeSession(policy.engine, route, self._max_body_bytes, self._metrics)
-            problem = await self._run(session, context, refusal)
+            engine = DeadlineEngine(policy.engine, self._deadline_s)
+            session = ExchangeSession(engine, route, self._max_body_bytes, self._metrics)
+            return await self._run(session, stream, refusal)
         finally:
             self._admission.leave()
-        if problem is not None:
-            await context.abort(*problem)
 
-    async def _run(
-        self, session: ExchangeSession, context: Context, refusal: str
-    ) -> Problem | None:
+    async def _run(self, session: ExchangeSession, stream: _Stream, refusal: str) -> Problem | None:
         """Answer messages until the stream ends; the status to end it with, None for OK."""
         try:
-            while (message := await _receive(context)) is not None:
-                problem = await self._answer(session, message, context, refusal)
+            while (message := await stream.read()) is not None:
+                problem = await self._answer(session, message, stream, refusal)
                 if problem is not None:
                     return problem
         finally:
-            # Also when cancelled: the client is gone, but what was granted must be settled.
+            # Whatever happened to the stream: what was granted must be settled.
             if session.owes_settlement:
                 self._admission.settle_later(self._settle(session))
         if session.finished:
@@ -95,36 +112,34 @@ class Processor:
         return grpc.StatusCode.ABORTED, "the stream ended before its exchange"
 
     async def _answer(
-        self, session: ExchangeSession, message: Message, context: Context, refusal: str
+        self, session: ExchangeSession, message: Message, stream: _Stream, refusal: str
     ) -> Problem | None:
         started = perf_counter()
         try:
             if refusal:
-                return await self._fail(session, context, refusal)
-            async with asyncio.timeout(self._deadline_s):
-                answers = await session.handle(message)
-            for answer in answers:
-                await context.write(answer)
+                return await self._fail(session, stream, refusal)
+            for answer in await session.handle(message):
+                await stream.write(answer)
         except SessionError as error:
             _log.error("ext_proc stream reset: %s", error)
             self._metrics.failures.labels(FILTER, "protocol").inc()
             return grpc.StatusCode.FAILED_PRECONDITION, str(error)
         except TimeoutError:
-            return await self._fail(session, context, "deadline_exceeded")
+            return await self._fail(session, stream, "deadline_exceeded")
         except Exception as error:  # noqa: BLE001 - whatever it is, nothing may pass
             log_fault(FILTER, error)
-            return await self._fail(session, context, "internal_error")
+            return await self._fail(session, stream, "internal_error")
         finally:
             self._seconds.observe(perf_counter() - started)
         return None
 
-    async def _fail(self, session: ExchangeSession, context: Context, reason: str) -> Problem:
+    async def _fail(self, session: ExchangeSession, stream: _Stream, reason: str) -> Problem:
         """Deny while that is possible; otherwise give the status to end the stream with."""
         self._metrics.failures.labels(FILTER, reason).inc()
         try:
             denial = session.fail_closed(reason)
             if denial is not None:
-                await context.write(denial)
+                await stream.write(denial)
         except Exception as error:  # noqa: BLE001 - the status below still fails the exchange
             log_fault(FILTER, error)
         # After a denial Envoy has closed its side; the status then changes nothing.
@@ -138,23 +153,37 @@ class Processor:
             self._metrics.failures.labels(FILTER, "settlement").inc()
 
 
-async def _receive(context: Context) -> Message | None:
-    """The next message; None at the end of the stream.
+class _Stream:
+    """The messages of one call, until it is gone.
 
-    Read in a task of its own: Envoy resets every stream, and a read that is cancelled while it is
-    under way leaks its native memory (github.com/grpc/grpc/issues/43360; measured 100 bytes for
-    each exchange without this, none with it).
+    Invariant: nothing is asked of a call that grpc has cancelled, whose memory it has given up.
+
+    Args:
+        context: the call.
+
+    Attributes:
+        gone: set when the call is cancelled; reads then end and writes go nowhere.
     """
-    reading = asyncio.ensure_future(context.read())
-    try:
-        message = await asyncio.shield(reading)
-    except asyncio.CancelledError:
-        reading.add_done_callback(_forget)
-        raise
-    return None if message is grpc.aio.EOF else message  # type: ignore[attr-defined]
 
+    __slots__ = ("_context", "gone")
 
-def _forget(reading: asyncio.Future[Message]) -> None:
-    """Take the outcome nobody waits for, so that the loop does not report it as lost."""
-    if not reading.cancelled():
-        reading.exception()
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self.gone = False
+
+    async def read(self) -> Message | None:
+        """The next message; None at the end of the stream."""
+        if self.gone:
+            return None
+        message = await self._context.read()
+        return None if message is grpc.aio.EOF else message  # type: ignore[attr-defined]
+
+    async def write(self, message: Message) -> None:
+        """Send one message, unless there is nobody to send it to."""
+        if self.gone:
+            return
+        try:
+            await self._context.write(message)
+        except Exception:
+            if not self.gone:
+                raise

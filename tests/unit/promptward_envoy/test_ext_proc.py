@@ -192,3 +192,58 @@ def test_cancelled_stream_does_not_cancel_the_read_under_way(engine) -> None:
         assert context.outcome == "finished"
 
     asyncio.run(scenario())
+
+
+def test_answer_under_way_is_finished_and_settled_when_the_stream_is_cancelled(
+    engine, messages, monkeypatch
+) -> None:
+    """Otherwise a reservation could be left half made, and a dead call be written to."""
+    entered, gate = asyncio.Event(), asyncio.Event()
+    decide = engine.on_request
+
+    async def slow(exchange: Any) -> Any:
+        entered.set()
+        await gate.wait()
+        return await decide(exchange)
+
+    monkeypatch.setattr(engine, "on_request", slow)
+
+    async def scenario() -> None:
+        context = Context(request(messages))
+        metrics = Metrics()
+        admission = Admission(9, metrics.in_flight)
+        service = Processor(FixedEngine(engine), admission, metrics, 5, 1000)
+        stream = asyncio.create_task(service.process(None, context))  # type: ignore[arg-type]
+        await entered.wait()
+        stream.cancel()
+        await asyncio.gather(stream, return_exceptions=True)
+        assert stream.cancelled()
+        gate.set()
+        await admission.settled()
+        assert [m.WhichOneof("response") for m in context.written] == ["request_headers"]
+        assert engine.named("on_no_response")[0]["reason"] == "client_gone"
+        assert metrics.in_flight._value.get() == 0
+
+    asyncio.run(scenario())
+
+
+def test_write_to_a_call_that_ends_meanwhile_is_no_fault(engine, messages, caplog) -> None:
+    class Ending(Context):
+        async def write(self, message: Any) -> None:
+            stream.cancel()
+            await asyncio.sleep(0)
+            raise RuntimeError("the call is gone")
+
+    async def scenario() -> None:
+        nonlocal stream
+        metrics = Metrics()
+        admission = Admission(9, metrics.in_flight)
+        service = Processor(FixedEngine(engine), admission, metrics, 5, 1000)
+        context = Ending(request(messages))
+        stream = asyncio.create_task(service.process(None, context))  # type: ignore[arg-type]
+        await asyncio.gather(stream, return_exceptions=True)
+        await admission.settled()
+
+    stream: asyncio.Task[None]
+    asyncio.run(scenario())
+    assert caplog.records == []

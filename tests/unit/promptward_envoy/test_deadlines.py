@@ -1,0 +1,62 @@
+"""Every question that the engine may take its time over has a deadline."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from typing import Any
+
+import pytest
+
+from promptward.engine import EngineApi, StreamEnd
+from promptward_envoy.deadlines import DeadlineEngine
+
+QUESTIONS = {
+    "on_request": (None,),
+    "on_response": (None, None),
+    "close_stream": (None, None, StreamEnd.COMPLETE),
+    "on_unseen_response": (None, 200),
+    "on_no_response": (None, "client_gone"),
+}
+
+
+class Slow:
+    """Answers any question when told to."""
+
+    def __init__(self) -> None:
+        self.gate = asyncio.Event()
+        self.asked: list[tuple[str, tuple[Any, ...]]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        async def answer(*arguments: Any) -> str:
+            self.asked.append((name, arguments))
+            await self.gate.wait()
+            return "answer"
+
+        return answer
+
+
+def test_no_question_is_forgotten() -> None:
+    waiting = {n for n, f in inspect.getmembers(EngineApi) if inspect.iscoroutinefunction(f)}
+    assert waiting == set(QUESTIONS)
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_question_that_takes_too_long_is_given_up(name: str) -> None:
+    async def scenario() -> None:
+        engine = DeadlineEngine(Slow(), 0.01)  # type: ignore[arg-type]
+        with pytest.raises(TimeoutError):
+            await getattr(engine, name)(*QUESTIONS[name])
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_question_is_passed_on_as_it_is(name: str) -> None:
+    async def scenario() -> None:
+        slow = Slow()
+        slow.gate.set()
+        await getattr(DeadlineEngine(slow, 5), name)(*QUESTIONS[name])  # type: ignore[arg-type]
+        assert slow.asked == [(name, QUESTIONS[name])]
+
+    asyncio.run(scenario())
