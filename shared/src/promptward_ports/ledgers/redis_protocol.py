@@ -51,9 +51,16 @@ class Script:
     sha: str
 
 
+_PARTS: dict[ScriptName, tuple[str, ...]] = {
+    "reserve": ("head", "reserve_quick", "common", "reserve"),
+    "settle": ("head", "settle_quick", "common", "settle"),
+    "admin": ("head", "common", "admin"),
+}
+
+
 def _script(name: ScriptName) -> Script:
     folder = files(__package__).joinpath("lua")
-    source = "".join(folder.joinpath(f"{n}.lua").read_text("utf-8") for n in ("common", name))
+    source = "".join(folder.joinpath(f"{n}.lua").read_text("utf-8") for n in _PARTS[name])
     return Script(source, sha1(source.encode(), usedforsecurity=False).hexdigest())
 
 

@@ -7,6 +7,7 @@ answers another call.
 from __future__ import annotations
 
 import socket
+import struct
 
 from promptward_ports.ledgers.redis_endpoint import RedisEndpoint
 from promptward_ports.ledgers.resp import ErrorReplyError, ProtocolError, Replies, RespValue
@@ -48,6 +49,9 @@ class RedisSocket:
                     break
             if len(found) != 1:
                 raise ProtocolError("more than one reply")
+        except BlockingIOError:  # the kernel's timeout
+            self._socket.close()
+            raise TimeoutError from None
         except BaseException:
             self._socket.close()
             raise
@@ -61,11 +65,26 @@ class RedisSocket:
         if self._held:
             return
         self._held = True
-        self._socket.settimeout(timeout_s)
+        if self._socket.gettimeout() is None:
+            _timed_by_the_kernel(self._socket, timeout_s)
+        else:
+            self._socket.settimeout(timeout_s)
 
     def close(self) -> None:
         """End the connection."""
         self._socket.close()
+
+
+def _timed_by_the_kernel(connected: socket.socket, timeout_s: float) -> socket.socket:
+    """The same socket, blocking, with the kernel's own timeouts (`BlockingIOError` when they pass).
+
+    With Python's timeouts every send and receive is a poll first: four system calls more a request.
+    """
+    timeval = struct.pack("@ll", int(timeout_s), int(timeout_s % 1 * 1_000_000))
+    connected.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval)
+    connected.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeval)
+    connected.setblocking(True)
+    return connected
 
 
 def _connect(endpoint: RedisEndpoint, timeout_s: float) -> socket.socket:
@@ -77,11 +96,11 @@ def _connect(endpoint: RedisEndpoint, timeout_s: float) -> socket.socket:
         except BaseException:
             unix.close()
             raise
-        return unix
+        return _timed_by_the_kernel(unix, timeout_s)
     tcp = socket.create_connection((endpoint.host, endpoint.port), timeout_s)
     tcp.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if endpoint.tls is None:
-        return tcp
+        return _timed_by_the_kernel(tcp, timeout_s)
     try:
         return endpoint.tls.wrap_socket(tcp, server_hostname=endpoint.host)
     except BaseException:

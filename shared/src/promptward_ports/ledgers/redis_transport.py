@@ -13,6 +13,7 @@ import os
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import lru_cache
 from itertools import islice
 from typing import Any, Protocol, cast
 
@@ -35,7 +36,7 @@ from promptward_ports.ledgers.resp import (
     ErrorReplyError,
     ProtocolError,
     RespValue,
-    encode_command,
+    encode_parts,
 )
 
 IDLE_AT_MOST = 64
@@ -295,8 +296,15 @@ class PipelinedTransport(SuspendingTransport):
 def encode_call(command: bytes, call: Call) -> bytes:
     """EVALSHA or EVAL of a call."""
     script = call.script.sha if command == b"EVALSHA" else call.script.source
-    keys = (key.encode() for key in call.keys)
-    return encode_command(command, script.encode(), b"%d" % len(call.keys), *keys, *call.args)
+    parts = 3 + len(call.keys) + len(call.args)
+    first = _first_parts(command, script, call.keys)
+    return b"*%d\r\n%b%b" % (parts, first, encode_parts(call.args))
+
+
+@lru_cache(maxsize=1024)
+def _first_parts(command: bytes, script: str, keys: tuple[str, ...]) -> bytes:
+    """What all of a tenant's calls of a script begin with."""
+    return encode_parts((command, script.encode(), b"%d" % len(keys), *(k.encode() for k in keys)))
 
 
 def port_error(error: Exception) -> PortError:

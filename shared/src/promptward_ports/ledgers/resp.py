@@ -30,10 +30,12 @@ class ErrorReplyError(Exception):
 
 def encode_command(*parts: bytes) -> bytes:
     """One command."""
-    encoded = [b"*%d\r\n" % len(parts)]
-    for part in parts:
-        encoded += (b"$%d\r\n" % len(part), part, b"\r\n")
-    return b"".join(encoded)
+    return b"*%d\r\n%b" % (len(parts), encode_parts(parts))
+
+
+def encode_parts(parts: Sequence[bytes]) -> bytes:
+    """Some of a command's parts."""
+    return b"".join([b"$%d\r\n%b\r\n" % (len(part), part) for part in parts])
 
 
 class Replies:

@@ -23,7 +23,7 @@ end
 local field, first_line, count = ARGV[3], 3, #ARGV - 3
 local lines, fields = {}, {field}
 for i = 1, count do
-  local line = {read('<dddddddI2c0I2c0', ARGV[first_line + i])}
+  local line = {read(LINE, ARGV[first_line + i])}
   lines[i], fields[i + 1] = line, line[8]
 end
 sweep()
