@@ -5,9 +5,7 @@ Names of places need a model; see the `Classifier` port.
 
 from __future__ import annotations
 
-from string import ascii_uppercase
-
-from promptward.recognizers.model import DigitGroup, Recognizer
+from promptward.recognizers.model import Digits, Recognizer
 
 _CAP = "[A-Z\\x{c0}-\\x{de}][a-z\\x{df}-\\x{ff}'.-]{1,20}"
 # USPS Publication 28, appendix C1 (the common ones), and their British cousins.
@@ -25,7 +23,7 @@ STREET_ADDRESS = (
             f"[1-9][0-9]{{0,4}}[A-Z]?,? (?:[NSEW]\\.? )?(?:{_CAP} ){{1,3}}{_KIND}\\b\\.?{_UNIT}"
         ),
         score=0.6,
-        anchor=DigitGroup((1, 2, 3, 4, 5), after=" ," + ascii_uppercase),
+        anchor=Digits(),
         not_before="[0-9A-Za-z_.,:/$-]",
     ),
 )

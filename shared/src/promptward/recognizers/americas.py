@@ -61,38 +61,38 @@ def _is_rut(value: str) -> bool:
 AMERICAS = (
     register_number(
         "CA_SIN", "[1-79][0-9]{2}[ -]?[0-9]{3}[ -]?[0-9]{3}", _is_sin,
-        least=9, context=("sin", "social insurance", "assurance sociale", "nas"),
+        context=("sin", "social insurance", "assurance sociale", "nas"),
     ),
     register_number(
         "BR_CPF", "[0-9]{3}\\.[0-9]{3}\\.[0-9]{3}-[0-9]{2}", _is_cpf,
-        least=11, score=0.9, context=("cpf",),
+        score=0.9, context=("cpf",),
     ),
     register_number(
-        "BR_CPF", "[0-9]{11}", _is_cpf, variant="plain", least=11, score=0.4, context=("cpf",),
+        "BR_CPF", "[0-9]{11}", _is_cpf, variant="plain", score=0.4, context=("cpf",),
     ),
     register_number(
         "BR_CNPJ", "[0-9]{2}\\.[0-9]{3}\\.[0-9]{3}/[0-9]{4}-[0-9]{2}", _is_cnpj,
-        least=14, score=0.9, context=("cnpj",),
+        score=0.9, context=("cnpj",),
     ),
     register_number(
-        "BR_CNPJ", "[0-9]{14}", _is_cnpj, variant="plain", least=14, score=0.4, context=("cnpj",),
+        "BR_CNPJ", "[0-9]{14}", _is_cnpj, variant="plain", score=0.4, context=("cnpj",),
     ),
     register_number(
         "MX_CURP",
         "[A-Z][AEIOUX][A-Z]{2}[0-9]{6}[HMX][A-Z]{2}[B-DF-HJ-NP-TV-Z]{3}[0-9A-Z][0-9]",
         _is_curp,
-        least=6, lead=4, score=0.9, context=("curp",),
+        score=0.9, context=("curp",),
     ),
     register_number(
         "AR_CUIT", "(?:2[0347]|3[034])-[0-9]{8}-[0-9]", _is_cuit,
-        least=11, score=0.8, context=("cuit", "cuil"),
+        score=0.8, context=("cuit", "cuil"),
     ),
     register_number(
         "CL_RUT", "[1-9][0-9]?\\.[0-9]{3}\\.[0-9]{3}-[0-9Kk]", _is_rut,
-        least=7, score=0.8, context=("rut", "run"),
+        score=0.8, context=("rut", "run"),
     ),
     register_number(
         "CL_RUT", "[1-9][0-9]{6,7}-[0-9Kk]", _is_rut, variant="plain",
-        least=7, score=ALONE - 0.2, context=("rut", "run"),
+        score=ALONE - 0.2, context=("rut", "run"),
     ),
 )  # fmt: skip

@@ -98,66 +98,66 @@ def _is_south_african(digits: str) -> bool:
 ASIA_PACIFIC = (
     register_number(
         "IN_AADHAAR", "[2-9][0-9]{3}[ -][0-9]{4}[ -][0-9]{4}", _is_aadhaar,
-        least=12, score=0.55, context=("aadhaar", "aadhar", "uidai", "आधार"),
+        score=0.55, context=("aadhaar", "aadhar", "uidai", "आधार"),
     ),
     register_number(
         "IN_AADHAAR", "[2-9][0-9]{11}", _is_aadhaar, variant="plain",
-        least=12, context=("aadhaar", "aadhar", "uidai", "आधार"),
+        context=("aadhaar", "aadhar", "uidai", "आधार"),
     ),
     register_number(
         "IN_PAN", "[A-Z]{3}[ABCFGHJLPT][A-Z][0-9]{4}[A-Z]", None,
-        least=4, lead=5, score=ALONE, context=("pan", "permanent account", "income tax"),
+        score=ALONE, context=("pan", "permanent account", "income tax"),
     ),
     register_number(
         "IN_GSTIN", "[0-3][0-9][A-Z]{5}[0-9]{4}[A-Z][1-9A-Z]Z[0-9A-Z]", _is_gstin,
-        least=4, lead=7, score=0.9, context=("gst",),
+        score=0.9, context=("gst",),
     ),
     register_number(
         "AU_TFN", "[0-9]{3} ?[0-9]{3} ?[0-9]{3}", _is_tfn,
-        least=9, context=("tfn", "tax file"),
+        context=("tfn", "tax file"),
     ),
     register_number(
         "AU_ABN", "[1-9][0-9] ?[0-9]{3} ?[0-9]{3} ?[0-9]{3}", _is_abn,
-        least=11, context=("abn", "australian business"),
+        context=("abn", "australian business"),
     ),
     register_number(
         "AU_ACN", "[0-9]{3} ?[0-9]{3} ?[0-9]{3}", _is_acn,
-        least=9, context=("acn", "australian company"),
+        context=("acn", "australian company"),
     ),
     register_number(
         "AU_MEDICARE", "[2-6][0-9]{3}[ -]?[0-9]{5}[ -]?[0-9](?:[ /-]?[1-9])?", _is_medicare,
-        least=10, context=("medicare",),
+        context=("medicare",),
     ),
     register_number(
         "SG_NRIC_FIN", "[STFGM][0-9]{7}[A-Z]", _is_nric,
-        least=7, lead=1, score=0.7, context=("nric", "fin", "singapore"),
+        score=0.7, context=("nric", "fin", "singapore"),
     ),
     register_number(
         "JP_MY_NUMBER", "[0-9]{4}[ -]?[0-9]{4}[ -]?[0-9]{4}", _is_my_number,
-        least=12, context=("my number", "マイナンバー", "個人番号", "mynumber"),
+        context=("my number", "マイナンバー", "個人番号", "mynumber"),
     ),
     register_number(
         "KR_RRN", "[0-9]{6}-[1-8][0-9]{6}", _is_rrn,
-        least=13, score=ALONE, context=("rrn", "주민등록번호", "주민번호", "resident registration"),
+        score=ALONE, context=("rrn", "주민등록번호", "주민번호", "resident registration"),
     ),
     register_number(
         "CN_RESIDENT_ID", "[1-9][0-9]{5}(?:19|20)[0-9]{9}[0-9Xx]", _is_resident_id,
-        least=17, score=0.8, context=("身份证", "resident id", "居民"),
+        score=0.8, context=("身份证", "resident id", "居民"),
     ),
     register_number(
         "TH_NATIONAL_ID", "[1-8]-[0-9]{4}-[0-9]{5}-[0-9]{2}-[0-9]", _is_thai,
-        least=13, score=0.8, context=("เลขประจำตัวประชาชน", "บัตรประชาชน", "thai id"),
+        score=0.8, context=("เลขประจำตัวประชาชน", "บัตรประชาชน", "thai id"),
     ),
     register_number(
         "NZ_IRD", "[0-9]{2,3}-?[0-9]{3}-?[0-9]{3}", _is_ird,
-        least=8, context=("ird", "inland revenue"),
+        context=("ird", "inland revenue"),
     ),
     register_number(
         "IL_ID", "[0-9]{9}", luhn,
-        least=9, context=("teudat zehut", "israeli id", "תעודת זהות", "ת.ז"),
+        context=("teudat zehut", "israeli id", "תעודת זהות", "ת.ז"),
     ),
     register_number(
         "ZA_ID", "[0-9]{6} ?[0-9]{4} ?[0-9]{3}", _is_south_african,
-        least=13, score=0.4, context=("south african id", "rsa id", "id number", "identity number"),
+        score=0.4, context=("south african id", "rsa id", "id number", "identity number"),
     ),
 )  # fmt: skip

@@ -100,16 +100,16 @@ SWIFT_BIC = (
 BANKING = (
     register_number(
         "ABA_ROUTING_NUMBER", "[0-9]{4}-?[0-9]{4}-?[0-9]", _is_routing,
-        least=9, context=("routing", "aba", "rtn", "transit"),
+        context=("routing", "aba", "rtn", "transit"),
     ),
     register_number(
         "US_BANK_NUMBER", "[0-9]{8,17}", _is_account,
-        least=8, context=("bank account", "account number", "account no", "acct", "account #",
+        context=("bank account", "account number", "account no", "acct", "account #",
                           "checking account", "savings account"),
     ),
     register_number(
         "EU_VAT", _VAT, _is_vat,
-        least=6, lead=6, score=0.4,
+        score=0.4,
         context=("vat", "ust-id", "ustid", "umsatzsteuer", "tva", "iva", "btw", "moms", "nip",
                  "partita", "uid"),
     ),

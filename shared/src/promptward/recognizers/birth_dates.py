@@ -31,7 +31,7 @@ DATE_OF_BIRTH = (
             f"|{_MONTH} {_DAY}(?:st|nd|rd|th)?,? {_YEAR}"
         ),
         score=0.1,
-        anchor=Digits(least=4, lead=28),
+        anchor=Digits(),
         context=_WORDS,
         context_score=0.85,
         denial=("issued", "expire", "valid", "updated", "created", "released", "published"),

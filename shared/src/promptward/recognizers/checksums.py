@@ -8,6 +8,7 @@ make this Apache-2.0 core depend on a copyleft library for some twenty lines of 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import cycle
 
 _NOT_DIGITS = {code: None for code in range(0x80) if not chr(code).isdigit()} | {0xA0: None}
 _NOT_ALNUM = {code: None for code in range(0x80) if not chr(code).isalnum()} | {0xA0: None}
@@ -23,21 +24,23 @@ def alnum_of(text: str) -> str:
     return text.translate(_NOT_ALNUM).upper()
 
 
-_DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
+# A digit's code -> its value doubled, digit by digit summed.
+_DOUBLED = {0x30 + value: 2 * value // 10 + 2 * value % 10 for value in range(10)}
 
 
 def luhn(digits: str) -> bool:
     """ISO/IEC 7812-1 annex B."""
-    total = 0
-    for place, char in enumerate(reversed(digits)):
-        value = ord(char) - 48
-        total += _DOUBLED[value] if place % 2 else value
-    return total % 10 == 0
+    plain, doubled = digits[-1::-2], digits[-2::-2]
+    total = sum(plain.encode()) - 0x30 * len(plain)
+    return (total + sum(map(_DOUBLED.__getitem__, doubled.encode()))) % 10 == 0
+
+
+_LETTER_VALUES = {code: str(code - 0x41 + 10) for code in range(0x41, 0x5B)}
 
 
 def mod97(text: str) -> bool:
     """ISO 7064 MOD 97-10 over digits and upper-case letters (A = 10), remainder 1."""
-    return int("".join(str(int(char, 36)) for char in text)) % 97 == 1
+    return int(text.translate(_LETTER_VALUES)) % 97 == 1
 
 
 def weighted(digits: str, weights: Sequence[int]) -> int:
@@ -46,35 +49,41 @@ def weighted(digits: str, weights: Sequence[int]) -> int:
 
 
 # Verhoeff, *Error Detecting Decimal Codes* (1969): dihedral group D5 and its permutation.
-_VERHOEFF_D = (
-    "0123456789",
-    "1234067895",
-    "2340178956",
-    "3401289567",
-    "4012395678",
-    "5987604321",
-    "6598710432",
-    "7659821043",
-    "8765932104",
-    "9876543210",
+_VERHOEFF_D = tuple(
+    tuple(map(int, row))
+    for row in (
+        "0123456789",
+        "1234067895",
+        "2340178956",
+        "3401289567",
+        "4012395678",
+        "5987604321",
+        "6598710432",
+        "7659821043",
+        "8765932104",
+        "9876543210",
+    )
 )
-_VERHOEFF_P = (
-    "0123456789",
-    "1576283094",
-    "5803796142",
-    "8916043527",
-    "9453126870",
-    "4286573901",
-    "2793806415",
-    "7046913258",
+_VERHOEFF_P = tuple(
+    {str(digit): int(image) for digit, image in enumerate(row)}
+    for row in (
+        "0123456789",
+        "1576283094",
+        "5803796142",
+        "8916043527",
+        "9453126870",
+        "4286573901",
+        "2793806415",
+        "7046913258",
+    )
 )
 
 
 def verhoeff(digits: str) -> bool:
     """Verhoeff's dihedral check (Aadhaar)."""
     check = 0
-    for place, char in enumerate(reversed(digits)):
-        check = int(_VERHOEFF_D[check][int(_VERHOEFF_P[place % 8][int(char)])])
+    for image, char in zip(cycle(_VERHOEFF_P), reversed(digits), strict=False):
+        check = _VERHOEFF_D[check][image[char]]
     return check == 0
 
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import re
 
-from promptward.recognizers.cue_words import cue_pattern, has_letters, last_cue
+from promptward.recognizers.cue_words import Window, cues_of
 from promptward.recognizers.model import CONTEXT_CHARS, Recognizer
 from promptward.recognizers.partial import prefix_source
 from promptward.recognizers.syntax import (
     Concat,
+    Node,
     Repeat,
+    chars_source,
     first_chars,
     max_length,
     min_length,
@@ -24,9 +26,15 @@ from promptward.recognizers.syntax import (
 
 WORD_CHARS = frozenset("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz")
 
-# (place, which words) -> where the last of them ends before the place. Lives as long as one scan:
-# it says something about the text.
-CueMemo = dict[tuple[int, int], int]
+# Place -> what stands before it. Lives as long as one scan: it says something about the text.
+Windows = dict[int, Window]
+
+
+def _preceded_pattern(prelude: Node) -> re.Pattern[str]:
+    """Matches a prelude that ends where the text does; tried at every place of a window."""
+    # (a look at one character is the quickest way to say no)
+    first = f"(?={chars_source(first_chars(prelude))})" if min_length(prelude) else ""
+    return re.compile(f"{first}(?:{to_source(prelude)})\\Z", re.ASCII)
 
 
 class CompiledRecognizer:
@@ -86,24 +94,22 @@ class CompiledRecognizer:
         self.first = first_chars(body)
         bad = first_chars(parse(spec.not_before))
         self.starts_words = all(any(a <= ord(c) <= b for a, b in bad) for c in WORD_CHARS)
-        preceded = f"(?i)(?:{to_source(parse(spec.preceded_by))})\\Z"
-        self.preceded = re.compile(preceded, re.ASCII) if spec.preceded_by else None
+        self.preceded = _preceded_pattern(prelude) if spec.preceded_by else None
         self.follows = re.compile(to_source(required), re.ASCII) if spec.followed_by else None
-        self.context = cue_pattern(spec.context)
-        self.denial = cue_pattern(spec.denial)
+        self.context = cues_of(spec.context)
+        self.denial = cues_of(spec.denial)
 
     def score(
-        self, text: str, start: int, end: int, minimum: float, memo: CueMemo | None = None
+        self, text: str, start: int, end: int, minimum: float, windows: Windows | None = None
     ) -> float:
         """0..1 for the exact match `text[start:end]`; 0.0 when rejected or under `minimum`.
 
         Args:
-            memo: shared by recognizers that read the same text, many with the same words.
+            windows: shared by recognizers that read the same text.
         """
         spec = self.spec
         score = spec.score
-        window = text[max(0, start - CONTEXT_CHARS) : start]
-        if self.preceded is not None and self.preceded.search(window) is None:
+        if self.preceded is not None and not self._is_preceded(text, start):
             return 0.0
         if spec.validate is not None:
             verdict = spec.validate(text[start:end])
@@ -112,21 +118,24 @@ class CompiledRecognizer:
             if verdict is not True:
                 score = min(score, float(verdict))
         if self.context is not None or self.denial is not None:
-            key = (start, id(self.context))
-            helps = memo.get(key) if memo is not None else None
-            lowered = window.lower()
-            if helps is None:
-                helps = last_cue(self.context, lowered) if has_letters(lowered) else -1
-                if memo is not None:
-                    memo[key] = helps
-            score = self._in_context(score, helps, lowered, minimum)
+            window = windows.get(start) if windows is not None else None
+            if window is None:
+                window = Window(text, start, CONTEXT_CHARS)
+                if windows is not None:
+                    windows[start] = window
+            score = self._in_context(score, window, minimum)
         return score if score >= minimum else 0.0
 
-    def _in_context(self, score: float, helps: int, window: str, minimum: float) -> float:
-        """The score after the words of a lower-case window; `helps`: where the last one ends."""
+    def _is_preceded(self, text: str, start: int) -> bool:
+        assert self.preceded is not None
+        return self.preceded.search(text[max(0, start - CONTEXT_CHARS) : start]) is not None
+
+    def _in_context(self, score: float, window: Window, minimum: float) -> float:
+        """The score after the words of a window."""
+        helps = window.last(self.context) if self.context is not None else -1
         if helps >= 0:
             score = max(score, self.spec.context_score)
         if score < minimum or self.denial is None:
             return score
         # A word that begins after the last helpful one is nearer to the match.
-        return 0.0 if self.denial.search(window, max(0, helps)) is not None else score
+        return 0.0 if self.denial.stand_in(window, max(window.low, helps)) else score

@@ -102,61 +102,61 @@ def _is_tckn(digits: str) -> bool:
 EUROPE_NORTH_EAST = (
     register_number(
         "SE_PERSONNUMMER", "(?:19|20)?[0-9]{6}[-+][0-9]{4}", _is_personnummer,
-        least=6, score=ALONE, context=("personnummer", "pers.nr", "samordningsnummer"),
+        score=ALONE, context=("personnummer", "pers.nr", "samordningsnummer"),
     ),
     register_number(
         "SE_PERSONNUMMER", "(?:19|20)?[0-9]{10}", _is_personnummer, variant="plain",
-        least=10, context=("personnummer", "pers.nr", "samordningsnummer"),
+        context=("personnummer", "pers.nr", "samordningsnummer"),
     ),
     register_number(
         "FI_PERSONAL_IDENTITY_CODE", "[0-9]{6}[-+A-FU-Y][0-9]{3}[0-9A-FHJ-NPR-Y]", _is_hetu,
-        least=6, score=0.8, context=("hetu", "henkilötunnus", "personbeteckning"),
+        score=0.8, context=("hetu", "henkilötunnus", "personbeteckning"),
     ),
     register_number(
         "DK_CPR", "[0-9]{6}[- ]?[0-9]{4}", _is_cpr,
-        least=10, context=("cpr", "personnummer"),
+        context=("cpr", "personnummer"),
     ),
     register_number(
         "NO_FODSELSNUMMER", "[0-9]{6} ?[0-9]{5}", _is_fodselsnummer,
-        least=11, score=0.4, context=("fødselsnummer", "personnummer", "fnr", "fodselsnummer"),
+        score=0.4, context=("fødselsnummer", "personnummer", "fnr", "fodselsnummer"),
     ),
     register_number(
-        "PL_PESEL", "[0-9]{11}", _is_pesel, least=11, score=0.4, context=("pesel",),
+        "PL_PESEL", "[0-9]{11}", _is_pesel, score=0.4, context=("pesel",),
     ),
     register_number(
         "CZ_SK_RODNE_CISLO", "[0-9]{6}/[0-9]{4}", _is_rodne_cislo,
-        least=10, score=ALONE, context=("rodné číslo", "rodne cislo", "r.č", "rč"),
+        score=ALONE, context=("rodné číslo", "rodne cislo", "r.č", "rč"),
     ),
     register_number(
         "RO_CNP", "[1-9][0-9]{12}", _is_cnp,
-        least=13, score=0.4, context=("cnp", "cod numeric personal"),
+        score=0.4, context=("cnp", "cod numeric personal"),
     ),
     register_number(
-        "BG_EGN", "[0-9]{10}", _is_egn, least=10, context=("егн", "egn"),
+        "BG_EGN", "[0-9]{10}", _is_egn, context=("егн", "egn"),
     ),
     register_number(
-        "HR_OIB", "[0-9]{11}", mod11_10, least=11, context=("oib", "osobni identifikacijski"),
+        "HR_OIB", "[0-9]{11}", mod11_10, context=("oib", "osobni identifikacijski"),
     ),
     register_number(
         "JMBG", "[0-9]{13}", _is_jmbg,
-        least=13, score=0.4, context=("jmbg", "јмбг", "emšo", "emso"),
+        score=0.4, context=("jmbg", "јмбг", "emšo", "emso"),
     ),
     register_number(
-        "HU_TAJ", "[0-9]{3}[ -]?[0-9]{3}[ -]?[0-9]{3}", _is_taj, least=9, context=("taj",),
+        "HU_TAJ", "[0-9]{3}[ -]?[0-9]{3}[ -]?[0-9]{3}", _is_taj, context=("taj",),
     ),
     register_number(
         "BALTIC_PERSONAL_CODE", "[1-8][0-9]{10}", _is_baltic,
-        least=11, context=("isikukood", "asmens kod", "personal code", "personal id"),
+        context=("isikukood", "asmens kod", "personal code", "personal id"),
     ),
     register_number(
         "RU_SNILS", "[0-9]{3}-[0-9]{3}-[0-9]{3}[ -][0-9]{2}", _is_snils,
-        least=11, score=0.8, context=("снилс", "snils"),
+        score=0.8, context=("снилс", "snils"),
     ),
     register_number(
-        "RU_SNILS", "[0-9]{11}", _is_snils, variant="plain", least=11, context=("снилс", "snils"),
+        "RU_SNILS", "[0-9]{11}", _is_snils, variant="plain", context=("снилс", "snils"),
     ),
     register_number(
         "TR_TCKN", "[1-9][0-9]{10}", _is_tckn,
-        least=11, score=0.45, context=("tc kimlik", "t.c. kimlik", "kimlik", "tckn", "tc no"),
+        score=0.45, context=("tc kimlik", "t.c. kimlik", "kimlik", "tckn", "tc no"),
     ),
 )  # fmt: skip

@@ -6,11 +6,9 @@ insurance number, CH AHV number, PT NIF, GR AFM.
 
 from __future__ import annotations
 
-from string import ascii_uppercase
-
 from promptward.recognizers.checksums import mod11_10, weighted
 from promptward.recognizers.identity import ALONE, is_day, register_number
-from promptward.recognizers.model import DigitGroup, Recognizer
+from promptward.recognizers.model import Digits, Recognizer
 
 _NIF = "TRWAGMYFPDXBNJZSQVHLCKE"  # Real Decreto 338/1990: letter by the number modulo 23
 
@@ -90,58 +88,58 @@ _CODED = "[0-9LMNPQRSTUV]"  # digits, or their letters when two people collide (
 EUROPE_WEST = (
     register_number(
         "ES_NIF", "[0-9]{8}[ -]?[A-HJ-NP-TV-Z]", _is_nif,
-        least=8, score=ALONE, context=("dni", "nif", "documento nacional", "identificación fiscal"),
+        score=ALONE, context=("dni", "nif", "documento nacional", "identificación fiscal"),
     ),
     register_number(
         "ES_NIE", "[XYZ][ -]?[0-9]{7}[ -]?[A-HJ-NP-TV-Z]", _is_nie,
-        least=7, lead=2, score=ALONE, context=("nie", "extranjero"),
+        score=ALONE, context=("nie", "extranjero"),
     ),
     Recognizer(
         id="it_fiscal_code",
         entity="IT_FISCAL_CODE",
         pattern=f"[A-Z]{{6}}{_CODED}{{2}}[A-EHLMPRST]{_CODED}{{2}}[A-Z][0-9]{{3}}[A-Z]",
         score=0.9,
-        anchor=DigitGroup((3,), offset=12, before=ascii_uppercase, after=ascii_uppercase),
+        anchor=Digits(),
         validate=_is_codice_fiscale,
     ),
     register_number(
         "FR_NIR",
         "[1-478] ?[0-9]{2} ?[0-9]{2} ?(?:[0-9]{2}|2[AB]) ?[0-9]{3} ?[0-9]{3} ?[0-9]{2}",
         _is_nir,
-        least=5, score=ALONE,
+        score=ALONE,
         context=("nir", "sécurité sociale", "sécu", "insee", "carte vitale", "social security"),
     ),
     register_number(
         "DE_TAX_ID", "[1-9][0-9](?:[ ]?[0-9]{3}){3}", _is_german_tax_id,
-        least=11, score=0.4,
+        score=0.4,
         context=("steuer-id", "steuerid", "steueridentifikation", "idnr", "steuernummer", "tax id",
                  "steuerliche"),
     ),
     register_number(
         "NL_BSN", "[0-9]{9}|[0-9]{4}[. ][0-9]{2}[. ][0-9]{3}", _is_bsn,
-        least=9, context=("bsn", "burgerservice", "sofi"),
+        context=("bsn", "burgerservice", "sofi"),
     ),
     register_number(
         "BE_NATIONAL_NUMBER", "[0-9]{2}\\.[0-9]{2}\\.[0-9]{2}-[0-9]{3}\\.[0-9]{2}", _is_belgian,
-        least=11, score=0.9, context=("rijksregister", "registre national", "national number"),
+        score=0.9, context=("rijksregister", "registre national", "national number"),
     ),
     register_number(
         "BE_NATIONAL_NUMBER", "[0-9]{11}", _is_belgian, variant="plain",
-        least=11, context=("rijksregister", "registre national", "national number", "insz", "niss"),
+        context=("rijksregister", "registre national", "national number", "insz", "niss"),
     ),
     register_number(
         "AT_SVNR", "[0-9]{4}[ ]?[0-9]{6}", _is_svnr,
-        least=10, context=("sozialversicherung", "svnr", "sv-nummer", "versicherungsnummer"),
+        context=("sozialversicherung", "svnr", "sv-nummer", "versicherungsnummer"),
     ),
     register_number(
         "CH_AHV", "756[.][0-9]{4}[.][0-9]{4}[.][0-9]{2}|756[0-9]{10}", ean13,
-        least=13, score=0.8, context=("ahv", "avs", "sozialversicherung"),
+        score=0.8, context=("ahv", "avs", "sozialversicherung"),
     ),
     register_number(
         "PT_NIF", "[1-35689][0-9]{2} ?[0-9]{3} ?[0-9]{3}", _is_portuguese_nif,
-        least=9, context=("nif", "contribuinte", "número fiscal"),
+        context=("nif", "contribuinte", "número fiscal"),
     ),
     register_number(
-        "GR_AFM", "[0-9]{9}", _is_afm, least=9, context=("αφμ", "afm", "α.φ.μ"),
+        "GR_AFM", "[0-9]{9}", _is_afm, context=("αφμ", "afm", "α.φ.μ"),
     ),
 )  # fmt: skip

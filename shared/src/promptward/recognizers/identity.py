@@ -34,28 +34,24 @@ def register_number(
     pattern: str,
     check: Callable[[str], bool] | None,
     *,
-    least: int,
     context: Sequence[str],
     score: float = NEEDS_CONTEXT,
     variant: str = "",
-    lead: int = 0,
 ) -> Recognizer:
     """A recognizer of numbers of one register.
 
     Args:
         entity: also the recognizer's id, lower-case, with `variant` appended.
         check: sees letters and digits only; None accepts every match.
-        least: digits in the first run of every match (see `Digits`).
         context: words that name the register, in the languages it is spoken of.
         score: without context.
-        lead: characters before the first digit run.
     """
     return Recognizer(
         id=entity.lower() + (f"_{variant}" if variant else ""),
         entity=entity,
         pattern=pattern,
         score=score,
-        anchor=Digits(least=least, lead=lead),
+        anchor=Digits(),
         validate=None if check is None else compact(check),
         context=tuple(context),
         context_score=WITH_CONTEXT,

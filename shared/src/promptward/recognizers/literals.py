@@ -1,7 +1,7 @@
 """Recognizers with a literal anchor: the text is searched for the literal first.
 
-Most literals are found by their rarest character, which `str.find` looks for about ten times as
-fast as for a string; several literals share one character ("-" of `sk-`, `glpat-` and `xapp-`).
+A literal is found by its rarest character, which `re` looks for about as fast as memory can be
+read, and by what stands around it; several share a character ("-" of `sk-`, `glpat-`, `xapp-`).
 
 Invariant: every match of a recognizer, and everything its pattern may look at beyond it, lies
 inside one of the windows computed here, so the matches are those of trying the pattern everywhere
@@ -11,62 +11,89 @@ inside one of the windows computed here, so the matches are those of trying the 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from promptward.recognizers.compiled import WORD_CHARS, CompiledRecognizer
+from promptward.recognizers.compiled import CompiledRecognizer
+from promptward.recognizers.cue_words import folded
 from promptward.recognizers.model import Literals, Match
+from promptward.recognizers.partial import prefix_source
 from promptward.recognizers.syntax import parse, to_source
 
 Window = tuple[int, int]
 
 # Characters of running text, the most frequent first (English letter frequencies, Norvig 2012;
 # the rest in the order of our own benign prompts, documents and code).
-_COMMON = " etaoinshrldcumfpgwybv"
-_FREQUENCY = _COMMON + "k.,ITSA0123456789-CMPHBWRDNLEFGOUVYKJ:/_jxqzXQZ@="
+_FREQUENCY = " etaoinshrldcumfpgwybvk.,ITSA0123456789-CMPHBWRDNLEFGOUVYKJ:/_jxqzXQZ@="
 
 
 class _Pivot(NamedTuple):
     """A literal, looked for by one of its characters.
 
     Attributes:
-        item: the recognizer.
+        item: index of the recognizer.
         offset: of the character in the literal.
-        word: whether no word character may come before the literal.
-        before, after: see `Literals`.
+        accept: matches the literal between what has to stand around it.
     """
 
     item: int
     literal: str
     offset: int
-    word: bool
-    before: str
-    after: str
+    accept: re.Pattern[str]
 
 
-class _Place(NamedTuple):
-    """What may stand around one character: literals by their character before it or after it."""
+class _Pivots:
+    """Literals that are looked for by the same character."""
 
-    before: dict[str, list[_Pivot]]
-    after: dict[str, list[_Pivot]]
-    alone: list[_Pivot]
+    __slots__ = ("_gate", "_pivots", "items")
 
-    def add(self, pivot: _Pivot) -> None:
-        if pivot.offset:
-            self.before.setdefault(pivot.literal[pivot.offset - 1], []).append(pivot)
-        elif len(pivot.literal) > 1:
-            self.after.setdefault(pivot.literal[1], []).append(pivot)
+    def __init__(self, char: str, pivots: Sequence[tuple[_Pivot, Literals, bool]]) -> None:
+        self._pivots = [pivot for pivot, _, _ in pivots]
+        self.items = frozenset(pivot.item for pivot in self._pivots)
+        # Most often the character stands for itself: `re` is quicker to see that than Python.
+        self._gate = re.compile(f"{re.escape(char)}(?={'|'.join(_around(pivots))})")
+
+    def find(self, text: str, places: dict[int, list[int]]) -> None:
+        """Note where the literals stand."""
+        for hit in self._gate.finditer(text):
+            at = hit.start()
+            for item, _, offset, accept in self._pivots:
+                begin = at - offset
+                if begin >= 0 and accept.match(text, begin) is not None:
+                    places.setdefault(item, []).append(begin)
+
+
+def _around(pivots: Sequence[tuple[_Pivot, Literals, bool]]) -> Iterator[str]:
+    """Patterns behind a pivot's character, of which one holds wherever a literal stands.
+
+    Literals of one length up to the character share a look behind it.
+    """
+    behind: dict[tuple[int, bool], dict[str, None]] = {}
+    for pivot, anchor, word in pivots:
+        before, literal = pivot.literal[: pivot.offset + 1], pivot.literal
+        if anchor.before or anchor.after or not pivot.offset:
+            limits = "(?<![0-9A-Za-z_])" if word else ""
+            limits += to_source(parse(anchor.before))
+            after = re.escape(literal[pivot.offset + 1 :]) + _after(anchor)
+            yield f"(?<={limits}{re.escape(before)}){after}"
         else:
-            self.alone.append(pivot)
+            behind.setdefault((pivot.offset, word), {})[re.escape(before)] = None
+    for (_, word), befores in behind.items():
+        yield f"(?<={'(?<![0-9A-Za-z_])' if word else ''}(?:{'|'.join(befores)}))"
 
 
-def folded(text: str) -> str:
-    """`text` in lower case, with every character in its place."""
-    lowered = text.lower()
-    if len(lowered) == len(text):
-        return lowered
-    # Only U+0130 becomes longer; it is no part of any literal.
-    return "".join(low if len(low := char.lower()) == 1 else char for char in text)
+def _after(anchor: Literals) -> str:
+    """What follows the literal, or as much of it as there is before the text's end."""
+    if not anchor.after:
+        return ""
+    node = parse(anchor.after)
+    return f"(?:{to_source(node)}|(?:{prefix_source(node)})\\Z)"
+
+
+def _accept(literal: str, anchor: Literals, word: bool) -> re.Pattern[str]:
+    limits = "(?<![0-9A-Za-z_])" if word else ""
+    limits += f"(?<={to_source(parse(anchor.before))})" if anchor.before else ""
+    return re.compile(limits + re.escape(literal) + _after(anchor))
 
 
 class LiteralScanner:
@@ -78,78 +105,53 @@ class LiteralScanner:
 
     def __init__(self, recognizers: Sequence[tuple[CompiledRecognizer, float]]) -> None:
         self._items = [_LiteralItem(compiled, minimum) for compiled, minimum in recognizers]
-        self._pivots: dict[str, _Place] = {}
-        self._whole: list[_Pivot] = []
-        self._folded: list[_Pivot] = []
+        exact: dict[str, list[tuple[_Pivot, Literals, bool]]] = {}
+        fold: dict[str, list[tuple[_Pivot, Literals, bool]]] = {}
         for index, item in enumerate(self._items):
-            for literal in item.anchor.values:
+            anchor, word = item.anchor, item.prefix and item.starts_words
+            for literal in anchor.values:
                 char = max(literal, key=_rarity)
-                anchor, at = item.anchor, literal.index(char)
-                word = item.prefix and item.starts_words
-                pivot = _Pivot(index, literal, at, word, anchor.before, anchor.after)
-                if item.anchor.fold:
-                    self._folded.append(pivot)
-                elif char in _COMMON:
-                    self._whole.append(pivot)
-                else:
-                    self._pivots.setdefault(char, _Place({}, {}, [])).add(pivot)
+                accept = _accept(literal, anchor, word)
+                pivot = _Pivot(index, literal, literal.index(char), accept)
+                by_char = fold if anchor.fold else exact
+                by_char.setdefault(char, []).append((pivot, anchor, word))
+        self._exact = {char: _Pivots(char, pivots) for char, pivots in exact.items()}
+        self._folded = {char: _Pivots(char, pivots) for char, pivots in fold.items()}
+        self._folding = frozenset().union(*(p.items for p in self._folded.values()))
 
-    def scan(self, text: str, start: int, found: list[Match]) -> None:
-        """Append the accepted matches that begin at `start` or later."""
-        for index, places in self._places(text).items():
+    def scan(
+        self, text: str, start: int, found: list[Match], allowed: frozenset[int] | None = None
+    ) -> None:
+        """Append the accepted matches that begin at `start` or later.
+
+        Args:
+            allowed: indexes of the recognizers that can match at all; None for every one.
+        """
+        for index, places in self._places(text, allowed).items():
             item = self._items[index]
             if item.prefix:
                 item.scan_places(text, start, sorted(places), found)
             else:
                 item.scan_windows(text, start, item.windows(text, sorted(places)), found)
 
-    def _places(self, text: str) -> dict[int, list[int]]:
-        """Recognizer -> where its literals stand between fitting neighbours."""
+    def _places(self, text: str, allowed: frozenset[int] | None) -> dict[int, list[int]]:
+        """Recognizer -> where its literals stand."""
         places: dict[int, list[int]] = {}
-        find, size = text.find, len(text)
-        for char, (before, after, alone) in self._pivots.items():
-            at = find(char)
-            while at >= 0:
-                if before and at and (pivots := before.get(text[at - 1])):
-                    self._check(text, at, pivots, places)
-                if after and at + 1 < size and (pivots := after.get(text[at + 1])):
-                    self._check(text, at, pivots, places)
-                if alone:
-                    self._check(text, at, alone, places)
-                at = find(char, at + 1)
-        for pivot in self._whole:
-            self._find(text, text, pivot, places)
-        if self._folded:
-            lowered = folded(text)
-            for pivot in self._folded:  # (a folded literal takes any neighbours)
-                self._find(text, lowered, pivot, places)
+        self._find(self._exact, text, allowed, places)
+        if self._folded and (allowed is None or not allowed.isdisjoint(self._folding)):
+            self._find(self._folded, folded(text), allowed, places)
         return places
 
     @staticmethod
-    def _check(text: str, at: int, pivots: Sequence[_Pivot], places: dict[int, list[int]]) -> None:
-        """Note the literals that stand at `at` with their character, between fitting neighbours."""
-        for index, literal, offset, word, before, after in pivots:
-            begin = at - offset
-            if begin < 0 or (len(literal) > 1 and not text.startswith(literal, begin)):
-                continue
-            if (word or before) and begin:
-                char = text[begin - 1]
-                if (word and char in WORD_CHARS) or (before and char not in before):
-                    continue
-            elif before:
-                continue
-            end = begin + len(literal)
-            if not after or (end < len(text) and text[end] in after):
-                places.setdefault(index, []).append(begin)
-
-    def _find(self, text: str, searched: str, pivot: _Pivot, places: dict[int, list[int]]) -> None:
-        at = searched.find(pivot.literal)
-        while at >= 0:
-            if text is searched:
-                self._check(text, at + pivot.offset, (pivot,), places)
-            else:
-                places.setdefault(pivot.item, []).append(at)
-            at = searched.find(pivot.literal, at + 1)
+    def _find(
+        by_char: Mapping[str, _Pivots],
+        text: str,
+        allowed: frozenset[int] | None,
+        places: dict[int, list[int]],
+    ) -> None:
+        for char, pivots in by_char.items():
+            if char in text and (allowed is None or not allowed.isdisjoint(pivots.items)):
+                pivots.find(text, places)
 
 
 def _rarity(char: str) -> int:

@@ -25,7 +25,6 @@ from promptward.recognizers.literals import LiteralScanner
 from promptward.recognizers.model import (
     DEFAULT_MIN_SCORE,
     Anywhere,
-    DigitGroup,
     Digits,
     Literals,
     Match,
@@ -36,7 +35,6 @@ from promptward.recognizers.viable import ViablePrefixes
 # Compiling all of them takes a quarter of a second; a reloaded policy mostly asks for the same.
 _compiled = lru_cache(maxsize=1024)(CompiledRecognizer)
 
-_MOST_SCANNERS = 256  # scanners kept for combinations of literals that texts happened to have
 _NO_MINIMA: Mapping[str, float] = MappingProxyType({})
 
 
@@ -68,13 +66,11 @@ class RecognizerSet:
         self.entities = frozenset(item.entity for item in self._compiled)
         self.max_reach = max((item.reach for item in self._compiled), default=0)
         scored = [(item, self._minimum[item.id]) for item in self._compiled]
-        self._digits = DigitScanner(
-            [s for s in scored if isinstance(s[0].spec.anchor, Digits | DigitGroup)]
-        )
-        self._by_literal = [s for s in scored if isinstance(s[0].spec.anchor, Literals)]
-        self._literals = LiteralScanner(self._by_literal)
-        self._some_literals: dict[frozenset[str], LiteralScanner] = {}
-        self._gate = re2_gate([item.superset for item in self._compiled]) if accelerate else None
+        self._digits = DigitScanner([s for s in scored if isinstance(s[0].spec.anchor, Digits)])
+        by_literal = [s for s in scored if isinstance(s[0].spec.anchor, Literals)]
+        self._literals = LiteralScanner(by_literal)
+        # (digits would make its states explode, and are found as quickly without)
+        self._gate = re2_gate([s[0].superset for s in by_literal]) if accelerate else None
         self._anywhere = tuple(c for c in self._compiled if isinstance(c.spec.anchor, Anywhere))
         self._prefixes = ViablePrefixes(self._compiled)
 
@@ -84,32 +80,10 @@ class RecognizerSet:
         Args:
             known: matches that somebody else found; they compete like any other.
         """
-        if self._gate is None or len(text) < MIN_TEXT:
-            return resolve([*self.candidates(text, 0), *known])
-        indexes = self._gate(text)
-        if indexes is None:
-            return resolve([*self.candidates(text, 0), *known])
-        allowed = frozenset(self._compiled[index].id for index in indexes)
-        return resolve([*self._some(text, allowed), *known]) if allowed or known else []
-
-    def _some(self, text: str, allowed: frozenset[str]) -> list[Match]:
-        """Accepted matches of the recognizers that can match `text` at all."""
-        found: list[Match] = []
-        literal = allowed.intersection(item.id for item, _ in self._by_literal)
-        if literal:
-            scanner = self._some_literals.get(literal)
-            if scanner is None:
-                if len(self._some_literals) >= _MOST_SCANNERS:
-                    self._some_literals.clear()
-                scanner = LiteralScanner([s for s in self._by_literal if s[0].id in literal])
-                self._some_literals[literal] = scanner
-            scanner.scan(text, 0, found)
-        if not allowed.isdisjoint(self._digits.ids):
-            self._digits.scan(text, 0, found, allowed)
-        for item in self._anywhere:
-            if item.id in allowed:
-                self._scan(item, text, 0, found)
-        return found
+        allowed: frozenset[int] | None = None
+        if self._gate is not None and len(text) >= MIN_TEXT:
+            allowed = self._gate(text)
+        return resolve([*self._candidates(text, 0, allowed), *known])
 
     def find_everywhere(self, text: str) -> list[Match]:
         """The same as `find` without any anchor: the slow reference."""
@@ -120,8 +94,12 @@ class RecognizerSet:
 
     def candidates(self, text: str, start: int) -> list[Match]:
         """Accepted matches that begin at `start` or later, overlapping, in no order."""
+        return self._candidates(text, start, None)
+
+    def _candidates(self, text: str, start: int, allowed: frozenset[int] | None) -> list[Match]:
         found: list[Match] = []
-        self._literals.scan(text, start, found)
+        if allowed is None or allowed:
+            self._literals.scan(text, start, found, allowed)
         self._digits.scan(text, start, found)
         for item in self._anywhere:
             # A pattern that begins with a class is skipped through quickly; a look at the

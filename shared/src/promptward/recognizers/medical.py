@@ -20,16 +20,15 @@ def _is_npi(digits: str) -> bool:
 MEDICAL = (
     register_number(
         "MEDICAL_RECORD_NUMBER", "(?:[A-Z]{1,3}-?)?[0-9]{5,12}", None,
-        least=5, lead=4,
         context=("mrn", "medical record", "patient id", "patient no", "patient number", "chart no",
                  "hospital no", "hospital number", "krankenakte", "dossier médical", "病历号"),
     ),
     register_number(
         "MEDICAL_LICENSE", "[ABCDEFGHJKLMPRSTUX][A-Z9][0-9]{7}", _is_dea,
-        least=7, lead=2, score=0.55, context=("dea", "prescri", "medical licen"),
+        score=0.55, context=("dea", "prescri", "medical licen"),
     ),
     register_number(
         "US_NPI", "[12][0-9]{9}", _is_npi,
-        least=10, context=("npi", "national provider"),
+        context=("npi", "national provider"),
     ),
 )  # fmt: skip

@@ -47,9 +47,9 @@ class Literals:
         lead_class: class those characters are of (RE2 syntax); empty for any.
         trail: when the literal stands before the match: the most characters from the literal's
             beginning to the match's, at most `CONTEXT_CHARS`.
-        before: the character before the literal must be one of these (empty: any, or none).
-        after: the character after the literal must be one of these (empty: any, or none).
-        fold: compare without regard to (ASCII) case; excludes `before` and `after`.
+        before: pattern of one length (RE2 syntax) that stands directly before the literal.
+        after: pattern (RE2 syntax) that stands directly after the literal.
+        fold: compare without regard to (ASCII) case; `after` is then compared with lower case.
     """
 
     values: tuple[str, ...]
@@ -63,40 +63,18 @@ class Literals:
 
 @dataclass(frozen=True, slots=True)
 class Digits:
-    """Every match contains a run of at least `least` ASCII digits with short separators.
+    """Every match has a digit among its first 16 characters, most often as its first.
 
-    A run is digits with at most three of ` .-/()` and U+00A0 between two of them; the shared scan
-    (`digits`) finds runs once for all recognizers. The match begins with a letter, digit, `_`,
-    `+` or `(`, and neither neighbour of it may be a letter or digit.
-
-    Attributes:
-        least: digits in the run, counted from the match's beginning, at least 4.
-        lead: the most characters a match can have before the run.
-        labelled: whether `followed_by` needs letters, so that it can only follow the whole run.
-        dots: full stops within 16 characters (3 for IPv4), to pass over other numbers cheaply.
-    """
-
-    least: int
-    lead: int = 12
-    dots: int = 0
-    labelled: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class DigitGroup:
-    """Every match has a group of digits, one unbroken row, at a known place.
+    No word character may come before the match. One that needs a context word or a label to count
+    has four digits with at most three of ` .-/()` and U+00A0 between two, of which the first
+    comes 32 characters after the beginning at most.
 
     Attributes:
-        sizes: how many digits the group can have.
-        offset: characters of the match before the group.
-        before: the character before the group must be one of these (empty: any, or none).
-        after: the character after the group must be one of these (empty: any, or none).
+        labels: lower-case words one of which `followed_by` needs, two characters after the match
+            at most.
     """
 
-    sizes: tuple[int, ...]
-    offset: int = 0
-    before: str = ""
-    after: str = ""
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +82,7 @@ class Anywhere:
     """No cheap anchor: the pattern is tried on the whole text."""
 
 
-Anchor = Literals | Digits | DigitGroup | Anywhere
+Anchor = Literals | Digits | Anywhere
 
 NOT_WORD = "[0-9A-Za-z_]"
 

@@ -38,7 +38,7 @@ IP_ADDRESS = (
         entity="IP_ADDRESS",
         pattern=rf"(?:{_OCTET}\.){{3}}{_OCTET}",
         score=0.8,
-        anchor=Digits(least=4, lead=0, dots=3),
+        anchor=Digits(),
         validate=_is_of_somebody,
         denial=_VERSIONED,
         context=("ip", "addr", "host", "server", "client"),
@@ -54,8 +54,15 @@ IP_ADDRESS = (
             rf"(?:{_OCTET}\.{_OCTET}\.{_OCTET}\.{_OCTET}|[0-9A-Fa-f]{{1,4}}|:)"
         ),
         score=0.8,
+        # The first colon: eight groups follow it, or two colons somewhere. Times have neither.
         anchor=Literals(
-            (":",), lead=5, lead_class="[0-9A-Fa-f:]", before=_HEX + ":", after=_HEX + ":"
+            (":",),
+            lead=5,
+            lead_class="[0-9A-Fa-f:]",
+            after=(
+                ":[0-9A-Fa-f]{0,4}[^0-9A-Za-z_]"
+                "|(?:[0-9A-Fa-f]{1,4}:){1,6}:|(?:[0-9A-Fa-f]{1,4}:){5}"
+            ),
         ),
         validate=_is_ipv6,
         not_before="[0-9A-Za-z_:.]",
@@ -69,7 +76,13 @@ MAC_ADDRESS = (
         entity="MAC_ADDRESS",
         pattern="(?:[0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}",  # IEEE 802 canonical form
         score=0.7,
-        anchor=Literals((":", "-"), lead=2, lead_class="[0-9A-Fa-f]", before=_HEX, after=_HEX),
+        anchor=Literals(
+            (":", "-"),
+            lead=2,
+            lead_class="[0-9A-Fa-f]",
+            before="[0-9A-Fa-f]{2}",
+            after="[0-9A-Fa-f]{2}[:-][0-9A-Fa-f]{2}[:-]",
+        ),
         validate=_is_mac,
         not_before="[0-9A-Za-z_:-]",
         not_after="[0-9A-Za-z_]|[:-][0-9A-Za-z]",

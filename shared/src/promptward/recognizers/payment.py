@@ -69,7 +69,7 @@ CREDIT_CARD = (
             "|[3][0-9]{3}[ -][0-9]{6}[ -][0-9]{4,5}"
         ),
         score=0.9,
-        anchor=Digits(least=12, lead=0),
+        anchor=Digits(),
         validate=_card,
         context=(
             "card",
@@ -151,7 +151,7 @@ IBAN_CODE = (
         entity="IBAN_CODE",
         pattern=f"(?i){_IBAN}",
         score=1.0,
-        anchor=Digits(least=5, lead=_IBAN_LEAD),
+        anchor=Digits(),
         validate=_iban,
     ),
 )

@@ -50,6 +50,8 @@ _NOT_PHONES = (
     "postcode", "plz", "id ", "id:", "year", "date", "total", "price", "amount", "usd", "eur",
 )  # fmt: skip
 
+_LABELS = ("office", "fax", "mobile", "cell", "home", "work", "phone", "desk", "landline")
+
 _DATE = re.compile(
     r"(?:[0-3]?[0-9][ ./-][01]?[0-9][ ./-](?:19|20)[0-9]{2}"
     r"|(?:19|20)[0-9]{2}[ ./-][01]?[0-9][ ./-][0-3]?[0-9])(?![0-9])",
@@ -96,7 +98,7 @@ PHONE_NUMBER = (
         entity="PHONE_NUMBER",
         pattern=f"(?i)\\+(?:{_INTERNATIONAL}){_EXTENSION}",
         score=0.75,
-        anchor=Digits(least=7, lead=8),
+        anchor=Digits(),
         validate=lambda value: value.count("(") == value.count(")"),
         context=_WORDS,
         context_score=0.95,
@@ -106,7 +108,7 @@ PHONE_NUMBER = (
         entity="PHONE_NUMBER",
         pattern=f"(?i)\\+[1-9](?:{_SEP}[0-9]){{6,14}}{_EXTENSION}",
         score=0.55,
-        anchor=Digits(least=7, lead=1),
+        anchor=Digits(),
         validate=_international,
         context=_WORDS,
         context_score=0.8,
@@ -117,7 +119,7 @@ PHONE_NUMBER = (
         entity="PHONE_NUMBER",
         pattern=f"(?i)00[ ]?(?:{_INTERNATIONAL}){_EXTENSION}",
         score=0.4,
-        anchor=Digits(least=9, lead=4),
+        anchor=Digits(),
         validate=lambda value: value.count("(") == value.count(")"),
         context=_WORDS,
         denial=_NOT_PHONES,
@@ -131,7 +133,7 @@ PHONE_NUMBER = (
             f"[2-9][0-9]{{2}}[ .-][0-9]{{4}}{_EXTENSION}"
         ),
         score=0.6,
-        anchor=Digits(least=10, lead=4),
+        anchor=Digits(),
         validate=_north_american,
         context=_WORDS,
         context_score=0.8,
@@ -149,7 +151,7 @@ PHONE_NUMBER = (
             "|8[ -]?\\([0-9]{3,5}\\)(?:[ -]?[0-9]){5,7}"
         ),
         score=0.5,
-        anchor=Digits(least=9, lead=2),
+        anchor=Digits(),
         validate=_grouped,
         context=_WORDS,
         context_score=0.8,
@@ -162,7 +164,7 @@ PHONE_NUMBER = (
         entity="PHONE_NUMBER",
         pattern=f"(?i)\\(?[0-9](?:[ .()/\\x{{a0}}-]{{0,2}}[0-9]){{5,11}}{_EXTENSION}",
         score=0.1,
-        anchor=Digits(least=6, lead=2),
+        anchor=Digits(),
         validate=_national,
         context=_WORDS,
         context_score=0.8,
@@ -175,9 +177,9 @@ PHONE_NUMBER = (
         entity="PHONE_NUMBER",
         pattern="\\(?[0-9](?:[ .()/\\x{a0}-]{0,2}[0-9]){5,11}",
         score=0.7,
-        anchor=Digits(least=6, lead=2, labelled=True),
+        anchor=Digits(labels=_LABELS),
         validate=_national,
-        followed_by="(?i)[ ,(-]{0,2}(?:office|fax|mobile|cell|home|work|phone|desk|landline)\\b",
+        followed_by=f"(?i)[ ,(-]{{0,2}}(?:{'|'.join(_LABELS)})\\b",
         not_before="[0-9A-Za-z_./+-]",
         not_after="",
     ),

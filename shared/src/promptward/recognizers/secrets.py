@@ -19,11 +19,19 @@ def _varied(value: str) -> bool:
     return len(set(value[-16:])) >= 7
 
 
+# n -> n log2 n, for values as long as any recognizer's
+_WEIGHTED = tuple(n * math.log2(n) if n else 0.0 for n in range(256))
+
+
 def entropy_bits(value: str) -> float:
     """Shannon entropy per character, bits."""
     size = len(value)
-    counts = (value.count(char) for char in set(value))
-    return -sum(n / size * math.log2(n / size) for n in counts)
+    if not size:
+        return 0.0
+    counts = map(value.count, set(value))
+    if size < len(_WEIGHTED):
+        return math.log2(size) - sum(map(_WEIGHTED.__getitem__, counts)) / size
+    return math.log2(size) - sum(n * math.log2(n) for n in counts) / size
 
 
 def _key(
@@ -56,16 +64,14 @@ _REFERENCE = re.compile(
 
 def _is_generic_secret(value: str) -> bool:
     """Looks random: mixed kinds of characters and high entropy for its length."""
-    if _REFERENCE.match(value) is not None and sum(c.isdigit() for c in value) <= 3:
+    digits = sum(map(value.count, "0123456789"))
+    if not digits or (digits <= 3 and _REFERENCE.match(value) is not None):
         return False
-    kinds = (
-        any(c.isdigit() for c in value)
-        + any(c.islower() for c in value)
-        + any(c.isupper() for c in value)
-    )
+    lower = value.upper() != value
+    upper = value.lower() != value
     # 3.0 bits over at least 12 characters: English words and identifiers stay below or are of
     # one kind (measured on documentation and code).
-    return kinds >= 2 and any(c.isdigit() for c in value) and entropy_bits(value) >= 3.0
+    return (lower or upper) and entropy_bits(value) >= 3.0
 
 
 SECRETS: tuple[Recognizer, ...] = (
@@ -145,7 +151,12 @@ CONNECTION_STRING = Recognizer(
         "(?:\\?[0-9A-Za-z._~%/&=+-]{0,200})?"
     ),
     score=1.0,
-    anchor=Literals(("://",), lead=21, lead_class="[A-Za-z0-9+.-]"),
+    anchor=Literals(
+        ("://",),
+        lead=21,
+        lead_class="[A-Za-z0-9+.-]",
+        after="[^\\s:/?#@\"'<>]{0,100}:[^\\s/?#@\"'<>]{1,200}@",
+    ),
     not_after="",
 )
 
@@ -155,7 +166,13 @@ GENERIC_SECRET = Recognizer(
     pattern="[0-9A-Za-z+/_.~!@$%^&*-][0-9A-Za-z+/=_.~!@$%^&*-]{11,199}",
     score=0.7,
     anchor=Literals(
-        ("key", "secret", "token", "passw", "pwd", "credential", "bearer "), trail=40, fold=True
+        ("key", "secret", "token", "passw", "pwd", "credential", "bearer "),
+        trail=40,
+        # an assignment, or what comes after "bearer "
+        after=(
+            "(?:(?:or)?d|s)?[\"'`]?[ \\t]{0,3}(?:[:=]|is)|[ ]?[0-9a-z+/_.~!@$%^&*-]{12}"
+        ),
+        fold=True,
     ),
     validate=_is_generic_secret,
     preceded_by=(

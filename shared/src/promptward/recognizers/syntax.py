@@ -353,48 +353,6 @@ def first_chars(node: Node) -> tuple[tuple[int, int], ...]:
             return first_chars(item)
 
 
-def leading_digits(node: Node, most: int = 40) -> frozenset[int]:
-    """How many digits a match can begin with, up to the first other character or its end."""
-    going, done = _digit_counts(node, frozenset((0,)), most)
-    return going | done
-
-
-def _digit_counts(
-    node: Node, going: frozenset[int], most: int
-) -> tuple[frozenset[int], frozenset[int]]:
-    """Counts still inside the leading digits after `node`, and counts that ended in it."""
-    match node:
-        case Chars(ranges):
-            digit = any(low <= 0x39 and high >= 0x30 for low, high in ranges)
-            other = any(low < 0x30 or high > 0x39 for low, high in ranges)
-            longer = frozenset(n + 1 for n in going if n < most) if digit else frozenset[int]()
-            return longer, going if other else frozenset()
-        case Boundary():
-            return going, frozenset()
-        case Concat(items):
-            done: frozenset[int] = frozenset()
-            for item in items:
-                going, ended = _digit_counts(item, going, most)
-                done |= ended
-            return going, done
-        case Alternation(options):
-            pairs = [_digit_counts(option, going, most) for option in options]
-            return frozenset().union(*(p[0] for p in pairs)), frozenset().union(
-                *(p[1] for p in pairs)
-            )
-        case Repeat(item, least, most_times, _):
-            reached = going if least == 0 else frozenset[int]()
-            done = frozenset()
-            for times in range(1, min(most_times, most + 1) + 1):
-                going, ended = _digit_counts(item, going, most)
-                done |= ended
-                if times >= least:
-                    reached |= going
-                if not going:
-                    break
-            return reached, done
-
-
 def _class_code(code: int) -> str:
     char = chr(code)
     if char.isascii() and char.isalnum():

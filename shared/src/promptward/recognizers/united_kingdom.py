@@ -28,20 +28,20 @@ def _is_ppsn(value: str) -> bool:
 UNITED_KINGDOM = (
     register_number(
         "UK_NHS", "[0-9]{3}[ -]?[0-9]{3}[ -]?[0-9]{4}", _is_nhs,
-        least=10, context=("nhs", "national health", "patient"),
+        context=("nhs", "national health", "patient"),
     ),
     register_number(
         "UK_NINO",
         "[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z] ?[0-9]{2} ?[0-9]{2} ?[0-9]{2} ?[A-D]",
         _is_nino,
-        least=6, lead=3, score=ALONE,
+        score=ALONE,
         context=("national insurance", "nino", "ni number", "ni no", "insurance number"),
     ),
     register_number(
-        "UK_PASSPORT", "[0-9]{9}", None, least=9, context=("british passport", "uk passport"),
+        "UK_PASSPORT", "[0-9]{9}", None, context=("british passport", "uk passport"),
     ),
     register_number(
         "IE_PPSN", "[0-9]{7}[A-W][A-IW]?", _is_ppsn,
-        least=7, score=0.4, context=("pps", "personal public service", "ppsn"),
+        score=0.4, context=("pps", "personal public service", "ppsn"),
     ),
 )  # fmt: skip

@@ -35,7 +35,7 @@ US_SSN = (
         entity="US_SSN",
         pattern="[0-8][0-9]{2}-[0-9]{2}-[0-9]{4}",
         score=0.75,
-        anchor=Digits(least=9, lead=0),
+        anchor=Digits(),
         validate=_is_ssn,
         context=_SSN_WORDS,
         context_score=0.95,
@@ -48,7 +48,7 @@ US_SSN = (
         entity="US_SSN",
         pattern="[0-8][0-9]{2}(?:[ .][0-9]{2}[ .][0-9]{4}|[0-9]{6})",
         score=0.2,
-        anchor=Digits(least=9, lead=0),
+        anchor=Digits(),
         validate=_is_ssn,
         context=_SSN_WORDS,
         denial=REFERENCES,
@@ -60,21 +60,20 @@ US_SSN = (
 US_IDENTITY = (
     register_number(
         "US_ITIN", "9[0-9]{2}-[0-9]{2}-[0-9]{4}", _is_itin,
-        least=9, score=0.55, context=("itin", "individual taxpayer", "taxpayer", "tax id", "tin"),
+        score=0.55, context=("itin", "individual taxpayer", "taxpayer", "tax id", "tin"),
     ),
     register_number(
         "US_ITIN", "9[0-9]{2} ?[0-9]{2} ?[0-9]{4}", _is_itin, variant="loose",
-        least=9, context=("itin", "individual taxpayer"),
+        context=("itin", "individual taxpayer"),
     ),
     register_number(
         "US_PASSPORT", "[A-Z][0-9]{8}|[0-9]{9}", None,
-        least=8, lead=1, context=("passport",),
+        context=("passport",),
     ),
     register_number(
         "US_DRIVER_LICENSE",
         "[A-Z]{0,2}[0-9]{5,14}|[A-Z][0-9]{3}(?:-[0-9]{3,4}){2,3}|[0-9]{3}(?:[- ][0-9]{3}){2}",
         _is_licence,
-        least=5, lead=2,
         context=("driver's lic", "driver lic", "drivers lic", "driving lic", "driver’s lic",
                  "dl number", "dl#", "dl no"),
     ),

@@ -47,7 +47,7 @@ CRYPTO = (
         entity="CRYPTO",
         pattern="[13][1-9A-HJ-NP-Za-km-z]{25,34}",
         score=1.0,
-        anchor=Literals(("1", "3"), after=_BASE58),
+        anchor=Literals(("1", "3"), after="[1-9A-HJ-NP-Za-km-z]{25}"),
         validate=_is_base58check,
     ),
     Recognizer(

@@ -1,18 +1,24 @@
-"""Context words: stems, short words, scripts without spaces, and the gate."""
+"""Context words: stems, short words, scripts without spaces, windows, and the gate."""
 
 from __future__ import annotations
 
 import pytest
 
-from promptward.recognizers.cue_words import CueGate, cue_pattern, has_letters, last_cue
+from promptward.recognizers.cue_words import CueGate, Cues, Window, cues_of, folded
 
 CUES = ("phone", "licen", "cc", "call me", "née", "телефон", "电话", "ss#")
 
 
+def last(words: tuple[str, ...], text: str, size: int = 48) -> int:
+    """Where the last cue before the end of `text` ends in its window."""
+    return Window(text, len(text), size).last(Cues(words))
+
+
 @pytest.mark.parametrize(
-    ("window", "end"),
+    ("text", "end"),
     [
         ("my phone is ", 8),
+        ("My PHONE is ", 8),
         ("telephone ", -1),
         ("phones: ", 5),
         ("driver's licence ", 14),
@@ -27,27 +33,52 @@ CUES = ("phone", "licen", "cc", "call me", "née", "телефон", "电话", "
         ("", -1),
     ],
 )
-def test_last_cue(window: str, end: int) -> None:
-    assert last_cue(cue_pattern(CUES), window) == end
+def test_the_last_cue(text: str, end: int) -> None:
+    assert last(CUES, text) == end
+
+
+def test_a_window_begins_inside_a_word_without_making_it_a_cue() -> None:
+    assert last(CUES, "microphone 1", size=7) == -1
+    assert last(CUES, "micro phone 1", size=7) == 6  # counted from the character before it
+
+
+def test_a_cue_at_or_after_a_place() -> None:
+    window = Window("phone, card ", 12, 48)
+    assert Cues(("phone",)).stand_in(window, 0)
+    assert not Cues(("phone",)).stand_in(window, 1)
+    assert Cues(("card",)).stand_in(window, 5)
 
 
 def test_no_cues() -> None:
-    assert cue_pattern(()) is None
-    assert last_cue(None, "phone") == -1
+    assert cues_of(()) is None
+    assert cues_of(("a", "b")) is cues_of(("a", "b"))
 
 
 @pytest.mark.parametrize(
-    "window",
+    "text",
     ["my phone is", "licences", "the cc", "call me", "née", "телефоны", "我的电话是", "ss#1"],
 )
-def test_the_gate_opens_wherever_the_pattern_finds_a_cue(window: str) -> None:
+def test_the_gate_finds_wherever_the_pattern_finds_a_cue(text: str) -> None:
     gate = CueGate({"thing": CUES, "other": ("zebra",)})
-    assert last_cue(cue_pattern(CUES), window) >= 0
-    assert "thing" in gate.open_for(window.upper())
-    assert "other" not in gate.open_for(window)
+    end = last(CUES, text)
+    assert end >= 0
+    assert (end, {"thing"}) in [(found, things) for _, found, things in gate.found_in(text)]
+    assert all("other" not in things for _, _, things in gate.found_in(text))
 
 
-def test_has_letters() -> None:
-    assert has_letters("a 1")
-    assert has_letters("电 1")
-    assert not has_letters("1 2-3.")
+def test_the_gate_says_where_and_whose() -> None:
+    gate = CueGate({1: ("pin", "code"), 2: ("code",), 3: ("密码",)})
+    assert gate.found_in("code pin code 密码 x") == [
+        (0, 4, {1, 2}),
+        (5, 8, {1}),
+        (9, 13, {1, 2}),
+        (14, 16, {3}),
+    ]
+    assert gate.found_in("nothing 电 here") == []
+
+
+@pytest.mark.parametrize("text", ["ABC", "İstanbul KEY", "ẞ Σ", ""])
+def test_folding_keeps_every_place(text: str) -> None:
+    assert len(folded(text)) == len(text)
+    assert folded(text).replace("İ", "") == text.lower().replace("i\u0307", "").replace("İ", "")
+    assert folded("x KEY")[2:] == "key"

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
-
 from promptward.recognizers import Literals, Match, Recognizer
 from promptward.recognizers.compiled import CompiledRecognizer
-from promptward.recognizers.literals import LiteralScanner, folded
+from promptward.recognizers.literals import LiteralScanner
 
 
 def scan(text: str, *specs: Recognizer) -> list[str]:
@@ -45,12 +43,19 @@ def test_a_word_before_the_match() -> None:
 
 
 def test_neighbours_of_the_literal() -> None:
-    spec = literal("[a-f]:[a-f]", Literals((":",), lead=1, before="abcdef", after="abcdef"))
+    spec = literal("[a-f]:[a-f]", Literals((":",), lead=1, before="[a-f]", after="[a-f]"))
     assert scan("a:b, g:a, :c, d:", spec) == ["a:b"]
 
 
-@pytest.mark.parametrize("text", ["ABC", "İstanbul KEY", "ẞ Σ", ""])
-def test_folding_keeps_every_place(text: str) -> None:
-    assert len(folded(text)) == len(text)
-    assert folded(text).replace("İ", "") == text.lower().replace("i\u0307", "").replace("İ", "")
-    assert folded("x KEY")[2:] == "key"
+def test_what_follows_a_literal_may_be_cut_off_by_the_end() -> None:
+    spec = literal("a[0-9]{1,3}", Literals(("a",), after="[0-9]{2}"))
+    assert scan("a1 a12 a1", spec) == ["a1", "a12"]
+
+
+def test_only_what_is_allowed_is_looked_for() -> None:
+    specs = [literal(f"{p}-[0-9]{{2}}", Literals((f"{p}-",)), id=p) for p in ("sk", "gl")]
+    specs.append(literal("k[a-z]", Literals(("k",), fold=True), id="k"))
+    scanner = LiteralScanner([(CompiledRecognizer(spec), 0.5) for spec in specs])
+    found: list[Match] = []
+    scanner.scan("sk-11 gl-22 ko", 0, found, frozenset((2,)))
+    assert [m.recognizer for m in found] == ["k"]

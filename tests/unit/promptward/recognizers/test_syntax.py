@@ -9,7 +9,6 @@ import pytest
 from promptward.errors import PolicyError
 from promptward.recognizers.syntax import (
     first_chars,
-    leading_digits,
     max_length,
     min_length,
     parse,
@@ -101,19 +100,3 @@ def test_refused_with_a_reason(pattern: str, why: str) -> None:
 def test_first_characters() -> None:
     assert first_chars(parse("a?[0-9]x")) == ((0x30, 0x39), (0x61, 0x61))
     assert first_chars(parse("\\b(?:x|y)")) == ((0x78, 0x79),)
-
-
-@pytest.mark.parametrize(
-    ("pattern", "counts"),
-    [
-        ("[0-9]{3}-[0-9]{2}", {3}),
-        ("[0-9]{2,4}", {2, 3, 4}),
-        ("[0-9](?:[ -]?[0-9]){2}", {1, 2, 3}),
-        ("A[0-9]{3}", {0}),
-        ("\\(?[0-9]{3}", {0, 3}),
-        ("(?:12|1 2)", {1, 2}),
-        ("[0-9a-f]{2}", {0, 1, 2}),
-    ],
-)
-def test_leading_digits(pattern: str, counts: set[int]) -> None:
-    assert leading_digits(parse(pattern)) == counts
