@@ -11,9 +11,8 @@ from __future__ import annotations
 
 import json
 import os
-import queue
 import threading
-import time
+from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -24,13 +23,16 @@ from promptward.exchange import JSON
 DEFAULT_CAPACITY = 10_000
 # lines written together, so that one system call serves many events under load
 _BATCH = 256
+# how long events are gathered; 50 wake-ups a second at the most, however many requests there are
+_GATHER_S = 0.02
 
 
 class JsonLinesSink:
     """`promptward.ports.AuditSink` that appends to a file, or writes to standard output.
 
     A file that was moved or removed (log rotation) is opened again. A failing write loses its
-    batch and is counted in `failed`; the next batch tries again.
+    batch and is counted in `failed`; the next batch tries again. A process that is killed loses
+    what came in the last `_GATHER_S`; one that ends by `close` loses nothing.
 
     Args:
         path: file to append to; created with mode 0600. None writes to standard output.
@@ -39,8 +41,12 @@ class JsonLinesSink:
 
     def __init__(self, path: Path | None = None, *, capacity: int = DEFAULT_CAPACITY) -> None:
         self._output = _Output(path)
-        self._waiting: queue.Queue[Mapping[str, JSON] | None] = queue.Queue(capacity)
-        self._lock = threading.Lock()
+        self._capacity = capacity
+        self._waiting: deque[Mapping[str, JSON]] = deque()
+        self._changed = threading.Condition()
+        self._idle = False
+        self._hurried = 0
+        self._unwritten = 0
         self._closed = False
         self.dropped = 0
         self.failed = 0
@@ -50,37 +56,34 @@ class JsonLinesSink:
 
     def emit(self, event: Mapping[str, JSON]) -> None:
         """Take one event; it must not be changed afterwards."""
-        if not self._closed:
-            try:
-                self._waiting.put_nowait(event)
+        with self._changed:
+            if self._closed or len(self._waiting) >= self._capacity:
+                self.dropped += 1
                 return
-            except queue.Full:
-                pass
-        with self._lock:
-            self.dropped += 1
+            self._waiting.append(event)
+            self._unwritten += 1
+            if self._idle or len(self._waiting) == _BATCH:
+                self._changed.notify_all()
 
     def flush(self, timeout_s: float = 5.0) -> bool:
         """Wait until everything taken so far is written; False when that took too long."""
-        deadline_s = time.monotonic() + timeout_s
-        with self._waiting.all_tasks_done:
-            while self._waiting.unfinished_tasks:
-                left_s = deadline_s - time.monotonic()
-                if left_s <= 0:
-                    return False
-                self._waiting.all_tasks_done.wait(left_s)
-        return True
+        with self._changed:
+            self._hurried += 1
+            self._changed.notify_all()
+            try:
+                return self._changed.wait_for(lambda: not self._unwritten, timeout_s)
+            finally:
+                self._hurried -= 1
 
     def close(self, timeout_s: float = 5.0) -> None:
-        """Write what is waiting and stop; later events are dropped and counted. Idempotent."""
-        if self._closed:
-            return
-        self._closed = True
-        deadline_s = time.monotonic() + timeout_s
-        try:
-            self._waiting.put(None, timeout=timeout_s)
-        except queue.Full:
-            return  # the output is stuck; the thread is a daemon and ends with the process
-        self._thread.join(max(0.0, deadline_s - time.monotonic()))
+        """Write what is waiting and stop; later events are dropped and counted. Idempotent.
+
+        When the output is stuck it gives up: the thread is a daemon and ends with the process.
+        """
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        self._thread.join(timeout_s)
 
     def __enter__(self) -> JsonLinesSink:
         return self
@@ -96,16 +99,28 @@ class JsonLinesSink:
     # --- the writer's thread --------------------------------------------------------------------
 
     def _run(self) -> None:
-        stopping = False
-        while not (stopping and self._waiting.empty()):
-            batch = [self._waiting.get()]
-            while len(batch) < _BATCH and not self._waiting.empty():
-                batch.append(self._waiting.get_nowait())
-            stopping = stopping or None in batch
-            self._write([event for event in batch if event is not None])
-            for _ in batch:
-                self._waiting.task_done()
+        while batch := self._next_batch():
+            self._write(batch)
+            with self._changed:
+                self._unwritten -= len(batch)
+                self._changed.notify_all()
         self._output.close()
+
+    def _next_batch(self) -> list[Mapping[str, JSON]]:
+        """Wait for events and take some; empty once closed and everything is taken.
+
+        The first event wakes this thread; those that come while it gathers do not, because each
+        wake-up takes the interpreter away from the request being served.
+        """
+        with self._changed:
+            self._idle = True
+            self._changed.wait_for(lambda: self._waiting or self._closed)
+            self._idle = False
+            self._changed.wait_for(self._has_gathered, _GATHER_S)
+            return [self._waiting.popleft() for _ in range(min(_BATCH, len(self._waiting)))]
+
+    def _has_gathered(self) -> bool:
+        return self._closed or self._hurried > 0 or len(self._waiting) >= _BATCH
 
     def _write(self, batch: list[Mapping[str, JSON]]) -> None:
         lines = [line for event in batch if (line := _line(event)) is not None]

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
+from promptward_ports import audit_sinks
 from promptward_ports.audit_sinks import JsonLinesSink
 
 
@@ -138,6 +140,46 @@ def test_several_threads_may_emit(tmp_path: Path) -> None:
             thread.join()
     assert len(lines(path)) == 1600
     assert {(e["t"], e["i"]) for e in lines(path)} == {(t, i) for t in range(8) for i in range(200)}  # type: ignore[index]
+
+
+def test_events_reach_the_file_by_themselves(tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+    with JsonLinesSink(path) as sink:
+        for number in range(3):
+            sink.emit({"n": number})
+            deadline_s = time.monotonic() + 10
+            while len(lines(path)) <= number:
+                assert time.monotonic() < deadline_s
+                time.sleep(0.002)
+
+
+def test_events_of_a_moment_are_written_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A wake-up for each would take the interpreter away from the request being served."""
+    monkeypatch.setattr(audit_sinks, "_GATHER_S", 60.0)
+    writes: list[int] = []
+    with JsonLinesSink(tmp_path / "audit.jsonl") as sink:
+        write = sink._output.write
+        monkeypatch.setattr(sink._output, "write", lambda d: (writes.append(len(d)), write(d)))
+        for number in range(100):
+            sink.emit({"n": number})
+    assert len(writes) == 1
+    assert len(lines(tmp_path / "audit.jsonl")) == 100
+
+
+def test_a_burst_does_not_wait_to_be_gathered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audit_sinks, "_GATHER_S", 60.0)
+    path = tmp_path / "audit.jsonl"
+    with JsonLinesSink(path) as sink:
+        for number in range(256):
+            sink.emit({"n": number})
+        deadline_s = time.monotonic() + 10
+        while len(lines(path)) < 256:
+            assert time.monotonic() < deadline_s
+            time.sleep(0.002)
 
 
 def test_standard_output(capfd: pytest.CaptureFixture[str]) -> None:
