@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from promptward.testing.analyzer import AnalyzerServer, word_analyzer
 from promptward.testing.conformance import (
     Gateway,
     ScriptedUpstream,
@@ -54,9 +55,23 @@ def upstream() -> Iterator[ScriptedUpstream]:
 
 
 @pytest.fixture(scope="session")
-def policy_of() -> Callable[[str], str]:
-    """The text of a policy by name, with the vectors' callers in it."""
-    return lambda name: policy_text(HERE / "policies", name, VECTORS)
+def analyzer() -> Iterator[AnalyzerServer]:
+    """What the policy `names` asks for names: a stand-in that speaks Presidio's contract."""
+    words = {"Ann Lee": "PERSON", "李雷": "PERSON", "Paris": "LOCATION"}
+    server = word_analyzer(words, breaks_on="break the analyzer")
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def policy_of(analyzer: AnalyzerServer) -> Callable[[str], str]:
+    """The text of a policy by name, with the vectors' callers and the analyzer's address in it."""
+
+    def text(name: str) -> str:
+        policy = policy_text(HERE / "policies", name, VECTORS)
+        return policy.replace("http://analyzer.test", analyzer.url)
+
+    return text
 
 
 @pytest.fixture(scope="session")

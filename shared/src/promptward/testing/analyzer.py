@@ -73,24 +73,34 @@ class AnalyzerServer:
             if self.fault is not None:
                 self.fault(request)
             elif request.path == "/analyze":
-                answer(self._answer(self.asked[-1]))(request)
+                self._answer(self.asked[-1])(request)
             else:
                 answer({"error": "no such path"}, 404)(request)
         except OSError:
             request.close_connection = True  # the client had enough
 
-    def _answer(self, asked: dict[str, Any]) -> list[Any]:
+    def _answer(self, asked: dict[str, Any]) -> Fault:
         text = asked["text"]
-        if isinstance(text, list):
-            return [self._analyze(one, asked) for one in text]
-        return self._analyze(text, asked)
+        try:
+            if isinstance(text, list):
+                return answer([self._analyze(one, asked) for one in text])
+            return answer(self._analyze(text, asked))
+        except ValueError as error:
+            return answer({"error": str(error)}, 500)
 
 
-def word_analyzer(words: Mapping[str, str]) -> AnalyzerServer:
-    """A server that finds `words` (word -> entity), each with a score of 0.85."""
+def word_analyzer(words: Mapping[str, str], breaks_on: str = "") -> AnalyzerServer:
+    """A server that finds words, each with a score of 0.85.
+
+    Args:
+        words: word -> entity.
+        breaks_on: answers 500 to a request with this text in it, unless empty.
+    """
     known = WordClassifier(words)
 
     def analyze(text: str, asked: dict[str, Any]) -> list[Any]:
+        if breaks_on and breaks_on in text:
+            raise ValueError("as it was told")
         return [
             {
                 "analysis_explanation": None,
