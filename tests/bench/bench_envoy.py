@@ -32,9 +32,9 @@ from typing import Any
 
 import yaml
 
+from promptward.cli.demo import KEYS, MODEL
 from promptward_envoy import child_process
 from promptward_envoy.bootstrap import Bootstrap
-from promptward_envoy.demo.keys import KEYS, MODEL
 from promptward_envoy.envoy_binary import EnvoyNotFoundError, find_envoy
 from promptward_envoy.envoy_process import start_envoy, wait_until_live
 from promptward_envoy.testing.stack import HOST, free_port, spawn, wait_for_line

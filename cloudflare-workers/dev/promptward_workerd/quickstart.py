@@ -18,12 +18,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 
+from promptward.cli.demo import MODEL, keys_in
 from promptward.errors import PolicyError
 from promptward.policy import lint, load_policy
 from promptward_worker.capabilities import CLOUDFLARE
 from promptward_workerd import config, toolchain, vendor
 from promptward_workerd.demo_upstream import demo_upstream
-from promptward_workerd.greeting import MODEL, Addresses, greeting, keys_in
+from promptward_workerd.greeting import Addresses, greeting
 from promptward_workerd.process import Workerd
 
 _REFRESH_S = "1"

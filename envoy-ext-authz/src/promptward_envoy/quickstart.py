@@ -24,11 +24,11 @@ from importlib import resources
 from pathlib import Path
 from types import FrameType
 
+from promptward.cli.demo import MODEL, keys_in
 from promptward.exchange import JSON
 from promptward_envoy import child_process
 from promptward_envoy.bootstrap import Bootstrap
 from promptward_envoy.demo.greeting import greeting
-from promptward_envoy.demo.keys import MODEL, keys_in
 from promptward_envoy.envoy_binary import cache_directory, find_envoy, install_envoy
 from promptward_envoy.envoy_process import start_envoy, wait_until_live
 from promptward_envoy.policies import load_file

@@ -19,8 +19,8 @@ from typing import Any
 import pytest
 import yaml
 
+from promptward.cli.demo import EXAMPLES, curl
 from promptward.testing.redis_server import RedisServer
-from promptward_envoy.demo.greeting import curl, examples
 from promptward_envoy.testing.stack import Stack, Upstream, start_upstream, wait_for
 
 pytestmark = pytest.mark.envoy
@@ -148,8 +148,8 @@ def test_admin_port_answers(running) -> None:
 
 
 def test_printed_curl_lines_are_the_examples(running) -> None:
-    for example in examples(str(running.log)):
-        assert curl(running.ready["url"], example) in running.text
+    for example in EXAMPLES:
+        assert curl(running.ready["url"], example, str(running.log)) in running.text
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])

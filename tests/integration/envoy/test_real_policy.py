@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
+from promptward.cli.demo import KEYS, MODEL
 from promptward_envoy import child_process
 from promptward_envoy.bootstrap import Bootstrap, ext_authz_route
-from promptward_envoy.demo.keys import KEYS, MODEL
 from promptward_envoy.envoy_process import start_envoy, wait_until_live
 from promptward_envoy.testing.service import Service, serving
 from promptward_envoy.testing.stack import HOST, Answer, Stack, free_port, wait_for

@@ -18,9 +18,9 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
     ProtoReflectionDescriptorDatabase,
 )
 
+from promptward.cli.demo import KEYS
 from promptward_envoy import child_process
 from promptward_envoy.bootstrap import Bootstrap
-from promptward_envoy.demo.keys import KEYS
 from promptward_envoy.envoy_process import start_envoy, wait_until_live
 from promptward_envoy.testing.service import TOKEN, Service, serving
 from promptward_envoy.testing.stack import HOST, Stack, free_port, wait_for

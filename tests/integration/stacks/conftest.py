@@ -25,6 +25,14 @@ from stacks.stack import COMPOSE, Stack
 
 _NATIVE = {"envoy": NativeEnvoy, "cloudflare": NativeCloudflare}
 
+# Kong is in no package registry: its stack is tested where its image is given (IT_KONG_IMAGE), in
+# containers. Not in it: what its policy or its missing database rules out.
+_NOT_KONG = {
+    "test_stream_arrives_while_the_upstream_is_still_writing",
+    "test_policy_is_reloaded_and_a_broken_one_is_not",
+}
+_ONLY_DOCKER = {"test_images.py", "test_kong_stand_in.py"}
+
 
 def backends(config: pytest.Config) -> list[str]:
     """The backends to run on."""
@@ -40,9 +48,15 @@ def backends(config: pytest.Config) -> list[str]:
     return list(dict.fromkeys(found))
 
 
+def pytest_report_header() -> str:
+    """Say what this run leaves out."""
+    given = os.environ.get("IT_KONG_IMAGE", "not given (IT_KONG_IMAGE)")
+    return f"Kong's image, for its stack in containers: {given}"
+
+
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Images exist only on the docker backend."""
-    if collection_path.name == "test_images.py" and "docker" not in backends(config):
+    if collection_path.name in _ONLY_DOCKER and "docker" not in backends(config):
         return True
     return None
 
@@ -55,6 +69,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if metafunc.definition.path.name == "test_images.py":
         on = ["docker"]
     runs = [(gateway, b) for gateway in gateways for b in on]
+    if "IT_KONG_IMAGE" in os.environ and "docker" in on and metafunc.module.__name__.endswith(
+        "test_gateways"
+    ):
+        runs += [("kong", "docker")] * (metafunc.function.__name__ not in _NOT_KONG)
     metafunc.parametrize("started", runs, indirect=True, ids=map("-".join, runs), scope="session")
 
 
@@ -69,7 +87,10 @@ def started(
     shutil.copytree(COMPOSE / gateway / "policy", policy_dir)
     for path in (policy_dir, *policy_dir.iterdir()):
         path.chmod(path.stat().st_mode | 0o055)  # the containers' user reads it
+    monkeypatch = pytest.MonkeyPatch()
+    monkeypatch.setenv("KONG_IMAGE", os.environ.get("IT_KONG_IMAGE", ""))
     with contextlib.ExitStack() as cleanup:
+        cleanup.callback(monkeypatch.undo)
         if backend == "docker":
             if not engine_answers():
                 pytest.fail(
@@ -93,6 +114,7 @@ def stack(started: Stack) -> Iterator[Stack]:
     started.heal()
     if started.policy_file.read_text() != shipped:
         started.policy_file.write_text(shipped)
+        started.policy_changed()
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from stacks.native_envoy import NativeEnvoy
 from stacks.policy import change_policy, requests_budget
 from stacks.stack import COMPOSE
 
-from promptward_envoy.demo.keys import KEYS, MODEL
+from promptward.cli.demo import KEYS, MODEL
 from promptward_kong.testing import ClientRequest, Node, PluginConfig, RpcClient, ServerProcess
 from promptward_kong.testing.pdk import HeaderList, RequestState
 

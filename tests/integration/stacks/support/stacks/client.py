@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import requests
 
-from promptward_envoy.demo.keys import KEYS, MODEL
+from promptward.cli.demo import KEYS, MODEL
 
 if TYPE_CHECKING:
     from stacks.stack import Stack

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,11 @@ from pytest_docker.plugin import Services, get_docker_ip, get_docker_services
 from stacks.stack import COMPOSE, Stack
 
 # The service of each stack that is published, and its port in the container.
-_FRONT = {"envoy": ("envoy", 10000), "cloudflare": ("worker", 8787)}
-_GUARDS = {"envoy": ("promptward-a", "promptward-b"), "cloudflare": ("worker",)}
-_UP_S = 180
+_FRONT = {"envoy": ("envoy", 10000), "cloudflare": ("worker", 8787), "kong": ("kong", 8000)}
+_GUARDS = {"envoy": ("promptward-a", "promptward-b"), "cloudflare": ("worker",), "kong": ("kong",)}
+_UP = "up --build --detach --wait --wait-timeout 180"
+UP_ONE_SHOT = "up --build --detach"
+"""For stacks with a step that ends: `--wait` takes that for a failure."""
 
 
 def docker(*arguments: str) -> str:
@@ -88,6 +91,12 @@ class DockerStack(Stack):
     def _start(self, service: str) -> None:
         docker("start", self.container(service))
         self._find_front()
+        if service == "kong":  # without a database it has forgotten everything
+            self.policy_changed()
+
+    def policy_changed(self) -> None:
+        if self.gateway == "kong":
+            self.compose("run --rm configure")
 
     def _freeze(self, service: str, *, frozen: bool) -> None:
         self.compose(f"{'pause' if frozen else 'unpause'} {service}")
@@ -103,36 +112,53 @@ class DockerStack(Stack):
 @contextlib.contextmanager
 def running(gateway: str, directory: Path, policy_dir: Path) -> Iterator[DockerStack]:
     """Build what has to be built, start the stack, and leave nothing behind."""
-    file = COMPOSE / gateway / "compose.yaml"
-    files = [str(file), *_host_network_builds(file, directory)]
-    project = f"it-{gateway}-{os.getpid()}"
+    name = f"it-{gateway}-{os.getpid()}"
     port = f"{_FRONT[gateway][0].upper()}_PORT"
-    with (
-        _environment({"POLICY_DIR": str(policy_dir), port: "0"}),
-        get_docker_services(
-            "docker compose",
-            files,
-            project,
-            [f"up --build --detach --wait --wait-timeout {_UP_S}"],
-            ["down --volumes --remove-orphans --timeout 5"],
-        ) as services,
-    ):
-        yield DockerStack(gateway, project, services, policy_dir)
+    environ = {"POLICY_DIR": str(policy_dir), port: "0"}
+    up = UP_ONE_SHOT if gateway == "kong" else _UP
+    with project([COMPOSE / gateway / "compose.yaml"], name, environ, directory, up) as services:
+        yield DockerStack(gateway, name, services, policy_dir)
 
 
-def _host_network_builds(file: Path, directory: Path) -> list[str]:
-    """An overlay for an engine without a bridge of its own (.ci/engine.sh): builds use the host's.
+@contextlib.contextmanager
+def project(
+    files: Sequence[Path], name: str, environ: Mapping[str, str], directory: Path, up: str
+) -> Iterator[Services]:
+    """A compose project, ended with everything that belongs to it.
+
+    Args:
+        files: compose files, laid over each other.
+        name: the project's.
+        environ: variables of the compose files.
+        directory: where an overlay may be put.
+        up: the command that starts it.
+    """
+    down = "down --volumes --remove-orphans --timeout 5"
+    with _environment(environ):
+        paths = [*map(str, files), *_host_network_builds(files, directory)]
+        with get_docker_services("docker compose", paths, name, [up], [down]) as services:
+            yield services
+
+
+def host_network() -> bool:
+    """Whether builds need the host's network: the engine has no bridge (.ci/engine.sh)."""
+    return "bridge" not in docker("network", "ls", "--format", "{{.Name}}").split()
+
+
+def _host_network_builds(files: Sequence[Path], directory: Path) -> list[str]:
+    """An overlay for such an engine.
 
     pip's own settings go along as the build secret that the Dockerfiles take.
     """
-    if "bridge" in docker("network", "ls", "--format", "{{.Name}}").split():
+    if not host_network():
         return []
     build: dict[str, Any] = {"network": "host"}
     overlay: dict[str, Any] = {}
     if (pip_conf := os.environ.get("IT_PIP_CONF")) is not None:
         build["secrets"] = ["pip_conf"]
         overlay["secrets"] = {"pip_conf": {"file": pip_conf}}
-    services = yaml.safe_load(file.read_text())["services"]
+    given = [argument for file in files for argument in ("--file", str(file))]
+    services = json.loads(docker("compose", *given, "config", "--format", "json"))["services"]
     overlay["services"] = {n: {"build": build} for n, s in services.items() if "build" in s}
     target = directory / "host-network.yaml"
     target.write_text(yaml.safe_dump(overlay))

@@ -43,6 +43,7 @@ def change_policy(stack: Stack, **spec: object) -> None:
     rules = [r for r in policy["spec"]["authorization"]["rules"] if r["id"] != "probe"]
     policy["spec"]["authorization"]["rules"] = [*rules, rule]
     stack.policy_file.write_text(yaml.safe_dump(policy))
+    stack.policy_changed()
     wait_for("the new policy", lambda: _enforced_everywhere(stack, probe))
 
 

@@ -37,7 +37,7 @@ class Stack(ABC):
     """One gateway with everything around it.
 
     Attributes:
-        gateway: `envoy` or `cloudflare`: a folder of deploy/compose.
+        gateway: `envoy`, `cloudflare` or `kong`: a folder of deploy/compose.
         backend: `docker` or `native`.
         http: base URL of the gateway.
         guards: the services that decide; the gateway fails closed without them.
@@ -81,6 +81,9 @@ class Stack(ABC):
     @abstractmethod
     def restart(self, service: str) -> None:
         """Stop the service in its own time (SIGTERM) and start it again."""
+
+    def policy_changed(self) -> None:
+        """Tell the gateway that the policy file has changed, if it does not look by itself."""
 
     def crash(self, service: str) -> None:
         """SIGKILL."""
