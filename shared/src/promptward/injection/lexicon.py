@@ -258,8 +258,9 @@ def _with_gates() -> dict[str, Mapping[str, str]]:
     """The lexicon's entries, and the phrases that open pattern rules as further marks."""
     entries = dict(cast(Mapping[str, Mapping[str, str]], load_data("lexicon")))
     for rule in cast(list[Mapping[str, str]], load_data("patterns")["patterns"]):
-        if "phrases" in rule:
-            entries[GATE_MARK + rule["id"]] = {"en": rule["phrases"]}
+        gates = {"en": rule.get("phrases", ""), "abroad": rule.get("abroad", "")}
+        if any(gates.values()):
+            entries[GATE_MARK + rule["id"]] = {k: v for k, v in gates.items() if v}
     return entries
 
 

@@ -28,7 +28,8 @@ class PatternRule:
     Attributes:
         id: stable rule id.
         category: attack family.
-        phrases: lexicon entries, one of which must occur (looked up with the lexicon's own).
+        phrases: lexicon entries, one of which must occur (looked up with the lexicon's own; those
+            of the data's `abroad` are not English).
         openers: marks, one of which must occur (`<`, `@`).
         words: words, one of which must occur (looked up for all rules at once).
         also: further words, one of which must occur too; empty means none needs to.
@@ -56,7 +57,7 @@ def _decode(entry: Mapping[str, Any]) -> PatternRule:
     return PatternRule(
         id=entry["id"],
         category=entry["category"],
-        phrases=entry.get("phrases", ""),
+        phrases=entry.get("phrases", "") or entry.get("abroad", ""),
         openers=tuple(entry.get("openers", ())),
         words=frozenset(entry.get("words", ())),
         also=frozenset(entry.get("also", ())),
