@@ -9,7 +9,7 @@ from __future__ import annotations
 import gzip
 import json
 import random
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,15 +29,29 @@ FOLD_A = {
 }  # fmt: skip
 HALVED = {
     "docs_md_train", "code_train", "bipia_email_ctx_tr", "personas_zh", "handwritten_user",
-    "handwritten_document",
+    "handwritten_document", "handwritten_abroad",
 }  # fmt: skip
 # Big collections of short look-alike rows: sampled, so that they do not set every quantile.
 SAMPLED = {"banking77": 1500, "clinc": 1500, "pa_llmail-inject": 1500, "pa_satml-ctf-2024": 1500}
 # Label noise (see the model card): benign rows labelled as attacks, or the reverse.
 NOISY = {"pa_satml-ctf-2024": 0.4, "pa_jackhhao_jailbreak": 0.3, "pa_llmail-inject": 0.25}
+# What deployments see most and what is hardest to tell apart counts for more.
 HARD_NEGATIVES = {
+    "oasst": 2.0, "arenahard01": 2.0, "docs_md_train": 2.0, "selfinstruct": 1.5, "mtbench": 1.5,
     "notinject_one": 3.0, "bastioncorpus_benign": 3.0, "handwritten_user": 6.0,
-    "handwritten_document": 6.0,
+    "handwritten_document": 6.0, "handwritten_abroad": 6.0,
+}  # fmt: skip
+# The benign pool, on which thresholds and false alarms are measured: rows of one dataset count as
+# at most this many, so that collections of short questions do not hide what chats do.
+POOL_ROWS = 600
+POOL_CAPS = {
+    "docs_md_train": 800, "code_train": 500, "banking77": 200, "clinc": 200, "gsm8k": 200,
+    **{f"xquad{q}_{lang}": 60 for q in ("", "q") for lang in ("ar", "en", "es", "ru", "tr", "zh")},
+}  # fmt: skip
+# Debatable labels (personas_zh holds some jailbreaks), and look-alikes that were chosen to be hard:
+# reported, but not part of the pool.
+NOT_IN_POOL = {
+    "deepset", "personas_zh", "handwritten_user", "handwritten_document", "handwritten_abroad",
 }  # fmt: skip
 HANDWRITTEN = Path(__file__).with_name("handwritten.json")
 MAX_CHARS = 30_000
@@ -87,10 +101,13 @@ def read_rows(path: Path) -> list[Row]:
 def handwritten() -> list[Row]:
     """The project's own benign look-alikes (`handwritten.json`)."""
     texts = json.loads(HANDWRITTEN.read_text(encoding="utf-8"))
+    sets = [("user", "en", texts["user"]), ("document", "en", texts["document"])]
+    sets += [("abroad", language, found) for language, found in texts["abroad"].items()]
     return [
-        Row(text, 0, f"handwritten_{channel}", f"handwritten_{channel}", "en", short, "benign")
-        for channel, short in (("user", "user"), ("document", "doc"))
-        for text in texts[channel]
+        Row(text, 0, name, name, language, channel, "benign")
+        for kind, language, found in sets
+        for name, channel in [(f"handwritten_{kind}", "doc" if kind == "document" else "user")]
+        for text in found
     ]
 
 
@@ -117,3 +134,23 @@ def benign_fold(rows: list[Row]) -> np.ndarray:
         places = [i for i, r in enumerate(rows) if r.dataset == name]
         fold[places[: len(places) // 2]] = True
     return fold
+
+
+def pool_weights(rows: list[Row]) -> np.ndarray:
+    """How much every row counts in the benign pool; 0 for attacks and `NOT_IN_POOL`."""
+    size = Counter(r.dataset for r in rows if not r.label)
+    return np.array(
+        [
+            0.0
+            if r.label or r.dataset in NOT_IN_POOL
+            else min(1.0, POOL_CAPS.get(r.dataset, POOL_ROWS) / size[r.dataset])
+            for r in rows
+        ]
+    )
+
+
+def pool_limit(scores: np.ndarray, weights: np.ndarray, share: float) -> float:
+    """The highest score that at most `share` of the pool exceeds."""
+    order = np.argsort(-scores, kind="stable")
+    passed = np.cumsum(weights[order]) / weights.sum()
+    return float(scores[order][int(np.searchsorted(passed, share, side="right"))])

@@ -4,8 +4,10 @@
 
 Leave-one-dataset-out: for every attack dataset a model is trained without it and without one half
 of the benign datasets, and measured on that dataset against the benign half it has not seen; both
-halves are averaged. Recall is given at the thresholds that let 1 % and 0.1 % of that unseen benign
-half through. Encoded attacks are the dataset's own, disguised by `disguises.py`.
+halves are averaged. Recall is given where 1 % and 0.1 % of the unseen half of the benign pool pass
+(one threshold on the calibrated score: the same share of requests and of documents), and at the
+default flag and block thresholds. Encoded attacks are the dataset's own, disguised by
+`disguises.py`.
 """
 
 from __future__ import annotations
@@ -16,9 +18,11 @@ from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
-from corpus import Row, benign_fold, read_rows, row_weights
+from corpus import Row, benign_fold, pool_limit, pool_weights, read_rows, row_weights
 from disguises import DISGUISES
 from fitting import (
+    BLOCK_SHARE,
+    FLAG_SHARE,
     Table,
     build_table,
     choose_vocabulary,
@@ -29,29 +33,17 @@ from fitting import (
 )
 from sklearn.metrics import roc_auc_score
 
-LEVELS = (0.01, 0.001)
+LEVELS = (0.01, 0.001, FLAG_SHARE, BLOCK_SHARE)
 DISGUISED_ROWS = 60  # rows of each attack dataset that are disguised
-QUIET = {"banking77": 500, "clinc": 500}  # rows of big collections that count as benign
-# Debatable labels, and look-alikes chosen to be hard: reported, but not part of the thresholds.
-UNTRUSTED = {"deepset", "personas_zh", "handwritten_user", "handwritten_document"}
 
 
-def counted_benign(rows: list[Row]) -> np.ndarray:
-    """Benign rows that count for false alarms, big collections thinned out."""
-    out = np.array([not r.label and r.dataset not in UNTRUSTED for r in rows])
-    for name, size in QUIET.items():
-        places = np.flatnonzero([r.dataset == name for r in rows])
-        out[places[size:]] = False
-    return out
-
-
-def thresholds(scores: np.ndarray, benign: np.ndarray, documents: np.ndarray) -> list[np.ndarray]:
-    """For every row the log-odds that `LEVELS` of the benign rows of its kind exceed."""
+def thresholds(scores: np.ndarray, counts: np.ndarray, documents: np.ndarray) -> list[np.ndarray]:
+    """For every row the log-odds that `LEVELS` of the pool of its kind exceed."""
     out = [np.zeros(len(scores)) for _ in LEVELS]
     for kind in (documents, ~documents):
-        ordered = np.sort(scores[benign & kind])[::-1]
+        chosen = kind & (counts > 0)
         for limits, level in zip(out, LEVELS, strict=True):
-            limits[kind] = ordered[int(level * len(ordered))]
+            limits[kind] = pool_limit(scores[chosen], counts[chosen], level)
     return out
 
 
@@ -73,7 +65,7 @@ class Evaluation:
         self.weights = row_weights(rows)
         self.fold = benign_fold(rows)
         self.documents = np.array([r.channel == "doc" for r in rows])
-        self.benign = counted_benign(rows)
+        self.counts = pool_weights(rows)
         self.false_alarms: dict[str, list[list[float]]] = defaultdict(list)
         self.disguised: dict[str, list[float]] = defaultdict(list)
         self.languages: dict[str, list[list[float]]] = defaultdict(list)
@@ -86,8 +78,8 @@ class Evaluation:
             held = (self.labels == 0) & half
             coefficients = fit(self.table, self.labels, self.weights, ~(held | target))
             scores = score_rows(self.table, coefficients, len(self.rows))
-            unseen = held & self.benign
-            limits = thresholds(scores, unseen, self.documents)
+            unseen = held & (self.counts > 0)
+            limits = thresholds(scores, self.counts * held, self.documents)
             margins = scores - limits[0]
             both = np.r_[margins[target], margins[unseen]]
             truth = np.r_[np.ones(target.sum()), np.zeros(unseen.sum())]
@@ -95,8 +87,15 @@ class Evaluation:
             figures.append([float(roc_auc_score(truth, both)), *recalls])
             self._note(scores, held, target, limits)
             self._disguise(np.flatnonzero(target), coefficients, limits[0])
-        auc, one, tenth = np.mean(figures, axis=0)
-        return {"rows": int(target.sum()), "auc": auc, "recall_1": one, "recall_01": tenth}
+        auc, one, tenth, flagged, blocked = np.mean(figures, axis=0)
+        return {
+            "rows": int(target.sum()),
+            "auc": auc,
+            "recall_1": one,
+            "recall_01": tenth,
+            "recall_flag": flagged,
+            "recall_block": blocked,
+        }
 
     def _note(
         self, scores: np.ndarray, held: np.ndarray, target: np.ndarray, limits: list[np.ndarray]
@@ -134,7 +133,10 @@ def report(evaluation: Evaluation) -> dict[str, object]:
             for name, found in sorted(evaluation.false_alarms.items())
         },
         "languages": {
-            name: [float(np.sum(found, axis=0)[i] / np.sum(found, axis=0)[0]) for i in (1, 2)]
+            name: [
+                float(np.sum(found, axis=0)[i] / np.sum(found, axis=0)[0])
+                for i in range(1, 1 + len(LEVELS))
+            ]
             for name, found in evaluation.languages.items()
         },
         "disguises": {name: float(np.mean(v)) for name, v in evaluation.disguised.items()},

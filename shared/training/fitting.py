@@ -20,11 +20,16 @@ from promptward.injection.patterns import matches
 from promptward.injection.scoring import Places, fired_rules, place_rules, read_marks, windows_of
 from promptward.injection.views import View, expand
 
-RULE_SCALE = 2.0  # log-odds per unit of rule evidence, chosen on leave-one-dataset-out
-RULE_CAP = 6.0
+# Log-odds per unit of rule evidence, and how much evidence counts: chosen on leave-one-dataset-out.
+# The cap is low because rules of one family overlap.
+RULE_SCALE = 3.0
+RULE_CAP = 2.0
 MIN_COUNT, MIN_GROUPS = 10, 4  # a word is a feature when this often and in so many datasets
 MIN_FEATURE = 4
-REGULARISATION = 0.03  # sklearn's C, chosen on leave-one-dataset-out
+# Shares of the benign pool that may reach the default flag and block thresholds.
+FLAG_SHARE, BLOCK_SHARE = 0.006, 0.002
+REGULARISATION = 0.02  # sklearn's C, chosen on leave-one-dataset-out
+PASSES = 2  # fits; from the second on, an attack's weight lies on the windows that look like one
 FOREIGN_SHARE = 0.35  # weight of the copies of English rows without their words
 
 
@@ -128,26 +133,51 @@ def _matrix(lines: list[list[str]]) -> tuple[list[str], sparse.csr_matrix]:
 
 
 def fit(table: Table, labels: np.ndarray, weights: np.ndarray, use: np.ndarray) -> np.ndarray:
-    """Coefficients (intercept last) of the regression on the rows where `use` is true."""
-    per_row = np.maximum(1, np.bincount(table.owner[~table.copies], minlength=len(labels)))
+    """Coefficients (intercept last) of the regression on the rows where `use` is true.
+
+    Most windows of a long attack are harmless filling, so after the first pass the weight of an
+    attack is shared out by how suspicious each of its windows is.
+    """
+    count = len(labels)
+    real = ~table.copies
+    per_row = np.maximum(1, np.bincount(table.owner[real], minlength=count))
     label = labels[table.owner]
-    attack, benign = weights / per_row, weights / np.sqrt(per_row)
-    share = np.where(label == 1, attack[table.owner], benign[table.owner])
-    share = share * np.where(table.copies, FOREIGN_SHARE, 1.0)
+    benign = (weights / np.sqrt(per_row))[table.owner]
+    share = np.where(label == 1, (weights / per_row)[table.owner], benign)
     chosen = use[table.owner]
     learner = LogisticRegression(C=REGULARISATION, solver="liblinear", max_iter=300)
-    learner.fit(table.matrix[chosen], label[chosen], sample_weight=share[chosen])
-    return np.append(learner.coef_[0], learner.intercept_[0])
+    coefficients = np.zeros(0)
+    for turn in range(PASSES):
+        if turn:
+            own = _log_odds(table, coefficients)
+            likely = np.exp(own - _best(table, own, count)[table.owner])
+            likely = np.minimum(1.0, likely)
+            total = np.bincount(table.owner[real], likely[real], minlength=count)
+            attack = weights[table.owner] * likely / np.maximum(total, 1e-9)[table.owner]
+            share = np.where(label == 1, attack, benign)
+        counted = share * np.where(table.copies, FOREIGN_SHARE, 1.0)
+        learner.fit(table.matrix[chosen], label[chosen], sample_weight=counted[chosen])
+        coefficients = np.append(learner.coef_[0], learner.intercept_[0])
+    return coefficients
 
 
-def score_rows(table: Table, coefficients: np.ndarray, count: int) -> np.ndarray:
-    """Log-odds of every row: its best window's, rule evidence included; copies do not count."""
+def _log_odds(table: Table, coefficients: np.ndarray) -> np.ndarray:
+    """Log-odds of every window, rule evidence included."""
     own = table.matrix @ coefficients[:-1] + coefficients[-1]
-    own = own + RULE_SCALE * np.minimum(table.rules, RULE_CAP)
+    return np.asarray(own + RULE_SCALE * np.minimum(table.rules, RULE_CAP))
+
+
+def _best(table: Table, own: np.ndarray, count: int) -> np.ndarray:
+    """The highest of each row's windows; copies do not count."""
     best = np.full(count, SILENT)
     real = ~table.copies
     np.maximum.at(best, table.owner[real], own[real])
     return best
+
+
+def score_rows(table: Table, coefficients: np.ndarray, count: int) -> np.ndarray:
+    """Log-odds of every row: its best window's, rule evidence included."""
+    return _best(table, _log_odds(table, coefficients), count)
 
 
 def score_texts(

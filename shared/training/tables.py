@@ -15,20 +15,23 @@ SMALLEST_SHARE = 0.0005  # false-alarm rates below this are not listed
 
 def attacks(report: dict[str, dict[str, dict[str, float]]]) -> str:
     """The leave-one-dataset-out table."""
-    lines = ["| attack dataset left out | rows | AUC | recall at 1 % | recall at 0.1 % |",
-             "|---|---|---|---|---|"]  # fmt: skip
+    lines = ["| attack dataset left out | rows | AUC | at 1 % | at 0.1 % | flagged | blocked |",
+             "|---|---|---|---|---|---|---|"]  # fmt: skip
     for name, row in report["attacks"].items():
         lines.append(
             f"| {name} | {row['rows']:.0f} | {row['auc']:.3f} | {row['recall_1']:.0%} "
-            f"| {row['recall_01']:.0%} |"
+            f"| {row['recall_01']:.0%} | {row['recall_flag']:.0%} | {row['recall_block']:.0%} |"
         )
     return "\n".join(lines)
 
 
 def shares(rows: dict[str, list[float]], head: str) -> str:
-    """A table of two shares a line."""
-    lines = [f"| {head} | at 1 % | at 0.1 % |", "|---|---|---|"]
-    lines += [f"| {name} | {one:.1%} | {tenth:.2%} |" for name, (one, tenth) in rows.items()]
+    """A table of the shares at every level."""
+    lines = [f"| {head} | at 1 % | at 0.1 % | flagged | blocked |", "|---|---|---|---|---|"]
+    lines += [
+        f"| {name} | {one:.1%} | {tenth:.2%} | {flag:.2%} | {block:.2%} |"
+        for name, (one, tenth, flag, block) in rows.items()
+    ]
     return "\n".join(lines)
 
 

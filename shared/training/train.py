@@ -14,8 +14,10 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from corpus import benign_fold, read_rows, row_weights
+from corpus import benign_fold, pool_limit, pool_weights, read_rows, row_weights
 from fitting import (
+    BLOCK_SHARE,
+    FLAG_SHARE,
     RULE_CAP,
     RULE_SCALE,
     Table,
@@ -28,14 +30,11 @@ from fitting import (
 
 from promptward.injection.features import SILENT
 
-# (share of unseen benign texts at or above, score). The target at 0.5 is 1 % of false alarms; some
-# of that is kept in reserve, because the next dataset is never like the last.
-KNOTS = ((0.1, 0.2), (0.006, 0.5), (0.0008, 0.8))
+# (share of the unseen benign pool above, score). The target at 0.5 is 1 % of false alarms; some of
+# that is kept in reserve, because the next dataset is never like the last.
+KNOTS = ((0.1, 0.2), (FLAG_SHARE, 0.5), (BLOCK_SHARE, 0.8))
 MARGIN = 4.0
 SMALLEST_WEIGHT = 0.01
-# Debatable labels (personas_zh holds some jailbreaks), and look-alikes that were chosen to be hard:
-# not what traffic looks like.
-QUANTILE_SKIPS = {"deepset", "personas_zh", "handwritten_user", "handwritten_document"}
 
 
 def unseen_benign(
@@ -49,9 +48,9 @@ def unseen_benign(
     return out
 
 
-def calibration(benign: np.ndarray) -> list[list[float]]:
-    """Knots (log-odds, score) at the quantiles of `KNOTS`."""
-    knots = [[float(np.quantile(benign, 1 - share)), score] for share, score in KNOTS]
+def calibration(benign: np.ndarray, counts: np.ndarray) -> list[list[float]]:
+    """Knots (log-odds, score) at the quantiles of `KNOTS` of benign rows that count `counts`."""
+    knots = [[pool_limit(benign, counts, share), score] for share, score in KNOTS]
     low = [min(SILENT, knots[0][0] - MARGIN), 0.0]
     high = [knots[-1][0] + MARGIN, 0.99]
     return [[round(x, 4), y] for x, y in (low, *knots, high, [high[0] + 2 * MARGIN, 1.0])]
@@ -67,7 +66,7 @@ def main(data: str, out: str) -> None:
     weights = row_weights(rows)
     coefficients = fit(table, labels, weights, np.ones(len(rows), bool))
     unseen = unseen_benign(table, labels, weights, benign_fold(rows))
-    counted = np.array([not r.label and r.dataset not in QUANTILE_SKIPS for r in rows])
+    counts = pool_weights(rows)
     documents = np.array([row.channel == "doc" for row in rows])
     kept = {
         name: round(float(w), 3)
@@ -79,8 +78,11 @@ def main(data: str, out: str) -> None:
         "rule_scale": RULE_SCALE,
         "rule_cap": RULE_CAP,
         "knots": {
-            kind: calibration(unseen[counted & (documents == (kind == "document"))])
-            for kind in ("user", "document")
+            kind: calibration(unseen[chosen], counts[chosen])
+            for kind, chosen in (
+                ("user", ~documents & (counts > 0)),
+                ("document", documents & (counts > 0)),
+            )
         },
         "concepts": {n: w for n, w in kept.items() if n[0] != "w"},
         "words": {n[2:]: w for n, w in kept.items() if n[0] == "w"},
