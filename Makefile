@@ -6,6 +6,7 @@ SHELL := /bin/bash
 
 PYTHON ?= python3
 VENV := .venv
+PRESIDIO := .venv-presidio
 BIN := $(VENV)/bin
 ENVOY_VERSION := 1.40.0
 ENVOY := .envoy/$(ENVOY_VERSION)
@@ -13,7 +14,7 @@ SOURCES := shared envoy-ext-authz kong-plugins cloudflare-workers
 PYPROJECTS := $(wildcard */pyproject.toml) requirements-dev.txt
 ARGS ?=
 
-.PHONY: help install run run-kong run-worker test test-docker lint format bench schema clean
+.PHONY: help install run run-kong run-worker test test-presidio test-docker lint format bench schema clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -44,6 +45,11 @@ run-worker: install ## The same in a Cloudflare Worker on a local workerd (needs
 test: install ## Run all tests; ARGS="-k name" picks some
 	$(BIN)/python -m pytest $(ARGS)
 
+test-presidio: ## Run the classifier tests against the real presidio-analyzer and spaCy (400 MB)
+	test -x $(PRESIDIO)/bin/python || $(PYTHON) -m venv $(PRESIDIO)
+	$(PRESIDIO)/bin/python -m pip install --quiet -e 'shared[ports,presidio]' pytest hypothesis
+	$(PRESIDIO)/bin/python -m pytest tests/presidio $(ARGS)
+
 test-docker: install ## Run the integration stacks in containers, on a private Docker engine (root, Debian)
 	.ci/docker-tests
 
@@ -65,4 +71,4 @@ schema: install ## Regenerate docs/policy.schema.json and docs/policy-reference.
 	$(BIN)/promptward schema --markdown > docs/policy-reference.md
 
 clean: ## Remove what install made
-	rm -rf $(VENV) .envoy .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) $(PRESIDIO) .envoy .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
