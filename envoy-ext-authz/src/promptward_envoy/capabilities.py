@@ -30,6 +30,7 @@ ENVOY_EXT_AUTHZ = GatewayCapabilities(
             Capability.GATEWAY_IDENTITY,
             Capability.ASYMMETRIC_SIGNATURES,
             Capability.EXTERNAL_CLASSIFIER,
+            Capability.EXACT_TOKENS,
         }
     ),
     max_rewritten_body_bytes=0,

@@ -22,6 +22,7 @@ _REQUEST = frozenset(
         Capability.GATEWAY_IDENTITY,
         Capability.ASYMMETRIC_SIGNATURES,
         Capability.EXTERNAL_CLASSIFIER,
+        Capability.EXACT_TOKENS,
     }
 )
 

@@ -25,6 +25,7 @@ class Capability(StrEnum):
     GATEWAY_IDENTITY = "gateway_identity"
     ASYMMETRIC_SIGNATURES = "asymmetric_signatures"
     EXTERNAL_CLASSIFIER = "external_classifier"
+    EXACT_TOKENS = "exact_tokens"  # a tokenizer library can be installed
 
 
 @dataclass(frozen=True, slots=True)

@@ -267,6 +267,18 @@ class LedgerAdmin(Protocol):
         ...
 
 
+Vocabulary = Literal["o200k", "cl100k"]
+"""A tokenizer's vocabulary: OpenAI's for GPT-4o and later, and the one before."""
+
+
+class TokenCounter(Protocol):
+    """Counts tokens with a real tokenizer."""
+
+    def count(self, text: str, vocabulary: Vocabulary) -> int:
+        """How many tokens `text` is. Must not raise; bounded by the length of the text."""
+        ...
+
+
 class AuditSink(Protocol):
     """Where audit events go. Must not block for long and must not raise."""
 

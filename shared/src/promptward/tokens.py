@@ -15,9 +15,7 @@ integer, and a few shifts, ands and `bit_count`s see all characters at once (abo
 
 from __future__ import annotations
 
-from typing import Literal
-
-Vocabulary = Literal["o200k", "cl100k"]
+from promptward.ports import Vocabulary
 
 MESSAGE_TOKENS = 3
 """Tokens that frame each chat message, and again the reply (OpenAI cookbook, "How to count tokens

@@ -13,6 +13,7 @@ from promptward_ports.clock import SystemClock
 from promptward_ports.entropy import SystemEntropy
 from promptward_ports.jwks import JwksKeySource
 from promptward_ports.signatures import CryptographyVerifier
+from promptward_ports.token_counter import open_token_counter
 
 _LOG = logging.getLogger("promptward")
 
@@ -63,5 +64,6 @@ def build_engine(
             sees_streams=sees_streams,
             keys=keys or JwksKeySource(policy.spec.identity.jwks_caches()),
             classifier=classifier or open_classifier(policy.classifier_queries),
+            tokens=open_token_counter() if policy.spec.counts_exactly else None,
         ),
     )

@@ -14,13 +14,16 @@ from promptward.exchange import JSON
 from promptward.jsonstrict import dumps_canonical
 from promptward.ledger.bounds import MAX_AMOUNT
 from promptward.llm import LlmRequest, Usage
-from promptward.ports import BudgetLine, SettleRequest
+from promptward.ports import BudgetLine, SettleRequest, TokenCounter
 from promptward.pricing import PriceTable
 from promptward.tokens import estimate_tokens, vocabulary_of
 
 # Chat formats spend about 3-4 tokens per message on its frame (OpenAI cookbook, "How to count
 # tokens with tiktoken", 2024); 4 keeps the estimate on the safe side.
 _TOKENS_PER_PART = 4
+# A tokenizer takes 10 ms for so much prose and 200 ms for so much random text, and whoever else is
+# served by the process may have to wait meanwhile.
+EXACT_CHARS = 131_072
 _CLAIM = "claim."
 
 
@@ -107,11 +110,18 @@ def estimate_request(
     return Estimate(text_tokens + opaque, per_choice * request.choices)
 
 
-def count_text_tokens(request: LlmRequest) -> int:
-    """Estimated input tokens of every text of the request."""
+def count_text_tokens(request: LlmRequest, counter: TokenCounter | None = None) -> int:
+    """Input tokens of every text of the request: counted by `counter` for as many texts as
+    EXACT_CHARS allows, estimated for the others."""
     vocabulary = vocabulary_of(request.model)
-    texts = sum(estimate_tokens(p.text, vocabulary) for p in request.parts)
-    return texts + _TOKENS_PER_PART * len(request.parts)
+    total, left = _TOKENS_PER_PART * len(request.parts), EXACT_CHARS
+    for part in request.parts:
+        if counter is not None and len(part.text) <= left:
+            left -= len(part.text)
+            total += counter.count(part.text, vocabulary)
+        else:
+            total += estimate_tokens(part.text, vocabulary)
+    return total
 
 
 def plan_reservation(
@@ -122,12 +132,13 @@ def plan_reservation(
     request: LlmRequest,
     route: str,
     max_output: int | None,
+    counter: TokenCounter | None = None,
 ) -> Reservation | None:
     """The lines this request draws, or None when no budget applies."""
     chosen = [b for b in budgets if b.applies(request.model, route)]
     if not chosen:
         return None
-    text_tokens = count_text_tokens(request)
+    text_tokens = count_text_tokens(request, counter)
     lines, unpriced = [], False
     for budget in chosen:
         estimate = estimate_request(request, budget.settings, text_tokens, max_output)

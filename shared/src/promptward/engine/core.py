@@ -59,6 +59,7 @@ class Engine:
             verifier=ports.verifier is not ABSENT,
             keys=ports.keys is not ABSENT,
             classifier=ports.classifier is not None,
+            tokens=ports.tokens is not None,
         )
         self.policy = policy
         self._ports = ports

@@ -19,6 +19,7 @@ from promptward.ports import (
     ReserveRequest,
     SettleRequest,
     SignatureVerifier,
+    TokenCounter,
 )
 
 
@@ -63,6 +64,7 @@ class Ports:
         keys: JWKS; absent only when no issuer has a `jwks_uri`.
         audit: where events go.
         classifier: external detector, when a check names one.
+        tokens: exact token counts, when the policy wants them.
         report_bug: told of every exception that became a denial (or an unsettled budget); a host
             should log its type and its frames, but not its text, which may quote a prompt.
         sees_streams: whether the host reads event streams. One that does not could neither settle
@@ -76,5 +78,6 @@ class Ports:
     verifier: SignatureVerifier = ABSENT
     keys: KeySource = ABSENT
     classifier: Classifier | None = None
+    tokens: TokenCounter | None = None
     report_bug: Callable[[Exception], None] = _forget
     sees_streams: bool = True

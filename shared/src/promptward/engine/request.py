@@ -221,6 +221,7 @@ async def _reserve(
         request,
         run.exchange.route,
         max_output,
+        ports.tokens if policy.spec.counts_exactly else None,
     )
     if reservation is None:
         return

@@ -71,7 +71,9 @@ class CompiledPolicy:
     visible_windows: Mapping[str, int]
     classifier_queries: tuple[ClassifierQuery, ...]
 
-    def require_ports(self, *, ledger: bool, verifier: bool, keys: bool, classifier: bool) -> None:
+    def require_ports(
+        self, *, ledger: bool, verifier: bool, keys: bool, classifier: bool, tokens: bool
+    ) -> None:
         """Refuse to run without what the policy depends on.
 
         Raises:
@@ -83,6 +85,7 @@ class CompiledPolicy:
             "a signature verifier": (bool(jwt), verifier),
             "a key source": (any(i.jwks_uri for i in jwt), keys),
             "an external classifier": (bool(self.classifier_queries), classifier),
+            "an exact token counter": (self.spec.counts_exactly, tokens),
         }
         missing = [name for name, (needed, given) in needs.items() if needed and not given]
         if missing:

@@ -92,6 +92,10 @@ def requirements(spec: PolicySpec) -> Iterator[Requirement]:
 
 
 def _of_budgets(spec: PolicySpec) -> Iterator[Requirement]:
+    if spec.counts_exactly:
+        yield Requirement(
+            "spec.token_counting", Capability.EXACT_TOKENS, "count tokens with a tokenizer"
+        )
     for index, budget in enumerate(spec.budgets):
         if budget.mode is Mode.OFF:
             continue

@@ -178,6 +178,11 @@ class PolicySpec:
     prices: tuple[PriceSettings, ...] = setting(
         "Prices of models, first match counts.", default=(), max_length=256
     )
+    token_counting: Literal["estimate", "exact"] = setting(
+        "How input is counted before the upstream is called: an estimate, or OpenAI's tokenizers"
+        " (exact), which need a library and data files on the host.",
+        default="estimate",
+    )
     price_table: PriceTableVersion = setting(
         "Version of the bundled price table, for models that `prices` does not name; check it"
         " against your contract.",
@@ -194,6 +199,11 @@ class PolicySpec:
     streaming: Streaming = setting("Event streams.", default_factory=Streaming)
     errors: Errors = setting("Refusals.", default_factory=Errors)
     audit: Audit = setting("Records.", default_factory=Audit)
+
+    @property
+    def counts_exactly(self) -> bool:
+        """Whether input is counted with a tokenizer."""
+        return bool(self.budgets) and self.token_counting == "exact"  # noqa: S105 - no password
 
     def problems(self) -> Iterable[tuple[str, str]]:
         yield from _repeated("budgets", [b.id for b in self.budgets])

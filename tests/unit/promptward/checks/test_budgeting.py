@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from promptward.checks.budgeting import (
+    EXACT_CHARS,
     Budget,
     Partition,
     amount_of,
@@ -44,6 +46,30 @@ def request(model: str = "gpt-x", choices: int = 1, opaque: int = 0) -> LlmReque
         wants_usage=False,
         document={},
     )
+
+
+class LengthCounter:
+    """Counts a token a character."""
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    def count(self, text: str, vocabulary: str) -> int:
+        self.seen.append(vocabulary)
+        return len(text)
+
+
+def test_texts_are_counted_exactly_as_far_as_that_is_cheap() -> None:
+    counter = LengthCounter()
+    estimate = count_text_tokens(request("gpt-4o"))
+    exact = count_text_tokens(request("gpt-4o"), counter)
+    assert exact != estimate
+    assert counter.seen == ["o200k"] * len(request().parts)
+    long = "word " * (EXACT_CHARS // 5 + 1)
+    asked = replace(request("gpt-4o"), parts=(replace(request().parts[0], text=long),) * 2)
+    counter.seen.clear()
+    assert count_text_tokens(asked, counter) == count_text_tokens(asked)
+    assert counter.seen == []
 
 
 def reserved(made: Budget, asked: LlmRequest, max_output: int | None = None) -> int:

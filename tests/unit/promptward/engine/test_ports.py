@@ -55,6 +55,24 @@ def test_a_host_that_reads_no_streams_asks_for_no_usage_event() -> None:
     assert injected == [True, False]
 
 
+class OneToken:
+    def count(self, text: str, vocabulary: str) -> int:
+        return 1
+
+
+def test_a_policy_that_counts_exactly_needs_the_port() -> None:
+    text = policy_with(budgets=[{"id": "t", "limit": 100_000}], token_counting="exact")
+    ledger = open_ledger("memory://", timeout_s=1)
+    ports = Ports(FixedClock(), CountingEntropy(), RecordedAudit(), ledger)
+    with pytest.raises(PolicyError, match="the policy needs an exact token counter"):
+        Engine(load_policy(text), ports)
+    engine = Engine(load_policy(text), replace(ports, tokens=OneToken()))
+    body = {"model": "m", "messages": [{"role": "user", "content": "one two three four five"}]}
+    decision = run_sync(engine.on_request(chat_exchange(body)))
+    assert isinstance(decision, Allow)
+    assert decision.ticket.input_tokens == 1 + 4  # and the message's frame
+
+
 def test_a_policy_with_a_classifier_needs_the_port() -> None:
     names = {"url": "http://analyzer.test", "entities": [{"type": "PERSON"}]}
     text = policy_with(checks=[{"id": "p", "type": "pii", "classifier": names}])

@@ -31,6 +31,11 @@ def test_a_gateway_that_can_do_everything_has_no_findings() -> None:
         ({"budgets": [{"id": "b", "limit": 1}]}, ["spec.budgets[0].unit"]),
         ({"budgets": [{"id": "b", "limit": 1, "unit": "requests"}]}, []),
         ({"budgets": [{"id": "b", "limit": 1, "mode": "off"}]}, []),
+        ({"token_counting": "exact"}, []),
+        (
+            {"budgets": [{"id": "b", "limit": 1}], "token_counting": "exact"},
+            ["spec.token_counting", "spec.budgets[0].unit"],
+        ),
         ({"checks": [{"id": "i", "type": "prompt_injection"}]}, ["spec.checks[0].phase"]),
         (
             {"checks": [{**PII, "phase": ["request"], "restore": False}]},
