@@ -42,6 +42,7 @@ class AnalyzerServer:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True  # or each answer waits 40 ms for a delayed ACK
 
             def setup(self) -> None:
                 analyzer.connections += 1
