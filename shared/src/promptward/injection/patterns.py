@@ -10,13 +10,13 @@ write-ups of ChatML and Llama template forgery, markdown-image exfiltration and 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, cast
 
 from promptward.exchange import Source
+from promptward.injection.anchored import Anchored
 from promptward.injection.folding import load_data
 from promptward.injection.lexicon import GATE_MARK
 
@@ -34,7 +34,8 @@ class PatternRule:
         words: words, one of which must occur (looked up for all rules at once).
         also: further words, one of which must occur too; empty means none needs to.
         gate: literals of the folded text, one of which must occur; empty means none needs to.
-        pattern: expression over the folded text; None for what code finds itself.
+        pattern: expression over the folded text, searched where its literals stand; None for what
+            code finds itself.
         weight: 0..1, what the rule alone is worth as evidence.
         sources: names of the sources it applies to; empty means all.
         taxonomy: OWASP LLM and MITRE ATLAS ids.
@@ -47,7 +48,7 @@ class PatternRule:
     words: frozenset[str]
     also: frozenset[str]
     gate: tuple[str, ...]
-    pattern: re.Pattern[str] | None
+    pattern: Anchored | None
     weight: float
     sources: frozenset[str]
     taxonomy: tuple[str, ...]
@@ -62,7 +63,7 @@ def _decode(entry: Mapping[str, Any]) -> PatternRule:
         words=frozenset(entry.get("words", ())),
         also=frozenset(entry.get("also", ())),
         gate=tuple(entry.get("gate", ())),
-        pattern=re.compile(entry["pattern"]) if "pattern" in entry else None,
+        pattern=Anchored(entry["pattern"]) if "pattern" in entry else None,
         weight=entry["weight"],
         sources=frozenset(entry.get("sources", ())),
         taxonomy=tuple(entry["taxonomy"]),

@@ -73,7 +73,7 @@ def test_rule_fires_on_its_example(rule: PatternRule) -> None:
 def test_rule_has_a_gate_and_re2_syntax(rule: PatternRule) -> None:
     assert rule.phrases or rule.words or rule.openers
     assert rule.pattern is not None
-    source = rule.pattern.pattern
+    source = rule.pattern.pattern.pattern
     assert not re.search(r"\(\?[=!<]|\\\d", source), "no lookaround, no back reference"
     assert not re.search(r"(?<!\\)[*+](?!\])", re.sub(r"\[(?:\\.|[^\]\\])*\]", "C", source)), (
         "quantifiers are bounded"
