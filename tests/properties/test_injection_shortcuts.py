@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import random
+import re
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from promptward.exchange import Source
+from promptward.injection.decoding import _BLOBS
 from promptward.injection.features import telling, windows
 from promptward.injection.folding import fold_table, folding, skeleton_table, skeletons
 from promptward.injection.lexicon import lexicon
 from promptward.injection.model import model
 from promptward.injection.origins import identity
+from promptward.injection.patterns import PATTERN_RULES, PatternRule
 from promptward.injection.respelling import ascii_lower, not_ascii
 from promptward.injection.scoring import (
     Places,
@@ -23,6 +26,7 @@ from promptward.injection.scoring import (
     read_view,
     windows_of,
 )
+from promptward.injection.stretches import matches_in
 from promptward.injection.views import View, view_of
 
 LONGEST_PHRASE = 8  # words
@@ -86,3 +90,36 @@ def test_marks_are_those_of_every_piece(words: list[str]) -> None:
         for at, concept in marks_of(words[begin : begin + LONGEST_PHRASE])
     }
     assert marks_of(words) == pieces
+
+
+PIECES = [
+    "QWxsIHRoZSBydWxlcw==", "ABCDEFGH234567", "69676e6f7265", "0x69, 0x67 ", "01101001 ", "105, ",
+    "103 ", ".- ", "-.../", "\n", " ", "é", "١٢ ", "x", "=", "the rules",
+]  # fmt: skip
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=40).map("".join))
+@settings(max_examples=400, deadline=None)
+def test_encodings_are_found_as_by_trying_every_place(text: str) -> None:
+    for name, pattern, stretches, _ in _BLOBS:
+        found = [match.span() for match in matches_in(pattern, stretches, text)]
+        assert found == [match.span() for match in pattern.finditer(text)], name
+
+
+def literals_of(rule: PatternRule) -> list[str]:
+    source = rule.pattern.pattern.pattern if rule.pattern else ""
+    return [piece for piece in re.split(r"[^a-z<>|!@:/=. -]+", source) if piece]
+
+
+@pytest.mark.parametrize("rule", PATTERN_RULES, ids=lambda rule: rule.id)
+@given(data=st.data())
+@settings(max_examples=15, deadline=None)
+def test_patterns_match_first_where_re_does(rule: PatternRule, data: st.DataObject) -> None:
+    pieces = st.sampled_from(
+        [*literals_of(rule), " ", ". ", "\n", "the ", "====", "!!!!", "x" * 60]
+    )
+    text = "".join(data.draw(st.lists(pieces, max_size=40)))
+    assert rule.pattern
+    expected = rule.pattern.pattern.search(text)
+    found = rule.pattern.search(text)
+    assert (found and found.span()) == (expected and expected.span())

@@ -13,8 +13,10 @@ import binascii
 import html
 import re
 from collections.abc import Callable, Iterator
+from string import ascii_letters, ascii_uppercase
 
 from promptward.injection.origins import Pieced
+from promptward.injection.stretches import Stretches, matches_in
 
 MIN_PAYLOAD = 6  # characters: shorter results are chance
 UNREADABLE_SHARE = 0.1  # of a decoded payload that may be controls or unassigned
@@ -121,13 +123,15 @@ def _encodings(text: str, words: frozenset[str], odd: frozenset[str]) -> set[str
     return out
 
 
-_BLOBS: tuple[tuple[str, re.Pattern[str], Callable[[str], bytes]], ...] = (
-    ("base64", _BASE64, _base64),
-    ("base32", _BASE32, _base32),
-    ("hex", _HEX, _hex),
-    ("binary", _BINARY, _binary),
-    ("decimal", _DECIMAL, _decimal),
-    ("morse", _MORSE, _morse),
+_DIGITS = "0123456789"
+# (encoding, its pattern, the stretches of text where that may match, decoder)
+_BLOBS: tuple[tuple[str, re.Pattern[str], Stretches, Callable[[str], bytes]], ...] = (
+    ("base64", _BASE64, Stretches(f"{ascii_letters}{_DIGITS}+/_-=\r\n", 16), _base64),
+    ("base32", _BASE32, Stretches(f"{ascii_uppercase}234567=", 16), _base32),
+    ("hex", _HEX, Stretches(f"{_DIGITS}abcdefABCDEFx :,-", 16), _hex),
+    ("binary", _BINARY, Stretches("01 ,", 42), _binary),
+    ("decimal", _DECIMAL, Stretches(f"{_DIGITS} ,;", 20), _decimal),
+    ("morse", _MORSE, Stretches(".- /|", 17), _morse),
 )
 
 
@@ -140,10 +144,10 @@ def blobs(text: str, words: frozenset[str], odd: frozenset[str]) -> Iterator[tup
         odd: those of them that are no known words.
     """
     tried = _encodings(text, words, odd)
-    for name, pattern, decode in _BLOBS:
+    for name, pattern, stretches, decode in _BLOBS:
         if name not in tried:
             continue
-        for match in pattern.finditer(text):
+        for match in matches_in(pattern, stretches, text):
             try:
                 decoded = as_text(decode(match.group()))
             except (binascii.Error, ValueError):
