@@ -13,11 +13,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from promptward.injection.features import PAIR_WINDOW, WINDOW_STRIDE, WINDOW_WORDS, window_count
-from promptward.injection.lexicon import Masks, masks_at
+from promptward.injection.lexicon import Masks, masks_of
 from promptward.injection.rules import LONGEST_REACH
 
 LANE = WINDOW_WORDS + max(LONGEST_REACH, PAIR_WINDOW)  # bits from one lane to the next
-BLOCK = 32  # lanes in one mask: below a kilobyte, where shifts and ands cost nearly nothing
+BLOCK = 16  # lanes in one mask: a few hundred bytes, where shifts and ands cost nearly nothing
 _OVERLAP = WINDOW_WORDS - WINDOW_STRIDE
 
 
@@ -39,6 +39,9 @@ class Block:
 def blocks_of(size: int, marks: Sequence[tuple[int, str]]) -> Iterator[Block]:
     """The windows of a view of `size` words with the given concepts, `BLOCK` at a time."""
     count = window_count(size)
+    if count == 1:
+        yield Block(0, 1, masks_of(marks, 0))
+        return
     for first in range(0, count, BLOCK):
         lanes = min(BLOCK, count - first)
         start = first * WINDOW_STRIDE
@@ -51,24 +54,26 @@ def blocks_of(size: int, marks: Sequence[tuple[int, str]]) -> Iterator[Block]:
 
 
 def _masks(marks: Sequence[tuple[int, str]], start: int, lanes: int) -> Masks:
-    places: dict[str, list[int]] = {}
-    if lanes == 1:
-        for at, concept in marks:
-            places.setdefault(concept, []).append(at - start)
-        return masks_at(places, WINDOW_WORDS)
+    masks: Masks = {}
+    get = masks.get
     for at, concept in marks:
         lane, offset = divmod(at - start, WINDOW_STRIDE)
-        found = places.setdefault(concept, [])
-        if lane < lanes:
-            found.append(lane * LANE + offset)
-        if lane and offset < _OVERLAP:
-            found.append((lane - 1) * LANE + WINDOW_STRIDE + offset)
-    return masks_at(places, lanes * LANE)
+        bits = 1 << lane * LANE + offset if lane < lanes else 0
+        if lane and offset < _OVERLAP:  # it stands in the window before as well
+            bits |= 1 << lane * LANE + offset - (LANE - WINDOW_STRIDE)
+        masks[concept] = get(concept, 0) | bits
+    return masks
 
 
 def lanes_in(mask: int) -> list[int]:
     """The lanes in which `mask` has bits."""
-    return [lane for lane, _ in firsts_in(mask)]
+    out = []
+    while mask:
+        lane = ((mask & -mask).bit_length() - 1) // LANE
+        out.append(lane)
+        done = (lane + 1) * LANE
+        mask = mask >> done << done
+    return out
 
 
 def firsts_in(mask: int) -> list[tuple[int, int]]:

@@ -13,7 +13,6 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache
-from itertools import compress, count, islice
 from typing import cast
 
 from promptward.injection.folding import fold, load_data
@@ -26,7 +25,6 @@ STEM_KEY = 4  # characters that index the stems of alphabetic scripts
 SHORT_KEY = 2  # the same for syllabic and abjad scripts, whose stems are short
 
 GATE_MARK = "@"  # begins the names of marks that are no concepts but open a pattern rule
-SMALL_MASK = 512  # words up to which adding up bits beats filling a byte array
 
 Masks = dict[str, int]
 # Phrases that begin alike: their next word (empty where there is none, `*` where it is a stem) →
@@ -66,7 +64,7 @@ class Lexicon:
         self._stems: dict[str, list[tuple[str, str]]] = {}
         # Phrases are looked for where their first two words follow each other, or, when the second
         # is a stem, wherever the first stands.
-        self._pairs: dict[tuple[str, str], _Phrases] = {}
+        self._seconds: dict[str, dict[str, _Phrases]] = {}
         self._starred: dict[str, _Phrases] = {}
         self._unspaced: set[str] = set()
         # A word that is English means its English self everywhere (Swedish "order").
@@ -83,6 +81,8 @@ class Lexicon:
         self.vocabulary = frozenset(self._exact)
         self._cuts = _Cuts(self._unspaced)
         self._stemming = frozenset(self._starred)
+        self._firsts = frozenset(self._seconds)
+        self._company = {first: frozenset(found) for first, found in self._seconds.items()}
 
     def _add(self, entry: str, concept: str) -> None:
         star = entry.endswith("*")
@@ -104,7 +104,7 @@ class Lexicon:
             begun = self._starred.setdefault(parts[0], {})
             rest = parts[1:]
         else:
-            begun = self._pairs.setdefault((parts[0], parts[1]), {})
+            begun = self._seconds.setdefault(parts[0], {}).setdefault(parts[1], {})
             rest = parts[2:]
         key = "*" if rest and rest[0].endswith("*") else "".join(rest[:1])
         begun.setdefault(key, []).append((rest, concept))
@@ -148,31 +148,31 @@ class Lexicon:
         exact = self._exact
         known = self._stemmed(distinct - known_words() if odd is None else odd)
         known.update((word, exact[word]) for word in distinct & self.vocabulary)
-        out: list[tuple[int, str]] = []
+        seconds = self._seconds_among(distinct)
         starred = {word: self._starred[word] for word in distinct & self._stemming}
-        if known or starred:
-            wanted = known.keys() | starred.keys()
-            places = [place for place in enumerate(words) if place[1] in wanted]
-            out = [(at, concept) for at, word in places for concept in known.get(word, ())]
-        phrases = self._phrases_in(words)
-        if starred:
-            for at, word in places:
-                if word in starred:
-                    _go_on(words, at + 1, starred[word], phrases)
+        wanted = frozenset((*known, *seconds, *starred))
+        if not wanted:
+            return []
+        places = [(at, word) for at, word in enumerate(words) if word in wanted]
+        out = [(at, concept) for at, word in places if word in known for concept in known[word]]
+        phrases: list[tuple[int, str]] = []
+        following = (*words[1:], "")
+        for at, begun in [
+            (at + 2, seconds[word][following[at]])
+            for at, word in places
+            if word in seconds and following[at] in seconds[word]
+        ] + [(at + 1, starred[word]) for at, word in places if word in starred]:
+            _go_on(words, at, begun, phrases)
         return sorted(out + phrases) if phrases else out
 
-    def locate(self, words: Sequence[str]) -> Masks:
-        """Where each concept stands: concept → bit mask, bit i for `words[i]`."""
-        return masks_of(self.marks(words, frozenset(words)), 0, len(words))
-
-    def _phrases_in(self, words: Sequence[str]) -> list[tuple[int, str]]:
-        """(index of the last word, concept) of every phrase that begins with two whole words."""
-        pairs = self._pairs
-        met = map(pairs.__contains__, zip(words, islice(words, 1, None), strict=False))
-        out: list[tuple[int, str]] = []
-        for at in compress(count(), met):
-            _go_on(words, at + 2, pairs[words[at], words[at + 1]], out)
-        return out
+    def _seconds_among(self, distinct: frozenset[str]) -> dict[str, dict[str, _Phrases]]:
+        """First word → second → phrases, where the first and one of the second words occur."""
+        seconds, company = self._seconds, self._company
+        return {
+            first: seconds[first]
+            for first in distinct & self._firsts
+            if not company[first].isdisjoint(distinct)
+        }
 
     def words(self, text: str) -> list[str]:
         """The words of a spaced text, runs without spaces cut at entries."""
@@ -219,27 +219,13 @@ class _Cuts:
         return 1 if text[at] in self._words else 0
 
 
-def mask_of(places: Iterable[int], size: int) -> int:
-    """The bit mask with the bits of `places` set; linear for any number of places below `size`."""
-    bits = bytearray((size >> 3) + 1)
-    for at in places:
-        bits[at >> 3] |= 1 << (at & 7)
-    return int.from_bytes(bits, "little")
-
-
-def masks_at(places: Mapping[str, Sequence[int]], size: int) -> Masks:
-    """The masks of concepts that stand at `places`, all below `size`."""
-    if size <= SMALL_MASK:
-        return {concept: sum({1 << at for at in ats}) for concept, ats in places.items()}
-    return {concept: mask_of(ats, size) for concept, ats in places.items()}
-
-
-def masks_of(marks: Iterable[tuple[int, str]], start: int, size: int) -> Masks:
-    """The masks of `marks` in the window of `size` words that begins at `start`."""
-    places: dict[str, list[int]] = {}
+def masks_of(marks: Iterable[tuple[int, str]], start: int) -> Masks:
+    """The masks of `marks` in the window that begins at word `start`."""
+    masks: Masks = {}
+    get = masks.get
     for at, concept in marks:
-        places.setdefault(concept, []).append(at - start)
-    return masks_at(places, size)
+        masks[concept] = get(concept, 0) | 1 << (at - start)
+    return masks
 
 
 @cache

@@ -87,7 +87,8 @@ class Model:
         if not asked and not telling(masks):
             return SILENT
         parts = self._concept_weights(masks, [0])[0]
-        return self._sum(words, frozenset(words) & self.vocabulary, parts)
+        distinct = frozenset(words)
+        return self._sum(len(words), distinct, distinct & self.vocabulary, parts)
 
     def log_odds_in(
         self, words: Sequence[str], distinct: frozenset[str], block: Block, lanes: Sequence[int]
@@ -104,17 +105,21 @@ class Model:
             return []
         known = distinct & self.vocabulary
         parts = self._concept_weights(block.masks, lanes)
-        starts = {lane: (block.first + lane) * WINDOW_STRIDE for lane in lanes}
-        return [
-            self._sum(words[start : start + WINDOW_WORDS], known, parts[lane])
-            for lane, start in starts.items()
-        ]
+        if len(words) <= WINDOW_WORDS:
+            return [self._sum(len(words), distinct, known, parts[0])]
+        out = []
+        for lane in lanes:
+            start = (block.first + lane) * WINDOW_STRIDE
+            window = words[start : start + WINDOW_WORDS]
+            own = frozenset(window)
+            out.append(self._sum(len(window), own, own & known, parts[lane]))
+        return out
 
-    def _sum(self, words: Sequence[str], vocabulary: frozenset[str], parts: list[float]) -> float:
-        """Log-odds of a window; `vocabulary` holds at least its words that have a weight."""
-        distinct = frozenset(words)
-        known = distinct & vocabulary
-        parts.append(self.concepts.get(length_feature(len(words)), 0.0))
+    def _sum(
+        self, count: int, distinct: frozenset[str], known: frozenset[str], parts: list[float]
+    ) -> float:
+        """Log-odds of a window of `count` words, of which `known` have a weight."""
+        parts.append(self.concepts.get(length_feature(count), 0.0))
         if is_english(len(known), len(distinct)):
             parts.extend(map(self.words.__getitem__, known))
         else:
@@ -130,7 +135,9 @@ class Model:
             near = [other for other in masks if other in partners]
             if near:
                 wide = around(mask, PAIR_WINDOW)
-                met += [(partners[other], wide & masks[other]) for other in near]
+                met += [
+                    (partners[other], places) for other in near if (places := wide & masks[other])
+                ]
             for worth, places in met:
                 for lane in lanes_in(places):
                     if lane in parts:

@@ -88,9 +88,9 @@ def windows_of(words: Sequence[str], marks: Sequence[tuple[int, str]]) -> Iterat
         if len(window) < len(words):
             low = bisect_left(marks, (start, ""))
             high = bisect_left(marks, (start + len(window), ""))
-            yield Window(start, window, masks_of(marks[low:high], start, len(window)))
+            yield Window(start, window, masks_of(marks[low:high], start))
         else:
-            yield Window(start, window, masks_of(marks, 0, len(words)))
+            yield Window(start, window, masks_of(marks, 0))
 
 
 def rules_firing(masks: Masks, source: Source) -> list[tuple[Rule, int]]:

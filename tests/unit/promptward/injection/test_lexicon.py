@@ -5,13 +5,17 @@ from __future__ import annotations
 import pytest
 
 from promptward.injection.folding import fold, load_data
-from promptward.injection.lexicon import Lexicon, lexicon, mask_of, masks_of
+from promptward.injection.lexicon import Lexicon, Masks, lexicon, masks_of
 from promptward.injection.tokens import spaced
+
+
+def locate(terms: Lexicon, words: list[str]) -> Masks:
+    return masks_of(terms.marks(words, frozenset(words)), 0)
 
 
 def concepts(text: str) -> set[str]:
     terms = lexicon()
-    return set(terms.locate(terms.words(spaced(fold(text)))))
+    return set(locate(terms, terms.words(spaced(fold(text)))))
 
 
 @pytest.mark.parametrize(
@@ -44,9 +48,9 @@ def test_longest_stem_wins_and_exact_beats_stem() -> None:
 
 def test_phrases_match_word_by_word_and_stand_at_their_last_word() -> None:
     terms = Lexicon({"NOW": {"en": "from now on"}, "SYS": {"pl": "tryb deweloper*"}})
-    assert terms.locate(["and", "from", "now", "on", "you"]) == {"NOW": 1 << 3}
-    assert terms.locate(["from", "now", "we"]) == {}
-    assert terms.locate(["wlacz", "tryb", "deweloperski"]) == {"SYS": 1 << 2}
+    assert locate(terms, ["and", "from", "now", "on", "you"]) == {"NOW": 1 << 3}
+    assert locate(terms, ["from", "now", "we"]) == {}
+    assert locate(terms, ["wlacz", "tryb", "deweloperski"]) == {"SYS": 1 << 2}
 
 
 def test_english_words_keep_their_english_meaning() -> None:
@@ -61,7 +65,5 @@ def test_text_without_spaces_is_cut_at_entries() -> None:
 
 
 def test_masks() -> None:
-    assert mask_of([0, 3, 3], 4) == 0b1001
     marks = [(5, "A"), (7, "B"), (7, "A")]
-    assert masks_of(marks, 5, 10) == {"A": 0b101, "B": 0b100}
-    assert masks_of(marks, 5, 10_000) == {"A": 0b101, "B": 0b100}
+    assert masks_of(marks, 5) == {"A": 0b101, "B": 0b100}
