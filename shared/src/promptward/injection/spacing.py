@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from functools import cache
+from string import ascii_lowercase, digits
 from typing import cast
 
 from promptward.injection.folding import fold, load_data
@@ -23,6 +24,8 @@ MIN_SINGLE_LETTERS = 3  # different letters that stand alone, from which a text 
 MAX_RUN = 6_000  # characters of one spaced run that are put together
 LONGEST_WORD = 14  # letters of an unknown word that is taken for one
 UNKNOWN_LETTER, KNOWN_WORD = 3, 1  # costs of cutting a run of letters into words
+_LETTERS_AND_DIGITS = f"{ascii_lowercase}{digits}"
+_PAIR = (2,)  # the sizes of words that may begin with the last two letters
 _SPACED = re.compile(r"[a-z0-9](?:[\t\n -/:-@\[-`{-~]{1,6}[a-z0-9]){4,}")
 _GAP = re.compile(r"[^a-z0-9]+")
 _JOINTS = re.compile(r"[a-z]{1,8}(?:[-_.*~^`\"|+=][a-z]{1,8}){1,12}")
@@ -34,7 +37,7 @@ MARKS_REACH = 16  # characters in which those are looked for
 
 
 @cache
-def _pieces_of_words() -> tuple[frozenset[str], int]:
+def _pieces_of_words() -> frozenset[str]:
     entries = cast(Mapping[str, Mapping[str, str]], load_data("lexicon"))
     words = {
         word
@@ -45,22 +48,37 @@ def _pieces_of_words() -> tuple[frozenset[str], int]:
     words |= known_words()
     words = {w for w in words if w.isascii() and w.isalpha() and len(w) > 3}
     words |= strong_words() | LITTLE | GLUE
-    return frozenset(words), max(map(len, words))
+    return frozenset(words)
+
+
+@cache
+def _sizes_of_words() -> dict[str, tuple[int, ...]]:
+    """Three letters → the sizes of the known words that may begin with them."""
+    known = _pieces_of_words()
+    sizes: dict[str, set[int]] = {}
+    for word in known:
+        heads = (word + last for last in _LETTERS_AND_DIGITS) if len(word) == 2 else (word[:3],)
+        for head in heads:
+            sizes.setdefault(head, set()).add(len(word))
+    return {head: tuple(sorted(found - {1})) for head, found in sizes.items()}
 
 
 def segment(letters: str) -> list[str]:
     """`letters` cut into known words, fewest unknown letters first (dynamic programming)."""
-    known, longest = _pieces_of_words()
     size = len(letters)
-    # cost and length of the last word of the best cut of letters[:i]; unknown letters cost most
-    cost = [0] * (size + 1)
+    known, sizes = _pieces_of_words(), _sizes_of_words()
+    # cost and size of the last word of the best cut of letters[:i]; unknown letters cost most and
+    # of two cuts that cost the same the one with the shorter last word is taken
+    cost = [UNKNOWN_LETTER * at for at in range(size + 1)]
     last = [1] * (size + 1)
-    for end in range(1, size + 1):
-        cost[end] = cost[end - 1] + UNKNOWN_LETTER
-        last[end] = 1
-        for length in range(2, min(longest, end) + 1):
-            if letters[end - length : end] in known and cost[end - length] + KNOWN_WORD < cost[end]:
-                cost[end], last[end] = cost[end - length] + KNOWN_WORD, length
+    for at in range(size):
+        here = cost[at]
+        if here + UNKNOWN_LETTER <= cost[at + 1]:
+            cost[at + 1], last[at + 1] = here + UNKNOWN_LETTER, 1
+        for length in sizes.get(letters[at : at + 3], _PAIR if at + 2 == size else ()):
+            end = at + length
+            if end <= size and here < cost[end] and letters[at:end] in known:
+                cost[end], last[end] = here + KNOWN_WORD, length
     out: list[str] = []
     unknown = False  # whether the last word of `out` is made of unknown letters
     while size:
