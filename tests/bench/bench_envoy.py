@@ -1,17 +1,17 @@
 """What Promptward costs on a real Envoy, next to Envoy bare, in one interleaved run.
 
-    python tests/bench/bench_envoy.py [--rounds N] [--requests N] [--soak 100000]
+    python tests/bench/bench_envoy.py [--rounds N] [--requests N]
 
-Variants: Envoy bare; a no-op ext_authz service (the floor for any Python service); our ext_authz
-(API key, authorization, request budget, injection check); our ext_proc with the demo policy
-(the same plus token budget, redaction both ways and restoring); and the last two as event streams
-against a bare stream. Every variant has an Envoy and a service of its own; rounds visit all of
-them in turn, so that a slow minute of the machine is slow for all. Read ratios, not absolutes: the
-load generator, Envoy, service and upstream share the machine's cores.
+Variants: Envoy bare; a service that does nothing, as ext_authz and as ext_proc (the floor for any
+service on grpc.aio); our ext_authz (API key, authorization, request budget, injection check); our
+ext_proc with the demo policy (the same plus token budget, redaction both ways and restoring); and
+that as event streams against a bare stream. Every variant has an Envoy and a service of its own;
+rounds visit all of them in turn, so that a slow minute of the machine is slow for all. Read ratios,
+not absolutes: the load generator, Envoy, service and upstream share the machine's cores. No two
+requests have the same text, so nothing is answered from memory.
 
 Latency is of whole answers at concurrency 1; requests per second and CPU at concurrency 16. CPU is
-from /proc/PID/task/*/schedstat, memory from VmHWM. `--soak` sends that many requests through
-ext_proc and reports how resident memory grew.
+from /proc/PID/task/*/schedstat, memory from VmHWM. How memory grows is measured by bench_soak.py.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -41,6 +41,7 @@ from promptward_envoy.testing.stack import HOST, free_port, spawn, wait_for_line
 
 HERE = Path(__file__).parent
 CONCURRENCY = 16
+SERIAL = "0000000000"  # http_load.py writes another number there in every request
 TARGET_ADDED_P50_MS, TARGET_RSS_MB = 1.5, 100  # of the issue
 
 # The demo policy without what needs a response or a changed body.
@@ -64,6 +65,7 @@ class Variant:
 VARIANTS = (
     Variant("bare", (), "none"),
     Variant("noop ext_authz", ("ext_authz",), "noop"),
+    Variant("noop ext_proc", ("ext_proc",), "noop"),
     Variant("ext_authz", ("ext_authz",), "ours"),
     Variant("ext_proc + redaction", ("ext_proc",), "ours"),
     Variant("bare stream", (), "none", stream=True, baseline="bare stream"),
@@ -106,6 +108,7 @@ def memory_mb(pid: int, name: str) -> float:
 def chat(stream: bool) -> bytes:
     """About 2 KB of chat with one address to redact."""
     text = "Please summarise the following note for the weekly report of the sales team. " * 22
+    text += f"Its number is {SERIAL}. "
     document: dict[str, Any] = {
         "model": MODEL,
         "messages": [
@@ -141,7 +144,7 @@ def start_service(variant: Variant, directory: Path, policies: dict[str, Path]) 
     """The service of a variant, or None; its address is `service.sock` in `directory`."""
     address = f"unix:{directory}/service.sock"
     if variant.service == "noop":
-        command = [str(HERE / "noop_authz.py"), address]
+        command = [str(HERE / "noop_service.py"), address]
         process = spawn(command, directory / "service.log")
         wait_for_line(process, directory / "service.log", b"serving")
         return process
@@ -160,8 +163,15 @@ def start_service(variant: Variant, directory: Path, policies: dict[str, Path]) 
 
 
 @contextlib.contextmanager
-def running(binary: Path) -> Iterator[list[Running]]:
-    """Every variant, up and warm."""
+def running(variants: Sequence[Variant] = VARIANTS) -> Iterator[list[Running]]:
+    """Every variant, up and warm.
+
+    Raises:
+        EnvoyNotFoundError: there is none on this machine.
+    """
+    binary = find_envoy(os.environ, HERE)
+    if binary is None:
+        raise EnvoyNotFoundError("no Envoy: run make install")
     processes: list[subprocess.Popen[bytes]] = []
     with tempfile.TemporaryDirectory(prefix="pw-bench-") as name:
         top = Path(name)
@@ -173,7 +183,7 @@ def running(binary: Path) -> Iterator[list[Running]]:
             origin = f"http://{HOST}:{int(line.split()[1])}"
             yield [
                 start_variant(v, top / str(n), binary, origin, policies, processes)
-                for n, v in enumerate(VARIANTS)
+                for n, v in enumerate(variants)
             ]
         finally:
             child_process.stop(processes, 5)
@@ -265,56 +275,42 @@ def report(targets: list[Running]) -> list[dict[str, Any]]:
     return rows
 
 
-def soak(target: Running, requests: int) -> list[dict[str, float]]:
-    """Resident memory of the service after each tenth of `requests`."""
-    assert target.service is not None
-    samples = []
-    for tenth in range(1, 11):
-        load(target, CONCURRENCY, requests // 10)
-        resident = round(memory_mb(target.service, "VmRSS"), 1)
-        samples.append({"requests": requests // 10 * tenth, "rss_mb": resident})
-    return samples
-
-
 def table(result: dict[str, Any]) -> str:
-    """The rows as Markdown, and the issue's targets, met or missed."""
+    """The rows as Markdown, and the targets, met or missed."""
     rows = result["rows"]
+    return "\n".join([*markdown(rows), "", *verdicts(rows)])
+
+
+def markdown(rows: list[dict[str, Any]]) -> list[str]:
+    """Rows of the same keys as the lines of a table."""
     names = list(rows[0])
     lines = ["| " + " | ".join(names) + " |", "|" + " --- |" * len(names)]
-    lines += ["| " + " | ".join(str(row[name]) for name in names) + " |" for row in rows]
-    return "\n".join([*lines, "", *verdicts(rows, result["soak"])])
+    return lines + ["| " + " | ".join(str(row[name]) for name in names) + " |" for row in rows]
 
 
-def verdicts(rows: list[dict[str, Any]], samples: list[dict[str, float]]) -> list[str]:
+def verdicts(rows: list[dict[str, Any]]) -> list[str]:
     """The targets, one line each."""
     by_name = {row["variant"]: row for row in rows}
-    added = by_name["ext_proc + redaction"]["added_p50_ms"]
+    lines = []
+    for name in ("ext_authz", "ext_proc + redaction"):
+        added, floor = (by_name[n]["added_p50_ms"] for n in (name, f"noop {name.split()[0]}"))
+        met = "met" if added <= TARGET_ADDED_P50_MS else "MISSED"
+        lines.append(
+            f"{name}: added p50 {added} ms, of which a service that does nothing {floor} ms;"
+            f" target {TARGET_ADDED_P50_MS}: {met}"
+        )
     peak = max(row["service_peak_mb"] for row in rows)
-    in_time, in_memory = added <= TARGET_ADDED_P50_MS, peak <= TARGET_RSS_MB
-    lines = [
-        f"added p50 {added} ms, target {TARGET_ADDED_P50_MS}: {'met' if in_time else 'MISSED'}",
-        f"service peak {peak} MB, target {TARGET_RSS_MB}: {'met' if in_memory else 'MISSED'}",
-    ]
-    if samples:
-        grown = samples[-1]["rss_mb"] - samples[0]["rss_mb"]
-        count = samples[-1]["requests"]
-        lines.append(f"service memory over {count} requests: {grown:+.1f} MB since the first tenth")
-    return lines
+    met = "met" if peak <= TARGET_RSS_MB else "MISSED"
+    return [*lines, f"service peak {peak} MB, target {TARGET_RSS_MB}: {met}"]
 
 
-def measure(rounds: int = 5, requests: int = 800, soak_requests: int = 20_000) -> dict[str, Any]:
-    """Run every variant in turn, `rounds` times, and then the memory run."""
-    binary = find_envoy(os.environ, HERE)
-    if binary is None:
-        raise EnvoyNotFoundError("no Envoy: run make install")
-    with running(binary) as targets:
+def measure(rounds: int = 5, requests: int = 800) -> dict[str, Any]:
+    """Run every variant in turn, `rounds` times."""
+    with running() as targets:
         for _ in range(rounds):
             for target in targets:
                 measure_round(target, requests)
-        rows = report(targets)
-        guarded = next(t for t in targets if t.variant.name == "ext_proc + redaction")
-        samples = soak(guarded, soak_requests) if soak_requests else []
-    return {"rounds": rounds, "requests": requests, "rows": rows, "soak": samples}
+        return {"rounds": rounds, "requests": requests, "rows": report(targets)}
 
 
 def main(argv: list[str]) -> int:
@@ -322,9 +318,8 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--requests", type=int, default=800, help="per variant and round")
-    parser.add_argument("--soak", type=int, default=20_000, help="requests of the memory run")
     options = parser.parse_args(argv)
-    print(table(measure(options.rounds, options.requests, options.soak)))
+    print(table(measure(options.rounds, options.requests)))
     return 0
 
 

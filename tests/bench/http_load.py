@@ -2,6 +2,7 @@
 
     python http_load.py HOST PORT CONCURRENCY REQUESTS BODY_FILE KEY
 
+Ten zeros in the body become another number in every request, so that no two have the same text.
 Prints one JSON object: seconds, latencies in milliseconds (whole answers), statuses. It is a
 process of its own, so that its cost is not that of the bench.
 """
@@ -17,6 +18,8 @@ from pathlib import Path
 
 import uvloop
 
+SERIAL = b"0000000000"
+
 
 class Load:
     """Counts down requests over all connections."""
@@ -24,6 +27,7 @@ class Load:
     def __init__(self, request: bytes, requests: int) -> None:
         self._request = request
         self._left = requests
+        self._first = time.time_ns() // 1_000_000 % 10**8 * 100
         self.latencies_ms: list[float] = []
         self.statuses: Counter[int] = Counter()
 
@@ -32,8 +36,9 @@ class Load:
         reader, writer = await asyncio.open_connection(host, port)
         while self._left > 0:
             self._left -= 1
+            request = self._request.replace(SERIAL, b"%010d" % (self._first + self._left))
             started = time.perf_counter()
-            writer.write(self._request)
+            writer.write(request)
             head = await reader.readuntil(b"\r\n\r\n")
             await _read_body(reader, head)
             self.latencies_ms.append((time.perf_counter() - started) * 1000)

@@ -1,6 +1,6 @@
 """`make bench`: run every bench that this machine can run; write JSON and tables.
 
-usage: run.py [core|ledger|envoy|kong|worker ...]     (all by default)
+usage: run.py [core|ledger|envoy|kong|worker|soak ...]     (by default all but soak)
 Results go to tests/bench/out/: one JSON file a bench, and tables.md with the machine beside them.
 """
 
@@ -18,6 +18,7 @@ from typing import Any
 
 HERE = Path(__file__).parent
 OUT = HERE / "out"
+LONG = frozenset({"soak"})  # minutes each
 
 
 def available() -> dict[str, Path]:
@@ -63,7 +64,7 @@ def main(names: list[str]) -> int:
     OUT.mkdir(exist_ok=True)
     where = machine()
     tables = [f"machine: {json.dumps(where)}"]
-    for name in names or list(benches):
+    for name in names or [name for name in benches if name not in LONG]:
         print(f"== {name}", flush=True)
         module = load(name, benches[name])
         result = module.measure()
