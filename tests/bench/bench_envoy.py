@@ -128,6 +128,7 @@ def write_policies(directory: Path) -> dict[str, Path]:
     source = resources.files("promptward_envoy").joinpath("data/demo_policy.yaml").read_text()
     policy = yaml.safe_load(source)
     spec = policy["spec"]
+    spec["limits"] = {"remembered_texts": 0}  # every request has the same text: read it each time
     for budget in spec["budgets"]:
         budget["limit"] = 10**12
     full = directory / "ext_proc.yaml"

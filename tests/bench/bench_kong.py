@@ -38,6 +38,7 @@ POLICY = {
         "identity": {
             "api_keys": {"keys": [{"id": "k", "sha256": hashlib.sha256(b"sk-bench").hexdigest()}]}
         },
+        "limits": {"remembered_texts": 0},  # every request has the same text: read it each time
         "authorization": {"rules": [{"id": "chat", "effect": "allow", "models": ["gpt-*"]}]},
         "checks": [
             {"id": "injection", "type": "prompt_injection"},
