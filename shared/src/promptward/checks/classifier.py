@@ -98,7 +98,7 @@ class ClassifierSettings:
         "Most characters of one body that are sent; a longer one counts as not read.",
         ge=1,
         le=1_000_000,
-        default=50_000,
+        default=30_000,
     )
 
     @property
