@@ -1,70 +1,94 @@
 # Source me: a private Docker engine for one run, on its own socket and data root.
 #
-#   engine_install   install dockerd, compose v2 and buildx where they are missing (needs root, Debian)
+#   engine_install   install dockerd, compose v2 and buildx where they are missing
 #   engine_start     start it; nothing on the machine's default socket, bridge or packet filter is touched
-#   engine_images    build stand-ins for the public base images where no registry can be reached
-#   engine_builds    build this project's images ahead of the tests, side by side
+#   engine_probe     run one small container the way the compose files run theirs
 #   engine_stop      stop it; no container, network, volume or process is left
 #
-# State is in $ENGINE_DIR. Call engine_start in the main shell, and engine_stop from an EXIT trap; run
-# the tests with `&` and `wait`, because bash runs a trap only when its foreground child has ended.
+# Each returns 1 when this machine cannot do it, with the reason on stderr, and waits for nothing for
+# longer than its `timeout`s. State is in $ENGINE_DIR. Call engine_start in the main shell, and
+# engine_stop from an EXIT trap; run the tests with `&` and `wait`, because bash runs a trap only when
+# its foreground child has ended.
 : "${ENGINE_DIR:=${XDG_CACHE_HOME:-$HOME/.cache}/promptward-engine}"
-# The names in deploy/compose/*.yaml and the Dockerfiles; tests/integration/stacks/test_files.py compares.
-ENGINE_PYTHON_IMAGE=python:3.11-slim-bookworm
-ENGINE_DEBIAN_IMAGE=debian:bookworm-slim
-ENGINE_ENVOY_IMAGE=envoyproxy/envoy:v1.40.0
-ENGINE_REDIS_IMAGE=redis:7.2-bookworm
+_ENGINE_PROBE_IMAGE=promptward-probe:1
 
-engine_possible() { # root on a Debian that may make namespaces: where an engine can be started
-  [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null && command -v unshare >/dev/null &&
-    unshare --fork --pid --mount --mount-proc true 2>/dev/null
-}
+_engine_docker() { timeout --kill-after=5 60 docker "$@"; }
 
 engine_install() {
+  local reason
+  if ! reason=$(_engine_obstacle); then
+    echo "$reason" >&2
+    return 1
+  fi
   mkdir -p "$ENGINE_DIR/cfg/cli-plugins"
-  if ! command -v dockerd >/dev/null || ! command -v docker >/dev/null || ! command -v mmdebstrap >/dev/null; then
-    apt-get update -qq
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends -o DPkg::Lock::Timeout=120 \
-      docker.io mmdebstrap >/dev/null
-  fi
-  if [ -x "$ENGINE_DIR/cfg/cli-plugins/docker-compose" ] && [ -x "$ENGINE_DIR/cfg/cli-plugins/docker-buildx" ]; then
-    return
-  fi
-  _engine_plugins
+  export DOCKER_CONFIG="$ENGINE_DIR/cfg"
+  _engine_packages || { echo "the packages docker.io and mmdebstrap cannot be installed" >&2; return 1; }
+  _engine_plugins || { echo "compose v2 and buildx cannot be installed" >&2; return 1; }
+}
+
+_engine_obstacle() { # fails, and says why, where no engine can be started
+  [ "$(id -u)" = 0 ] || { echo "not root"; return 1; }
+  command -v apt-get >/dev/null && grep -qx 'ID=debian' /etc/os-release ||
+    { echo "not Debian: the engine and the base images are made of Debian's packages"; return 1; }
+  timeout 10 unshare --fork --pid --mount --mount-proc true 2>/dev/null ||
+    { echo "no new pid and mount namespace may be made"; return 1; }
+  grep -qE '^[^ ]+ [^ ]+ cgroup2? ' /proc/mounts || { echo "no cgroups are mounted"; return 1; }
+}
+
+_engine_packages() {
+  local missing=() program
+  for program in dockerd docker mmdebstrap; do
+    command -v "$program" >/dev/null || missing+=("$program")
+  done
+  [ "${#missing[@]}" != 0 ] || return 0
+  echo "installing docker.io and mmdebstrap (no ${missing[*]} here)"
+  timeout --kill-after=10 180 apt-get update -qq || return
+  _engine_apt docker.io mmdebstrap || return
+  command -v docker >/dev/null || _engine_apt docker-cli # a package of its own since trixie
+}
+
+_engine_apt() {
+  DEBIAN_FRONTEND=noninteractive timeout --kill-after=10 300 apt-get install -y -qq \
+    --no-install-recommends -o DPkg::Lock::Timeout=120 "$@" >/dev/null </dev/null
 }
 
 _engine_mirror() { # the machine's own package mirror: no host is written here
   # shellcheck disable=SC2016 # apt-get expands it
-  apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' "Codename: bookworm" 2>/dev/null | grep . ||
-    apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages'
+  { apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' "Codename: bookworm" 2>/dev/null | grep . ||
+    apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages'; } | sed -n 1p
+}
+
+_engine_has_plugins() {
+  timeout 20 docker compose version >/dev/null 2>&1 && timeout 20 docker buildx version >/dev/null 2>&1
 }
 
 _engine_plugins() {
   # Compose v2 and buildx are in the next Debian release; both need only libc6 >= 2.34. They are
   # unpacked with package lists of their own: the machine's apt stays as it is.
-  local apt="$ENGINE_DIR/apt" mirror options
+  _engine_has_plugins && return
+  local apt="$ENGINE_DIR/apt" options
   mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial" "$apt/debs"
-  mirror=$(_engine_mirror | head -1)
-  echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror trixie main" >"$apt/sources.list"
+  echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $(_engine_mirror) trixie main" >"$apt/sources.list"
   options=(-o "Dir::Etc::SourceList=$apt/sources.list" -o Dir::Etc::SourceParts=/dev/null
     -o "Dir::State::Lists=$apt/lists" -o "Dir::Cache=$apt/cache" -o APT::Sandbox::User=root)
-  apt-get "${options[@]}" update -qq
-  (cd "$apt/debs" && apt-get "${options[@]}" download -qq docker-compose docker-buildx &&
-    for deb in *.deb; do dpkg-deb -x "$deb" unpacked; done)
-  cp "$apt"/debs/unpacked/usr/libexec/docker/cli-plugins/* "$ENGINE_DIR/cfg/cli-plugins/"
+  timeout --kill-after=10 180 apt-get "${options[@]}" update -qq || return
+  (cd "$apt/debs" && timeout --kill-after=10 180 apt-get "${options[@]}" download -qq docker-compose docker-buildx &&
+    for deb in *.deb; do dpkg-deb -x "$deb" unpacked || exit; done) || return
+  cp "$apt"/debs/unpacked/usr/libexec/docker/cli-plugins/* "$ENGINE_DIR/cfg/cli-plugins/" || return
   rm -rf "$apt"
+  _engine_has_plugins
 }
 
 _engine_alive() { [ -e "/proc/$1" ] && ! grep -q '^State:[[:space:]]*Z' "/proc/$1/status" 2>/dev/null; }
 
 _engine_sweep() { # what a killed run left; its bridges (br-*) are in the machine's own network namespace
   local ids
-  ids=$(docker ps -aq)
+  ids=$(_engine_docker ps -aq)
   # shellcheck disable=SC2086 # one word each
-  [ -z "$ids" ] || docker rm -fv $ids >/dev/null
-  docker network prune -f >/dev/null
-  docker volume prune -f >/dev/null
-  docker image prune -f >/dev/null
+  [ -z "$ids" ] || _engine_docker rm -fv $ids >/dev/null
+  _engine_docker network prune -f >/dev/null
+  _engine_docker volume prune -f >/dev/null
+  _engine_docker image prune -f >/dev/null
 }
 
 _engine_end_earlier_run() {
@@ -92,11 +116,33 @@ engine_start() {
     >"$ENGINE_DIR/dockerd.log" 2>&1 </dev/null &
   ENGINE_PID=$!
   echo "$ENGINE_PID" >"$ENGINE_DIR/unshare.pid"
-  for _ in $(seq 300); do
-    docker version >/dev/null 2>&1 && { _engine_sweep; return 0; }
-    _engine_alive "$ENGINE_PID" || break
+  local end=$((SECONDS + 60))
+  while [ "$SECONDS" -lt "$end" ] && _engine_alive "$ENGINE_PID"; do
+    if timeout 5 docker version >/dev/null 2>&1; then
+      _engine_sweep
+      return
+    fi
     sleep .2
   done
+  echo "dockerd does not answer; the end of its log:" >&2
+  tail -20 "$ENGINE_DIR/dockerd.log" >&2
+  return 1
+}
+
+# A container of this machine's own `true`: an engine may answer and still run none.
+engine_probe() {
+  local program libraries
+  program=$(type -P true) # not the builtin
+  libraries=$(ldd "$program" | grep -oE '/[^ ]+')
+  # shellcheck disable=SC2086 # one word each
+  tar -chf - "$program" $libraries 2>/dev/null | _engine_docker import - "$_ENGINE_PROBE_IMAGE" >/dev/null &&
+    _engine_docker network create --internal promptward-probe >/dev/null &&
+    _engine_docker run --rm --network promptward-probe --read-only --cap-drop ALL --memory 16m --pids-limit 16 \
+      --security-opt no-new-privileges:true --tmpfs /tmp "$_ENGINE_PROBE_IMAGE" "$program" && {
+      _engine_docker network rm promptward-probe >/dev/null
+      return
+    }
+  echo "the engine answers, but runs no container; the end of its log:" >&2
   tail -20 "$ENGINE_DIR/dockerd.log" >&2
   return 1
 }
@@ -105,8 +151,8 @@ engine_stop() {
   [ -n "${ENGINE_PID:-}" ] || return 0
   _engine_sweep 2>/dev/null || true
   local child
-  child=$(ps -o pid= --ppid "$ENGINE_PID" | tr -d ' ')
-  if [ -n "$child" ]; then kill -TERM "$child" 2>/dev/null; fi
+  read -r child _ <"/proc/$ENGINE_PID/task/$ENGINE_PID/children" 2>/dev/null || true
+  if [ -n "${child:-}" ]; then kill -TERM "$child" 2>/dev/null; fi
   for _ in $(seq 150); do
     _engine_alive "$ENGINE_PID" || break
     sleep .1
@@ -115,65 +161,4 @@ engine_stop() {
   wait "$ENGINE_PID" 2>/dev/null
   ENGINE_PID=
   rm -f "$ENGINE_DIR/unshare.pid"
-}
-
-# Stand-ins, tagged like the public images so that FROM and `image:` find them here: Debian's own
-# builds of the same programs. They trust this machine's certificates and must never be published.
-# $1: the Envoy binary that `make install` has put below .envoy/.
-engine_images() {
-  docker image inspect "$ENGINE_PYTHON_IMAGE" >/dev/null 2>&1 || _engine_python_image
-  local redis=
-  docker image inspect "$ENGINE_REDIS_IMAGE" >/dev/null 2>&1 || { _engine_redis_image & redis=$!; }
-  docker image inspect "$ENGINE_ENVOY_IMAGE" >/dev/null 2>&1 || _engine_envoy_image "$1"
-  [ -z "$redis" ] || wait "$redis"
-}
-
-# Compose builds them again and finds everything in the cache. Most of the time they wait for packages.
-engine_builds() {
-  local name pids=() rc=0
-  for name in envoy-ext-authz cloudflare-workers; do
-    docker build --quiet --network host -f "$name/Dockerfile" . >"$ENGINE_DIR/build-$name.log" 2>&1 &
-    pids+=($!)
-  done
-  for name in "${pids[@]}"; do wait "$name" || rc=1; done
-  [ "$rc" = 0 ] || cat "$ENGINE_DIR"/build-*.log >&2
-  return "$rc"
-}
-
-_engine_python_image() {
-  local mirror tar="$ENGINE_DIR/base.tar" # mmdebstrap looks at the suffix
-  mirror=$(_engine_mirror | head -1)
-  if [ ! -s "$tar" ]; then
-    # shellcheck disable=SC2016 # $1 is mmdebstrap's
-    mmdebstrap --quiet --mode=root --variant=minbase \
-      --include=python3,python3-pip,python3-venv,ca-certificates \
-      --aptopt='Acquire::Languages "none"' --dpkgopt=force-unsafe-io \
-      --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
-      --dpkgopt='path-exclude=/usr/share/doc/*' \
-      --customize-hook='ln -sf python3 "$1/usr/bin/python"; rm -f "$1"/usr/lib/python3*/EXTERNALLY-MANAGED' \
-      --customize-hook='cp /etc/ssl/certs/ca-certificates.crt "$1/etc/ssl/certs/"' \
-      bookworm "${tar%.tar}.part.tar" "deb $mirror bookworm main"
-    mv "${tar%.tar}.part.tar" "$tar"
-  fi
-  docker import --change 'ENV LANG=C.UTF-8' --change 'ENV PIP_CERT=/etc/ssl/certs/ca-certificates.crt' \
-    --change 'CMD ["python3"]' "$tar" "$ENGINE_PYTHON_IMAGE" >/dev/null
-  docker tag "$ENGINE_PYTHON_IMAGE" "$ENGINE_DEBIAN_IMAGE"
-}
-
-_engine_redis_image() {
-  docker build --quiet --network host -t "$ENGINE_REDIS_IMAGE" - >/dev/null <<DOCKERFILE
-FROM $ENGINE_PYTHON_IMAGE
-RUN apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends redis-server >/dev/null \\
- && rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin && install -d -o 999 -g 999 /data
-WORKDIR /data
-DOCKERFILE
-}
-
-_engine_envoy_image() {
-  local context="$ENGINE_DIR/envoy-image"
-  mkdir -p "$context"
-  cp "$1" "$context/envoy"
-  printf 'FROM %s\nCOPY envoy /usr/local/bin/envoy\n' "$ENGINE_PYTHON_IMAGE" >"$context/Dockerfile"
-  docker build --quiet -t "$ENGINE_ENVOY_IMAGE" "$context" >/dev/null
-  rm -rf "$context"
 }

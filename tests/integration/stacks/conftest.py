@@ -18,7 +18,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent / "support"))
 
-from stacks.docker import engine_answers, running
+from stacks.docker import KONG_IMAGE, engine_answers, running
 from stacks.native_cloudflare import NativeCloudflare
 from stacks.native_envoy import NativeEnvoy
 from stacks.stack import COMPOSE, Stack
@@ -50,7 +50,7 @@ def backends(config: pytest.Config) -> list[str]:
 
 def pytest_report_header() -> str:
     """Say what this run leaves out."""
-    given = os.environ.get("IT_KONG_IMAGE", "not given (IT_KONG_IMAGE)")
+    given = os.environ.get(KONG_IMAGE, f"not given ({KONG_IMAGE})")
     return f"Kong's image, for its stack in containers: {given}"
 
 
@@ -69,11 +69,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if metafunc.definition.path.name == "test_images.py":
         on = ["docker"]
     runs = [(gateway, b) for gateway in gateways for b in on]
-    if "IT_KONG_IMAGE" in os.environ and "docker" in on and metafunc.module.__name__.endswith(
-        "test_gateways"
-    ):
-        runs += [("kong", "docker")] * (metafunc.function.__name__ not in _NOT_KONG)
+    if _kong_takes(metafunc) and "docker" in on:
+        runs.append(("kong", "docker"))
     metafunc.parametrize("started", runs, indirect=True, ids=map("-".join, runs), scope="session")
+
+
+def _kong_takes(metafunc: pytest.Metafunc) -> bool:
+    gateways = metafunc.definition.path.name == "test_gateways.py"
+    return gateways and KONG_IMAGE in os.environ and metafunc.function.__name__ not in _NOT_KONG
 
 
 @pytest.fixture(scope="session")
@@ -87,10 +90,7 @@ def started(
     shutil.copytree(COMPOSE / gateway / "policy", policy_dir)
     for path in (policy_dir, *policy_dir.iterdir()):
         path.chmod(path.stat().st_mode | 0o055)  # the containers' user reads it
-    monkeypatch = pytest.MonkeyPatch()
-    monkeypatch.setenv("KONG_IMAGE", os.environ.get("IT_KONG_IMAGE", ""))
     with contextlib.ExitStack() as cleanup:
-        cleanup.callback(monkeypatch.undo)
         if backend == "docker":
             if not engine_answers():
                 pytest.fail(

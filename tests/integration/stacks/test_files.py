@@ -169,8 +169,8 @@ def test_images_copy_what_exists(file) -> None:
 
 
 def test_stand_ins_have_the_names_that_are_asked_for() -> None:
-    """.ci/engine.sh tags local images like the public ones."""
-    engine = (ROOT / ".ci" / "engine.sh").read_text()
+    """.ci/stand_ins.sh tags local images like the public ones."""
+    engine = (ROOT / ".ci" / "stand_ins.sh").read_text()
     tags = set(re.findall(r"^ENGINE_[A-Z]+_IMAGE=(\S+)$", engine, re.MULTILINE))
     envoy = yaml.safe_load((COMPOSE / "envoy" / "compose.yaml").read_text())["services"]
     asked = {DEFAULT.fullmatch(envoy[name]["image"])["default"] for name in ("envoy", "redis")}

@@ -19,6 +19,8 @@ from stacks.stack import COMPOSE, Stack
 # The service of each stack that is published, and its port in the container.
 _FRONT = {"envoy": ("envoy", 10000), "cloudflare": ("worker", 8787), "kong": ("kong", 8000)}
 _GUARDS = {"envoy": ("promptward-a", "promptward-b"), "cloudflare": ("worker",), "kong": ("kong",)}
+KONG_IMAGE = "IT_KONG_IMAGE"
+"""Environment variable: a Kong image to build the plugin's image on."""
 _UP = "up --build --detach --wait --wait-timeout 180"
 UP_ONE_SHOT = "up --build --detach"
 """For stacks with a step that ends: `--wait` takes that for a failure."""
@@ -115,6 +117,8 @@ def running(gateway: str, directory: Path, policy_dir: Path) -> Iterator[DockerS
     name = f"it-{gateway}-{os.getpid()}"
     port = f"{_FRONT[gateway][0].upper()}_PORT"
     environ = {"POLICY_DIR": str(policy_dir), port: "0"}
+    if gateway == "kong":
+        environ["KONG_IMAGE"] = os.environ[KONG_IMAGE]
     up = UP_ONE_SHOT if gateway == "kong" else _UP
     with project([COMPOSE / gateway / "compose.yaml"], name, environ, directory, up) as services:
         yield DockerStack(gateway, name, services, policy_dir)
