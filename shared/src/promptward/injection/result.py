@@ -56,8 +56,8 @@ class Threshold:
 
 
 # Fixed on development data (docs/detection-injection.md): the score is calibrated so that about
-# 0.6 % of unseen benign texts reach 0.5 and 0.08 % reach 0.8. What an operator wrote is full of
-# imperatives by nature, so it is only flagged; a tool definition comes from whoever runs the tool.
+# 0.6 % of the unseen benign pool reaches 0.5 and 0.2 % reaches 0.8. What an operator wrote is full
+# of imperatives by nature, so it is only flagged; a tool definition comes from who runs the tool.
 DEFAULT_THRESHOLDS: Mapping[Source, Threshold] = MappingProxyType(
     {
         Source.SYSTEM: Threshold(flag=0.9, block=1.0),

@@ -17,6 +17,7 @@ from promptward.injection.folding import fold, load_data
 from promptward.injection.keywords import GLUE, LITTLE, strong_words
 from promptward.injection.lexicon import known_words
 from promptward.injection.origins import Pieced
+from promptward.injection.tokens import spaced
 
 # Letters that seldom stand alone in ordinary text (a, i and the ends of contractions do).
 _LETTERS = frozenset("bcefghjklnopqruvwxyz")
@@ -94,10 +95,10 @@ def segment(letters: str) -> list[str]:
 
 def _letters_alone(folded: str, start: int, end: int) -> tuple[int, int]:
     """The part of a run whose letters all stand alone: not the end or start of a word beside it."""
-    if start and folded[start - 1].isalnum():
+    if start and spaced(folded[start - 1]) not in " @$":
         gap = _GAP.search(folded, start)
         start = gap.end() if gap else end
-    if end < len(folded) and folded[end].isalnum():
+    if end < len(folded) and spaced(folded[end]) not in " @$":
         end -= 1
     return start, min(end, start + MAX_RUN)
 
