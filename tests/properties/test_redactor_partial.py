@@ -9,8 +9,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from promptward.recognizers import CATALOGUE, Recognizer
-from promptward.recognizers.partial import prefix_source
+from promptward.recognizers import CATALOGUE, Recognizer, RecognizerSet, recognizers_for
+from promptward.recognizers.compiled import CompiledRecognizer
+from promptward.recognizers.partial import head_source, prefix_source
 from promptward.recognizers.syntax import max_length, parse, to_source
 from promptward.testing.patterns import matching_text
 
@@ -42,6 +43,14 @@ def test_every_beginning_of_a_match_is_viable(pattern: str, draw: Random) -> Non
 
 
 @settings(max_examples=300, deadline=None)
+@given(patterns(), st.randoms(use_true_random=False))
+def test_a_head_accepts_every_beginning(pattern: str, draw: Random) -> None:
+    text = matching_text(pattern, draw)
+    head = re.compile(head_source(parse(pattern)), re.ASCII)
+    assert all(head.match(text[:size]) for size in range(1, len(text) + 1))
+
+
+@settings(max_examples=300, deadline=None)
 @given(patterns(), st.text(alphabet="ab0", max_size=5))
 def test_nothing_else_is_viable(pattern: str, text: str) -> None:
     node = parse(pattern)
@@ -63,3 +72,28 @@ def test_nothing_else_is_viable(pattern: str, text: str) -> None:
 def test_catalogue_patterns(spec: Recognizer, draw: Random, cut: int) -> None:
     text = matching_text(spec.pattern, draw)
     assert is_prefix(spec.pattern, text[: cut % (len(text) + 1)])
+
+
+SPECS = recognizers_for(("PII", "SECRET"))
+EVERYTHING = RecognizerSet(SPECS, accelerate=False)
+COMPILED = [CompiledRecognizer(spec) for spec in SPECS]
+PIECES = st.one_of(
+    st.builds(
+        matching_text,
+        st.sampled_from([spec.pattern for spec in SPECS]),
+        st.randoms(use_true_random=False),
+    ),
+    st.text(alphabet="0123456789 -.:/+()@ab_AEkIs\n中é=\"'", max_size=20),
+    st.sampled_from(["-----BEGIN RSA PRIVATE KEY-----\n" + "QUJD" * 200, "born on May ", "tel. "]),
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(PIECES, min_size=1, max_size=5).map(" ".join), st.integers(0), st.integers(0, 700))
+def test_held_is_what_any_single_recognizer_would_hold(text: str, cut: int, back: int) -> None:
+    text = text[: cut % (len(text) + 1)]
+    start = max(0, len(text) - back)
+    held = EVERYTHING.hold_from(text, start)
+    places = range(start, len(text))
+    alone = (at for at in places if any(c.partial.match(text, at) for c in COMPILED))
+    assert held == next(alone, len(text))

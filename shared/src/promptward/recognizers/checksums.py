@@ -24,15 +24,15 @@ def alnum_of(text: str) -> str:
     return text.translate(_NOT_ALNUM).upper()
 
 
-# A digit's code -> its value doubled, digit by digit summed.
-_DOUBLED = {0x30 + value: 2 * value // 10 + 2 * value % 10 for value in range(10)}
+# A digit -> the digit that is the sum of the digits of its double.
+_DOUBLED = bytes.maketrans(b"0123456789", b"0246813579")
 
 
 def luhn(digits: str) -> bool:
     """ISO/IEC 7812-1 annex B."""
-    plain, doubled = digits[-1::-2], digits[-2::-2]
-    total = sum(plain.encode()) - 0x30 * len(plain)
-    return (total + sum(map(_DOUBLED.__getitem__, doubled.encode()))) % 10 == 0
+    row = digits.encode()
+    total = sum(row[-1::-2]) + sum(row[-2::-2].translate(_DOUBLED))
+    return (total - 0x30 * len(row)) % 10 == 0
 
 
 _LETTER_VALUES = {code: str(code - 0x41 + 10) for code in range(0x41, 0x5B)}

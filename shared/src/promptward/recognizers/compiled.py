@@ -11,8 +11,11 @@ import re
 
 from promptward.recognizers.cue_words import Window, cues_of
 from promptward.recognizers.model import CONTEXT_CHARS, Recognizer
-from promptward.recognizers.partial import prefix_source
+from promptward.recognizers.partial import head_source, prefix_source
 from promptward.recognizers.syntax import (
+    Alternation,
+    Boundary,
+    Chars,
     Concat,
     Node,
     Repeat,
@@ -26,6 +29,8 @@ from promptward.recognizers.syntax import (
 
 WORD_CHARS = frozenset("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz")
 
+BLANKS = " \n"  # what most often stands between words
+
 # Place -> what stands before it. Lives as long as one scan: it says something about the text.
 Windows = dict[int, Window]
 
@@ -35,6 +40,18 @@ def _preceded_pattern(prelude: Node) -> re.Pattern[str]:
     # (a look at one character is the quickest way to say no)
     first = f"(?={chars_source(first_chars(prelude))})" if min_length(prelude) else ""
     return re.compile(f"{first}(?:{to_source(prelude)})\\Z", re.ASCII)
+
+
+def _may_hold_a_blank(node: Node) -> bool:
+    match node:
+        case Chars(ranges):
+            return any(low <= ord(blank) <= high for low, high in ranges for blank in BLANKS)
+        case Boundary():
+            return False
+        case Concat(items) | Alternation(items):
+            return any(map(_may_hold_a_blank, items))
+        case Repeat(item, _, _, _):
+            return _may_hold_a_blank(item)
 
 
 class CompiledRecognizer:
@@ -48,6 +65,7 @@ class CompiledRecognizer:
         reach: `max_length` and the longest look past its end.
         first: ranges of possible first characters.
         superset: tree of a pattern that matches wherever the recognizer does.
+        spaced: whether a match, or what is looked at after it, can hold a blank (see `BLANKS`).
         starts_words: whether no word character may come before a match.
     """
 
@@ -64,6 +82,7 @@ class CompiledRecognizer:
         "partial",
         "preceded",
         "reach",
+        "spaced",
         "spec",
         "starts_words",
         "superset",
@@ -89,7 +108,8 @@ class CompiledRecognizer:
         tails = [Repeat(tail, 0, 1, False) for tail in (required, forbidden) if max_length(tail)]
         viable = "|".join(prefix_source(Concat((body, tail))) for tail in tails)
         viable = viable or prefix_source(body)
-        self.partial = re.compile(f"{before}(?=[\\s\\S])(?:{viable})\\Z", re.ASCII)
+        self.partial = re.compile(f"{before}(?={head_source(body)})(?:{viable})\\Z", re.ASCII)
+        self.spaced = any(_may_hold_a_blank(part) for part in (body, forbidden, required))
         self.reach = self.max_length + max(max_length(forbidden), max_length(required))
         self.first = first_chars(body)
         bad = first_chars(parse(spec.not_before))

@@ -3,9 +3,8 @@
 A literal is found by its rarest character, which `re` looks for about as fast as memory can be
 read, and by what stands around it; several share a character ("-" of `sk-`, `glpat-`, `xapp-`).
 
-Invariant: every match of a recognizer, and everything its pattern may look at beyond it, lies
-inside one of the windows computed here, so the matches are those of trying the pattern everywhere
-(property-tested).
+Invariant: every match of a recognizer begins at one of the places tried here, so the matches are
+those of trying the pattern everywhere (property-tested).
 """
 
 from __future__ import annotations
@@ -18,9 +17,7 @@ from promptward.recognizers.compiled import CompiledRecognizer
 from promptward.recognizers.cue_words import folded
 from promptward.recognizers.model import Literals, Match
 from promptward.recognizers.partial import prefix_source
-from promptward.recognizers.syntax import parse, to_source
-
-Window = tuple[int, int]
+from promptward.recognizers.syntax import Chars, parse, to_source
 
 # Characters of running text, the most frequent first (English letter frequencies, Norvig 2012;
 # the rest in the order of our own benign prompts, documents and code).
@@ -108,7 +105,7 @@ class LiteralScanner:
         exact: dict[str, list[tuple[_Pivot, Literals, bool]]] = {}
         fold: dict[str, list[tuple[_Pivot, Literals, bool]]] = {}
         for index, item in enumerate(self._items):
-            anchor, word = item.anchor, item.prefix and item.starts_words
+            anchor, word = item.anchor, item.begins and item.starts_words
             for literal in anchor.values:
                 char = max(literal, key=_rarity)
                 accept = _accept(literal, anchor, word)
@@ -128,11 +125,7 @@ class LiteralScanner:
             allowed: indexes of the recognizers that can match at all; None for every one.
         """
         for index, places in self._places(text, allowed).items():
-            item = self._items[index]
-            if item.prefix:
-                item.scan_places(text, start, sorted(places), found)
-            else:
-                item.scan_windows(text, start, item.windows(text, sorted(places)), found)
+            self._items[index].scan(text, start, sorted(places), found)
 
     def _places(self, text: str, allowed: frozenset[int] | None) -> dict[int, list[int]]:
         """Recognizer -> where its literals stand."""
@@ -162,7 +155,7 @@ def _rarity(char: str) -> int:
 class _LiteralItem:
     """One recognizer and where it may match."""
 
-    __slots__ = ("_back", "_compiled", "_minimum", "anchor", "prefix", "starts_words")
+    __slots__ = ("_compiled", "_lead_chars", "_minimum", "anchor", "begins", "starts_words")
 
     def __init__(self, compiled: CompiledRecognizer, minimum: float) -> None:
         anchor = compiled.spec.anchor
@@ -171,56 +164,33 @@ class _LiteralItem:
         self._minimum = minimum
         self.anchor = anchor
         self.starts_words = compiled.starts_words
-        self.prefix = anchor.lead == 0 and anchor.trail == 0
-        lead = anchor.lead_class
-        self._back = re.compile(to_source(parse(lead))) if lead else None
+        self.begins = anchor.lead == 0 and anchor.trail == 0  # a match begins with the literal
+        lead = parse(anchor.lead_class) if anchor.lead_class else Chars(())
+        assert isinstance(lead, Chars)
+        ranges = [range(low, high + 1) for low, high in lead.ranges]
+        self._lead_chars = frozenset(chr(code) for codes in ranges for code in codes)
 
-    def windows(self, text: str, places: list[int]) -> list[Window]:
-        """Sorted, disjoint stretches that hold every match."""
-        past = self.anchor.trail + self._compiled.reach + 1
-        windows: list[Window] = []
+    def scan(self, text: str, start: int, places: list[int], found: list[Match]) -> None:
+        """Try every place at which a match may begin that has a literal where one stands.
+
+        A rejected match hides nothing that begins after it.
+        """
+        match, trail = self._compiled.exact.match, self.anchor.trail
+        at = start
         for place in places:
-            start, end = self._lead_start(text, place), place + past
-            if windows and start <= windows[-1][1]:
-                windows[-1] = (min(start, windows[-1][0]), max(windows[-1][1], end))
-            else:
-                windows.append((start, end))
-        return windows
+            at = max(at, self._lead_start(text, place))
+            while at <= place + trail:
+                hit = match(text, at)
+                at = (hit is not None and self._accept(text, hit, found)) or at + 1
 
     def _lead_start(self, text: str, place: int) -> int:
         low = max(0, place - self.anchor.lead)
-        if self._back is None:
+        if not self._lead_chars:
             return low
-        at = place
-        while at > low and self._back.match(text, at - 1) is not None:
+        at, chars = place, self._lead_chars
+        while at > low and text[at - 1] in chars:
             at -= 1
         return at
-
-    def scan_places(self, text: str, start: int, places: list[int], found: list[Match]) -> None:
-        """The literal is the match's beginning: try there and nowhere else."""
-        match = self._compiled.exact.match
-        resume = start
-        for place in places:
-            if place >= resume and (hit := match(text, place)) is not None:
-                resume = self._accept(text, hit, found) or resume
-
-    def scan_windows(
-        self, text: str, start: int, windows: list[Window], found: list[Match]
-    ) -> None:
-        """Search inside the windows; a rejected match hides nothing that begins after it."""
-        search = self._compiled.exact.search
-        past = self._compiled.reach - self._compiled.max_length
-        at = start
-        for low, high in windows:
-            at = max(at, low)
-            inside = high < len(text)
-            while (hit := search(text, at, high)) is not None:
-                # The window's end is not the text's: what touches it was seen incompletely and,
-                # by the windows' invariant, is not a match.
-                if inside and hit.end() + past > high:
-                    at = hit.start() + 1
-                else:
-                    at = self._accept(text, hit, found) or hit.start() + 1
 
     def _accept(self, text: str, hit: re.Match[str], found: list[Match]) -> int:
         """Append the match when its score counts; its end, or 0 when it was rejected."""

@@ -26,9 +26,53 @@ from promptward.recognizers.syntax import (
     Concat,
     Node,
     Repeat,
+    chars_source,
+    merge,
+    min_length,
     repeat_suffix,
     to_source,
 )
+
+_HEAD = 4  # characters of a head; most texts fail at the second or third
+_Ranges = list[tuple[int, int]]
+
+
+def head_source(node: Node) -> str:
+    """Python `re` source of a quick test for a non-empty prefix of `node` that reaches the end.
+
+    Place by place, the classes of all characters that matches have there, as far as every match
+    reaches: it accepts more than the prefixes do, and says no after a character or two.
+    """
+    classes: list[_Ranges] = [[] for _ in range(min(_HEAD, min_length(node)))]
+    if classes:
+        _collect(node, frozenset((0,)), classes)
+    source = ""
+    for ranges in reversed(classes):
+        source = chars_source(merge(ranges)) + (f"(?:{source}|\\Z)" if source else "")
+    return source
+
+
+def _collect(node: Node, at: frozenset[int], classes: list[_Ranges]) -> frozenset[int]:
+    """Add the characters of `node` beginning at the places; the places after it."""
+    match node:
+        case Chars(ranges):
+            for place in at:
+                classes[place].extend(ranges)
+            return frozenset(place + 1 for place in at if place + 1 < len(classes))
+        case Boundary():
+            return at
+        case Concat(items):
+            for item in items:
+                at = _collect(item, at, classes) if at else at
+            return at
+        case Alternation(options):
+            return frozenset().union(*(_collect(option, at, classes) for option in options))
+        case Repeat(item, least, most, _):
+            after = at if least == 0 else frozenset[int]()
+            for times in range(1, min(most, _HEAD + least) + 1):
+                at = _collect(item, at, classes) if at else at
+                after |= at if times >= least else frozenset()
+            return after
 
 
 def prefix_source(node: Node) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 
 from promptward.recognizers.checksums import all_same, alnum_of, digits_of, luhn, mod97
 from promptward.recognizers.cues import REFERENCES
 from promptward.recognizers.model import Digits, Recognizer
 
+_Range = tuple[str, str, tuple[int, ...]]
 # (first prefix, last prefix, lengths): ISO/IEC 7812 issuer ranges as the networks publish them.
 # Ranges of the large networks: a number in them that passes Luhn is a card.
 _MAJOR = (
@@ -43,20 +45,30 @@ _MINOR = (
 )
 
 
-def _in_ranges(digits: str, ranges: tuple[tuple[str, str, tuple[int, ...]], ...]) -> bool:
-    return any(
-        low <= digits[: len(low)] <= high and len(digits) in lengths
-        for low, high, lengths in ranges
-    )
+def _by_first_digit(ranges: Sequence[_Range]) -> Mapping[str, tuple[_Range, ...]]:
+    return {
+        digit: tuple(r for r in ranges if r[0][0] <= digit <= r[1][0]) for digit in "0123456789"
+    }
+
+
+_MAJOR_BY_DIGIT, _MINOR_BY_DIGIT = _by_first_digit(_MAJOR), _by_first_digit(_MINOR)
+
+
+def _in_ranges(digits: str, by_digit: Mapping[str, tuple[_Range, ...]]) -> bool:
+    size = len(digits)
+    for low, high, lengths in by_digit[digits[0]]:
+        if low <= digits[: len(low)] <= high and size in lengths:
+            return True
+    return False
 
 
 def _card(value: str) -> bool | float:
     digits = digits_of(value)
     if not luhn(digits) or all_same(digits):
         return False
-    if _in_ranges(digits, _MAJOR):
+    if _in_ranges(digits, _MAJOR_BY_DIGIT):
         return 0.9
-    return 0.4 if _in_ranges(digits, _MINOR) else False
+    return 0.4 if _in_ranges(digits, _MINOR_BY_DIGIT) else False
 
 
 CREDIT_CARD = (

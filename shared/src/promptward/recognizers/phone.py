@@ -35,7 +35,9 @@ _INTERNATIONAL = "|".join(
 )
 
 _WORDS = (
-    "phone", "tel", "mobile", "cell", "call me", "call us", "call him", "call her", "call them",
+    # ("tel" alone would be found in "tell me")
+    "phone", "tel ", "tel.", "tel:", "tel-", "tel/", "tel#", "telno", "teleph", "mobile", "cell",
+    "call me", "call us", "call him", "call her", "call them",
     "call at", "call on", "call back", "calling", "fax", "desk", "office", "whatsapp", "signal",
     "sms", "text me", "text us", "messages to", "contact", "reach", "dial ", "ring me", "hotline",
     "answering at", "my number", "new number", "on my registered", "landline", "voicemail",

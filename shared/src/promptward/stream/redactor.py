@@ -46,7 +46,15 @@ def redact_text(
         The new text and all matches, with offsets in the given text.
     """
     matches = recognizers.find(text, known)
-    return render(_edits(text, (0, len(text)), matches, operators)), matches
+    pieces: list[str] = []
+    done = 0
+    for match in matches:
+        operator = operators.get(match.entity)
+        if operator is not None:
+            new = operator.apply(match.entity, text[match.start : match.end])
+            pieces += (text[done : match.start], new)
+            done = match.end
+    return "".join((*pieces, text[done:])) if pieces else text, matches
 
 
 def _edits(
