@@ -17,7 +17,7 @@ from promptward.injection.lanes import Block, blocks_of, firsts_in, lanes_in
 from promptward.injection.lexicon import GATE_MARK, Masks, lexicon, masks_of
 from promptward.injection.model import Model
 from promptward.injection.rules import CONCEPT_RULES, Matcher, Rule
-from promptward.injection.views import View, places
+from promptward.injection.views import View, word_ends
 
 # Marks of tables, lists of options and code. Words that meet across them (a flag's help text, the
 # cells of a row) do not speak to each other, so a rule that fires there is worth less.
@@ -119,24 +119,23 @@ class Places:
         view: the view.
     """
 
-    __slots__ = ("_places", "_plain", "view")
+    __slots__ = ("_ends", "_plain", "view")
 
     def __init__(self, view: View) -> None:
         self.view = view
-        self._places: list[tuple[int, int]] = []
+        self._ends: list[int] = []
         self._plain = False
 
-    def _find(self) -> None:
-        text = self.view.text
-        self._places = places(self.view)
-        self._plain = _structure(text) < STRUCTURED_FROM
+    def _find(self) -> list[int]:
+        self._ends = word_ends(self.view)
+        self._plain = _structure(self.view.text) < STRUCTURED_FROM
+        return self._ends
 
     def around(self, at: int, window: int) -> tuple[int, int]:
         """The range of the view's text from `window` words before word `at` to as many after."""
-        if not self._places:
-            self._find()
-        last = min(at + window, len(self._places) - 1)
-        return self._places[max(0, at - window)][0], self._places[last][1]
+        ends = self._ends or self._find()
+        first, last = max(0, at - window), min(at + window, len(ends) - 1)
+        return ends[first] - len(self.view.read[first]), ends[last]
 
     def worth(self, start: int, end: int) -> float:
         """What a rule is worth that fired in this range of the view's text."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import accumulate, compress
+from itertools import accumulate, compress, islice
 
 from promptward.injection.decoding import blobs, unescaped
 from promptward.injection.folding import (
@@ -79,20 +79,18 @@ class _Budget:
         return True
 
 
-def places(view: View) -> list[tuple[int, int]]:
-    """Where the words of `view` stand in its text."""
+def word_ends(view: View) -> list[int]:
+    """Where the words of `view` end in its text."""
     text = spaced(view.text)
     between = text.split(" ")
     if list(filter(None, between)) == view.read:
-        sizes = map(len, between)
-        ends = compress(accumulate(map((1).__add__, sizes)), between)  # each one past its end
-        return [(end - 1 - len(word), end - 1) for end, word in zip(ends, view.read, strict=True)]
-    out: list[tuple[int, int]] = []
+        ends = accumulate(map((1).__add__, map(len, between)), initial=-1)
+        return list(compress(islice(ends, 1, None), between))
+    out: list[int] = []
     at = 0
     for word in view.read:
-        at = text.index(word, at)
-        out.append((at, at + len(word)))
-        at += len(word)
+        at = text.index(word, at) + len(word)
+        out.append(at)
     return out
 
 
