@@ -10,9 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from promptward.exchange import Source
+from promptward.injection import spacing
 from promptward.injection.decoding import _BLOBS
 from promptward.injection.features import telling, windows
 from promptward.injection.folding import fold_table, folding, skeleton_table, skeletons
+from promptward.injection.keywords import strong_words
 from promptward.injection.lexicon import lexicon
 from promptward.injection.model import model
 from promptward.injection.origins import identity
@@ -123,3 +125,34 @@ def test_patterns_match_first_where_re_does(rule: PatternRule, data: st.DataObje
     expected = rule.pattern.pattern.search(text)
     found = rule.pattern.search(text)
     assert (found and found.span()) == (expected and expected.span())
+
+
+SINGLE = st.sampled_from([*"abcdefgh1", "ab", "the", "é", "?", "\x01", *" -.|\n", "  ", " " * 7])
+
+
+@given(st.lists(SINGLE, max_size=80).map("".join))
+@settings(max_examples=500, deadline=None)
+def test_letters_apart_are_found_as_by_trying_every_place(text: str) -> None:
+    found = [match.span() for match in spacing._runs(text)]
+    assert found == [match.span() for match in spacing._SPACED.finditer(text)]
+
+
+@given(
+    st.lists(st.sampled_from([*sorted(strong_words()), "the", "of", "x", "qz", "1"]), max_size=9)
+)
+@settings(max_examples=200, deadline=None)
+def test_letters_are_cut_at_the_least_cost(words: list[str]) -> None:
+    letters = "".join(words)
+    known = spacing._pieces_of_words()
+    cost = [0]
+    for end in range(1, len(letters) + 1):
+        ways = [cost[end - 1] + spacing.UNKNOWN_LETTER]
+        ways += [cost[at] + spacing.KNOWN_WORD for at in range(end - 1) if letters[at:end] in known]
+        cost.append(min(ways))
+    parts = spacing.segment(letters)
+    assert "".join(parts) == letters
+    spent = [
+        spacing.KNOWN_WORD if len(p) > 1 and p in known else spacing.UNKNOWN_LETTER * len(p)
+        for p in parts
+    ]
+    assert sum(spent) == cost[-1]

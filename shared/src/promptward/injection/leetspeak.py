@@ -6,6 +6,8 @@ Invariants: linear time; the undone text is as long as the original, so places s
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from functools import cache
 
 from promptward.injection.keywords import GLUE, LITTLE, MIN_LITTLE, telltales
 from promptward.injection.lexicon import lexicon
@@ -34,12 +36,31 @@ def _unleet_word(word: str) -> str:
     return tail.translate(LEET_LETTERS) + word[len(tail) :]
 
 
+def _may_be_keywords(words: Sequence[str]) -> bool:
+    """Whether one of `words` may be a keyword or a little word once its digits are letters."""
+    joined = " ".join(words)
+    return any(not _wanted().isdisjoint(joined.translate(t).split(" ")) for t in (LEET, LEET_L))
+
+
+@cache
+def _wanted() -> frozenset[str]:
+    return telltales() | LITTLE
+
+
 def unleet(folded: str, words: frozenset[str]) -> str | None:
     """`folded` with digits in words read as letters, if keywords come to light."""
     mixed = [w for w in words if w.isascii() and not w.isalpha() and not w.isdigit()]
-    if not mixed:
+    if not mixed or not _may_be_keywords(mixed):
         return None
     read = frozenset(map(_unleet_word, mixed))
     if read.isdisjoint(telltales()) and len(read & LITTLE) < MIN_LITTLE:
         return None
-    return _LEET_WORD.sub(lambda m: _unleet_word(m.group()).ljust(len(m.group())), folded)
+    known: dict[str, str] = {}
+
+    def reading(match: re.Match[str]) -> str:
+        word = match.group()
+        if word not in known:
+            known[word] = _unleet_word(word).ljust(len(word))
+        return known[word]
+
+    return _LEET_WORD.sub(reading, folded)

@@ -11,11 +11,12 @@ import re
 
 MIN_TURNS = 8
 _LABELS = frozenset({"assistant", "ai", "chatgpt", "model", "bot", "gpt"})
-_ANSWER = re.compile(r"(?:^|\n)[ \t*#>]{0,6}(?:assistant|ai|chatgpt|model|bot|gpt)[ *]{0,3}:")
+# A line begins with a literal, by which it is found quickly.
+_ANSWER = re.compile(r"\n[ \t*#>]{0,6}(?:assistant|ai|chatgpt|model|bot|gpt)[ *]{0,3}:")
 
 
 def dialogue_turns(folded: str, words: frozenset[str]) -> bool:
     """Whether `folded`, whose distinct words are `words`, fakes `MIN_TURNS` answers or more."""
     if words.isdisjoint(_LABELS) or folded.count(":") < MIN_TURNS:
         return False
-    return sum(1 for _ in _ANSWER.finditer(folded)) >= MIN_TURNS
+    return sum(1 for _ in _ANSWER.finditer(f"\n{folded}")) >= MIN_TURNS

@@ -7,9 +7,9 @@ text keeps its origin.
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
+from itertools import accumulate, repeat
 from string import ascii_lowercase, digits
 from typing import cast
 
@@ -25,12 +25,20 @@ MIN_SINGLE_LETTERS = 3  # different letters that stand alone, from which a text 
 MAX_RUN = 6_000  # characters of one spaced run that are put together
 LONGEST_WORD = 14  # letters of an unknown word that is taken for one
 UNKNOWN_LETTER, KNOWN_WORD = 3, 1  # costs of cutting a run of letters into words
-_LETTERS_AND_DIGITS = f"{ascii_lowercase}{digits}"
-_PAIR = (2,)  # the sizes of words that may begin with the last two letters
+_ALPHABET = f"{ascii_lowercase}{digits}"
 _SPACED = re.compile(r"[a-z0-9](?:[\t\n -/:-@\[-`{-~]{1,6}[a-z0-9]){4,}")
 _GAP = re.compile(r"[^a-z0-9]+")
+LONGEST_GAP = 6  # characters between two such letters
+# Bytes by what they are to `_SPACED`: `x` for a letter or digit, a space for what may be in a gap.
+_KINDS = b"".join(
+    b"x" if re.match(b"[a-z0-9]", one) else b" " if re.match(rb"[\t\n -/:-@\[-`{-~]", one) else b"."
+    for one in map(bytes, zip(range(256)))
+)
+_ALONE = re.compile(rb" x(?: {1,6}x){2,}(?= )")
 _JOINTS = re.compile(r"[a-z]{1,8}(?:[-_.*~^`\"|+=][a-z]{1,8}){1,12}")
-_MARKS = re.compile(r"[-_.*~^`\"|+=]")
+LONGEST_PIECE = 8  # letters of such a word between two marks
+_MARK = re.compile(r"[-_.*~^`\"|+=](?=[a-z])")
+_UNMARKED = str.maketrans("", "", '-_.*~^`"|+=')
 # Marks that stand apart like the letters, right before and after a run (`< | s y s t e m | >`).
 _MARKS_BEFORE = re.compile(r"(?:[!-/:-@\[-^`{-~] ?){1,8}\Z")
 _MARKS_AFTER = re.compile(r"(?: ?[!-/:-@\[-^`{-~]){1,8}")
@@ -53,33 +61,66 @@ def _pieces_of_words() -> frozenset[str]:
 
 
 @cache
-def _sizes_of_words() -> dict[str, tuple[int, ...]]:
-    """Three letters → the sizes of the known words that may begin with them."""
+def _longest() -> int:
+    return max(map(len, _pieces_of_words()))
+
+
+@cache
+def _words_by_head() -> tuple[dict[str, tuple[tuple[int, ...], bool]], dict[str, tuple[int, ...]]]:
+    """What stands where a known word begins.
+
+    Returns:
+        three letters → (sizes of the words of two or three with which they begin, whether longer
+        words begin with them); four letters → sizes of the longer words that begin with them.
+    """
+    short: dict[str, set[int]] = {}
+    longer: dict[str, set[int]] = {}
+    for word in _pieces_of_words():
+        if len(word) > 3:
+            longer.setdefault(word[:4], set()).add(len(word))
+        elif len(word) > 1:
+            for last in (*_ALPHABET, "") if len(word) == 2 else ("",):
+                short.setdefault(word + last, set()).add(len(word))
+    more = frozenset(head[:3] for head in longer)
+    heads = {
+        head: (tuple(sorted(short.get(head, ()))), head in more) for head in short.keys() | more
+    }
+    return heads, {head: tuple(sorted(found)) for head, found in longer.items()}
+
+
+def _best_cut(letters: str) -> list[int]:
+    """For every end in `letters` the size of the last word of the best cut up to there."""
+    size = len(letters)
     known = _pieces_of_words()
-    sizes: dict[str, set[int]] = {}
-    for word in known:
-        heads = (word + last for last in _LETTERS_AND_DIGITS) if len(word) == 2 else (word[:3],)
-        for head in heads:
-            sizes.setdefault(head, set()).add(len(word))
-    return {head: tuple(sorted(found - {1})) for head, found in sizes.items()}
+    heads, longer = _words_by_head()
+    # the cost of the best cut of letters[:i]; of two cuts that cost the same the one with the
+    # shorter last word is taken; past the end nothing costs less than nothing
+    cost = [*range(0, UNKNOWN_LETTER * (size + 1), UNKNOWN_LETTER), *repeat(0, _longest())]
+    last = [1] * len(cost)
+    here = 0
+    for at in range(size):
+        if head := heads.get(letters[at : at + 3]):
+            for length in head[0]:
+                if here < cost[at + length]:
+                    cost[at + length], last[at + length] = here + KNOWN_WORD, length
+            if head[1]:
+                for length in longer.get(letters[at : at + 4], ()):
+                    if here < cost[at + length] and letters[at : at + length] in known:
+                        cost[at + length], last[at + length] = here + KNOWN_WORD, length
+        here += UNKNOWN_LETTER
+        if here <= cost[at + 1]:
+            cost[at + 1], last[at + 1] = here, 1
+        else:
+            here = cost[at + 1]
+    return last
 
 
 def segment(letters: str) -> list[str]:
     """`letters` cut into known words, fewest unknown letters first (dynamic programming)."""
     size = len(letters)
-    known, sizes = _pieces_of_words(), _sizes_of_words()
-    # cost and size of the last word of the best cut of letters[:i]; unknown letters cost most and
-    # of two cuts that cost the same the one with the shorter last word is taken
-    cost = [UNKNOWN_LETTER * at for at in range(size + 1)]
-    last = [1] * (size + 1)
-    for at in range(size):
-        here = cost[at]
-        if here + UNKNOWN_LETTER <= cost[at + 1]:
-            cost[at + 1], last[at + 1] = here + UNKNOWN_LETTER, 1
-        for length in sizes.get(letters[at : at + 3], _PAIR if at + 2 == size else ()):
-            end = at + length
-            if end <= size and here < cost[end] and letters[at:end] in known:
-                cost[end], last[end] = here + KNOWN_WORD, length
+    if size < 3:  # whether two letters are a word or not, they are one
+        return [letters] * bool(size)
+    last = _best_cut(letters)
     out: list[str] = []
     unknown = False  # whether the last word of `out` is made of unknown letters
     while size:
@@ -103,27 +144,36 @@ def _letters_alone(folded: str, start: int, end: int) -> tuple[int, int]:
     return start, min(end, start + MAX_RUN)
 
 
-def _words_of_run(run: str) -> tuple[str, bool, list[tuple[list[int], str]]]:
+def _apart(run: str) -> tuple[Sequence[str], Sequence[str], Sequence[int]]:
+    """The gaps of a run, its letters and their offsets."""
+    if run[::2].isalnum() and not _GAP.sub("", run[1::2]):  # one character between any two
+        return run[1::2], run[::2], range(0, len(run), 2)
+    gaps, letters = _GAP.findall(run), _GAP.split(run)
+    steps = map(int.__add__, map(len, letters), map(len, gaps))
+    return gaps, letters, [0, *accumulate(steps)]
+
+
+def _words_of_run(run: str) -> tuple[str, bool, list[tuple[str, Sequence[int], str]]]:
     """How `run` spells words: its usual gap, whether wider gaps part the words, and the words.
 
-    A word is the offsets of its letters and the marks that follow it (`_` in `s e n d _ t o`).
+    A word is its letters, their offsets and the marks that follow it (`_` in `s e n d _ t o`).
     """
-    gaps = [m.group() for m in _GAP.finditer(run)]
-    counted = Counter(gaps)
-    usual = min(counted, key=lambda gap: (-counted[gap], gap), default="")
+    gaps, letters, places = _apart(run)
+    counted: dict[str, int] = {}
+    for gap in gaps if len(frozenset(gaps)) > 1 else gaps[:1]:
+        counted[gap] = counted.get(gap, 0) + 1
+    most = max(counted.values(), default=0)
+    usual = min((gap for gap, count in counted.items() if count == most), default="")
     parted = False
-    words: list[tuple[list[int], str]] = []
-    letters: list[int] = []
-    at = 0
-    for letter, gap in zip(_GAP.split(run), [*gaps, ""], strict=True):
-        if letter:
-            letters.append(at)
-        at += len(letter) + len(gap)
-        if gap != usual and letters:
+    words: list[tuple[str, Sequence[int], str]] = []
+    begun = 0
+    for index in [*(at for at, gap in enumerate(gaps) if gap != usual), len(gaps)]:
+        if word := "".join(letters[begun : index + 1]) if gaps else "":
+            gap = gaps[index] if index < len(gaps) else ""
             marks = gap.replace(usual, "").strip()
             parted = parted or bool(gap and not marks)
-            words.append((letters, marks))
-            letters = []
+            words.append((word, places[begun : index + 1], marks))
+            begun = index + 1
     return usual, parted, words
 
 
@@ -131,12 +181,13 @@ def _join_run(run: str) -> tuple[str, list[tuple[int, str]]]:
     """The usual gap of `run`; (offset in it, word and what follows it) of its words."""
     out: list[tuple[int, str]] = []
     usual, parted, words = _words_of_run(run)
-    for word, marks in words:
-        letters = "".join(run[i] for i in word)
-        whole = letters in known_words() or (parted and len(letters) <= LONGEST_WORD)
+    known = known_words()
+    for letters, places, marks in words:
+        whole = letters in known or (parted and len(letters) <= LONGEST_WORD)
+        parts = [letters] if whole else segment(letters)
         begun = 0
-        for part in [letters] if whole else segment(letters):
-            out.append((word[begun], part + " "))
+        for part in parts:
+            out.append((places[begun], part + " "))
             begun += len(part)
         if marks:
             out[-1] = out[-1][0], out[-1][1][:-1] + marks
@@ -151,6 +202,19 @@ def _marks_beside(folded: str, begin: int, start: int, end: int) -> tuple[int, i
     return before.start() if before else start, after.end() if after else end
 
 
+def _runs(folded: str) -> Iterator[re.Match[str]]:
+    """The matches of `_SPACED`, tried only around three letters or digits that stand alone."""
+    # as bytes, `x` for a letter or digit and a space for what may stand between; what is outside
+    # ASCII may not, but reads `?` here, so that more is tried rather than less
+    marked = folded.encode("ascii", "replace").translate(_KINDS)
+    done = 0
+    for alone in _ALONE.finditer(marked):
+        low = max(done, alone.start() - LONGEST_GAP)
+        for match in _SPACED.finditer(folded, low, alone.end() + LONGEST_GAP + 1):
+            done = match.end()
+            yield match
+
+
 def unspace(folded: str, words: frozenset[str]) -> tuple[str, Pieced] | None:
     """`folded` with letters that stand alone joined to words, and its origin."""
     if len(words & _LETTERS) < MIN_SINGLE_LETTERS:
@@ -158,7 +222,7 @@ def unspace(folded: str, words: frozenset[str]) -> tuple[str, Pieced] | None:
     parts: list[str] = []
     pieces: list[tuple[int, int, int]] = []
     at = length = 0
-    for match in _SPACED.finditer(folded):
+    for match in _runs(folded):
         start, end = _letters_alone(folded, match.start(), match.end())
         if not start < end:
             continue
@@ -168,8 +232,8 @@ def unspace(folded: str, words: frozenset[str]) -> tuple[str, Pieced] | None:
         parts.append(f"{folded[at:low]} {marks}")
         pieces.append((length, at, start + 1))
         length += len(parts[-1])
-        for index, (offset, word) in enumerate(joined):
-            stop = start + joined[index + 1][0] if index + 1 < len(joined) else high
+        stops = [start + offset for offset, _ in joined[1:]]
+        for (offset, word), stop in zip(joined, [*stops, high], strict=False):
             pieces.append((length, start + offset, stop))
             parts.append(word)
             length += len(word)
@@ -193,6 +257,25 @@ def _fragments() -> frozenset[str]:
     return frozenset(cut - known)
 
 
+def _jointed(folded: str) -> Iterator[re.Match[str]]:
+    """The matches of `_JOINTS` that may be keywords, tried only around marks inside words."""
+    ends = _ends_of_keywords()
+    done = 0
+    for mark in _MARK.finditer(folded):
+        at = start = mark.start()
+        while start > max(done, at - LONGEST_PIECE) and "a" <= folded[start - 1] <= "z":
+            start -= 1
+        if done <= start < at and (match := _JOINTS.match(folded, start)):
+            done = match.end()
+            if folded[start] + folded[done - 1] in ends:
+                yield match
+
+
+@cache
+def _ends_of_keywords() -> frozenset[str]:
+    return frozenset(word[0] + word[-1] for word in strong_words())
+
+
 def unjoint(folded: str, words: frozenset[str]) -> tuple[str, Pieced] | None:
     """`folded` without marks inside words (`ig-nore`, `p*rompt`), if keywords come to light."""
     if words.isdisjoint(_fragments()):
@@ -201,8 +284,8 @@ def unjoint(folded: str, words: frozenset[str]) -> tuple[str, Pieced] | None:
     parts: list[str] = []
     pieces: list[tuple[int, int, int]] = []
     at = length = 0
-    for match in _JOINTS.finditer(folded):
-        word = _MARKS.sub("", match.group())
+    for match in _jointed(folded):
+        word = match.group().translate(_UNMARKED)
         if word not in strong or word in words:
             continue
         start, end = match.span()

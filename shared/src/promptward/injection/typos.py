@@ -6,6 +6,7 @@ looked at.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 
@@ -24,12 +25,14 @@ class _Typos:
         cut: keyword without its last letter → it.
         scrambled: first letter, sorted middle, last letter → English word of the lexicon.
         real: words that are no typos.
+        sizes: first and last letter → how long a typo with these may be, as a mask.
     """
 
     by_ends: dict[str, tuple[str, ...]]
     cut: dict[str, str]
     scrambled: dict[str, str]
     real: frozenset[str]
+    sizes: dict[str, int]
 
 
 @cache
@@ -45,7 +48,20 @@ def _typo_index() -> _Typos:
         if len(w) > SHORTEST_TYPO and w.isascii() and w.isalpha()
     }
     real = known_words() | keywords("not_typos")
-    return _Typos(by_ends, cut, scrambled, real)
+    return _Typos(by_ends, cut, scrambled, real, _sizes(by_ends, cut, scrambled))
+
+
+def _sizes(
+    by_ends: Mapping[str, tuple[str, ...]], cut: Iterable[str], scrambled: Iterable[str]
+) -> dict[str, int]:
+    sizes: dict[str, int] = {}
+    for word in (*cut, *scrambled):
+        sizes[word[0] + word[-1]] = sizes.get(word[0] + word[-1], 0) | 1 << len(word)
+    for ends, keywords_there in by_ends.items():
+        for word in keywords_there:
+            sizes[ends] = sizes.get(ends, 0) | 0b111 << len(word) - 1
+    allowed = sum(1 << size for size in range(SHORTEST_TYPO, LONGEST_TYPO + 1))
+    return {ends: mask & allowed for ends, mask in sizes.items()}
 
 
 def _scrambled(word: str) -> str:
@@ -91,9 +107,10 @@ def typos(words: frozenset[str]) -> dict[str, str]:
     same letters between the same first and last.
     """
     index = _typo_index()
+    sizes = index.sizes
+    near = [w for w in words if sizes.get(w[:1] + w[-1:], 0) >> len(w) & 1]
     out = {}
-    for word in words:
-        fits = SHORTEST_TYPO <= len(word) <= LONGEST_TYPO and word.isascii()
-        if fits and word not in index.real and (meant := _meant(word, index)):
+    for word in near:
+        if word.isascii() and word not in index.real and (meant := _meant(word, index)):
             out[word] = meant
     return out
