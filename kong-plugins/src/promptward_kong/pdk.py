@@ -3,18 +3,23 @@
 Kong drops the error of a failed PDK call, so that `None` never means "empty" (see `get_raw_body`);
 values Kong hands over are checked here and are typed from here on.
 
-Invariants: every call here is legal in the phases named in its docstring. A call in the wrong
-phase raises inside Kong, which answers the client 500 and never answers us.
+Invariants: every call here is legal in the phases named below it. A call in the wrong phase raises
+inside Kong, which answers the client 500 and never answers us.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import reduce
+from typing import Generic, ParamSpec, TypeVar
 
 from kong_pdk.pdk import FakeClasses, non_return_methods  # type: ignore[import-untyped]
 
 from promptward_kong.effects import PdkCall
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 TERMINAL_METHODS: frozenset[str] = frozenset(non_return_methods)
 
@@ -26,41 +31,31 @@ class PdkError(Exception):
     """Kong answered a PDK call with something the call cannot return."""
 
 
-def _call(method: str, *args: object) -> PdkCall:
-    return PdkCall(method, args)
-
-
-_kong = FakeClasses("kong", _call)
-# Bound once: kong-pdk builds one object for every dot of every call.
-_get_headers = _kong.request.get_headers
-_get_raw_body = _kong.request.get_raw_body
-_get_var = _kong.nginx.get_var
-_get_route = _kong.router.get_route
-_get_consumer = _kong.client.get_consumer
-_get_credential = _kong.client.get_credential
-_authenticate = _kong.client.authenticate
-_shared_get = _kong.ctx.shared.get
-_shared_set = _kong.ctx.shared.set
-_get_ctx = _kong.nginx.get_ctx
-_set_request_headers = _kong.service.request.set_headers
-_clear_request_header = _kong.service.request.clear_header
-_set_request_body = _kong.service.request.set_raw_body
-_enable_buffering = _kong.service.request.enable_buffering
-_service_status = _kong.service.response.get_status
-_service_headers = _kong.service.response.get_headers
-_service_body = _kong.service.response.get_raw_body
-_set_response_header = _kong.response.set_header
-_set_response_headers = _kong.response.set_headers
-_clear_response_header = _kong.response.clear_header
-_response_status = _kong.response.get_status
-_response_source = _kong.response.get_source
-_response_headers = _kong.response.get_headers
-_exit = _kong.response.exit
-_log_err = _kong.log.err
-_log_serialize = _kong.log.serialize
-
-Multimap = Mapping[str, list[str]]
 HeaderValue = str | bytes | list[str] | list[bytes] | list[str | bytes]
+Headers = Mapping[str, HeaderValue]
+
+_kong = FakeClasses("kong", lambda method, *args: PdkCall(method, args))
+
+
+class _Call(Generic[P, T]):
+    """A PDK method: awaiting a call gives its checked result.
+
+    Args:
+        method: its name behind `kong.`.
+        check: gives the result its type, or raises PdkError; gets the method's name for that.
+        fixed: arguments of every call.
+    """
+
+    def __init__(self, method: str, check: Callable[[object, str], T], *fixed: object) -> None:
+        # Resolved once: kong-pdk builds one object for every dot of every call.
+        self._made: Callable[..., PdkCall] = reduce(getattr, method.split("."), _kong)
+        self._method = method
+        self._check = check
+        self._fixed = fixed
+
+    async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
+        assert not kwargs, "Kong's methods have no named arguments"
+        return self._check(await self._made(*self._fixed, *args), self._method)
 
 
 def text(value: str | bytes) -> str:
@@ -112,152 +107,145 @@ def _bytes(value: object, what: str) -> bytes:
     raise PdkError(f"{what}: expected bytes, got {type(value).__name__}")
 
 
-async def request_headers() -> dict[str, list[str]]:
-    """Up to MAX_HEADERS request header values by lower-case name (any phase)."""
-    return _multimap(await _get_headers(MAX_HEADERS), "request.get_headers")
+def _status(value: object, what: str) -> int:
+    if isinstance(value, int):
+        return value
+    raise PdkError(f"{what}: no status")
 
 
-async def request_body() -> bytes:
-    """The whole request body of any size (access).
-
-    Argument 0 lifts the limit on bodies that nginx spooled to disk; without it such a body raises
-    in Kong and the call never returns.
-    """
-    return _bytes(await _get_raw_body(0), "request.get_raw_body")
+def _tables(value: object, what: str) -> list[dict[str, object]]:
+    del what
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
-async def request_line() -> str:
-    """The request line as the client sent it, `METHOD target HTTP/x` (access)."""
-    return _string(await _get_var("request"), "nginx.get_var")
-
-
-async def route() -> dict[str, object] | None:
-    """The matched route (access)."""
-    return _table(await _get_route(), "router.get_route")
-
-
-async def consumer() -> dict[str, object] | None:
-    """The authenticated consumer (access, response, log)."""
-    return _table(await _get_consumer(), "client.get_consumer")
-
-
-async def credential() -> dict[str, object] | None:
-    """The authenticated credential (access, response, log)."""
-    return _table(await _get_credential(), "client.get_credential")
-
-
-async def consumer_groups() -> list[dict[str, object]]:
-    """Consumer groups (Kong Gateway Enterprise; elsewhere there are none)."""
-    value = await _get_ctx("authenticated_consumer_groups")
-    if not isinstance(value, list):
-        return []
-    return [item for item in value if isinstance(item, dict)]
-
-
-async def acl_groups() -> list[str]:
-    """Groups that an authentication plugin put into `ngx.ctx.authenticated_groups`."""
-    value = await _get_ctx("authenticated_groups")
+def _names(value: object, what: str) -> list[str]:
+    del what
     if not isinstance(value, list):
         return []
     return [text(item) for item in value if isinstance(item, str)]
 
 
+def _upstream_answered(value: object, what: str) -> bool:
+    record = json.loads(_string(value, what))
+    return isinstance(record, dict) and str(record.get("upstream_status", "")).isdigit()
+
+
+def _nothing(value: object, what: str) -> None:
+    del value, what
+
+
+# -- the request (access) --------------------------------------------------------------------------
+
+request_headers: _Call[[], dict[str, list[str]]] = _Call(
+    "request.get_headers", _multimap, MAX_HEADERS
+)
+"""Up to MAX_HEADERS request header values by lower-case name (any phase)."""
+
+request_body: _Call[[], bytes] = _Call("request.get_raw_body", _bytes, 0)
+"""The whole request body of any size (access).
+
+Argument 0 lifts the limit on bodies that nginx spooled to disk; without it such a body raises in
+Kong and the call never returns.
+"""
+
+request_line: _Call[[], str] = _Call("nginx.get_var", _string, "request")
+"""The request line as the client sent it, `METHOD target HTTP/x` (access)."""
+
+route: _Call[[], dict[str, object] | None] = _Call("router.get_route", _table)
+"""The matched route (access)."""
+
+set_request_headers: _Call[[Headers], None] = _Call("service.request.set_headers", _nothing)
+"""Replace these request headers (access)."""
+
+clear_request_header: _Call[[str], None] = _Call("service.request.clear_header", _nothing)
+"""Remove every value of a request header (access)."""
+
+set_request_body: _Call[[bytes], None] = _Call("service.request.set_raw_body", _nothing)
+"""Replace the request body; Kong corrects Content-Length (access)."""
+
+enable_buffering: _Call[[], None] = _Call("service.request.enable_buffering", _nothing)
+"""Buffer this response, so that later phases can read its body (access)."""
+
+# -- who is calling --------------------------------------------------------------------------------
+
+consumer: _Call[[], dict[str, object] | None] = _Call("client.get_consumer", _table)
+"""The authenticated consumer (access, response, log)."""
+
+credential: _Call[[], dict[str, object] | None] = _Call("client.get_credential", _table)
+"""The authenticated credential (access, response, log)."""
+
+consumer_groups: _Call[[], list[dict[str, object]]] = _Call(
+    "nginx.get_ctx", _tables, "authenticated_consumer_groups"
+)
+"""Consumer groups (Kong Gateway Enterprise; elsewhere there are none)."""
+
+acl_groups: _Call[[], list[str]] = _Call("nginx.get_ctx", _names, "authenticated_groups")
+"""Groups that an authentication plugin put into `ngx.ctx.authenticated_groups`."""
+
+_authenticate: _Call[[dict[str, str]], None] = _Call("client.authenticate", _nothing, None)
+
+# -- between phases --------------------------------------------------------------------------------
+
+shared_get: _Call[[str], dict[str, object] | None] = _Call("ctx.shared.get", _table)
+"""A table in `kong.ctx.shared` (any phase, log included)."""
+
+shared_set: _Call[[str, Mapping[str, object]], None] = _Call("ctx.shared.set", _nothing)
+"""Put a table into `kong.ctx.shared` (any phase, log included)."""
+
+log_err: _Call[[str], None] = _Call("log.err", _nothing)
+"""One line in Kong's error log at level `error` (any phase).
+
+The server's own stdout is logged at `info` only, which Kong's default level hides.
+"""
+
+# -- the response (response, log) ------------------------------------------------------------------
+
+_upstream_status: _Call[[], int] = _Call("service.response.get_status", _status)
+_upstream_headers: _Call[[], dict[str, list[str]]] = _Call(
+    "service.response.get_headers", _multimap, MAX_HEADERS
+)
+
+upstream_body: _Call[[], bytes] = _Call("service.response.get_raw_body", _bytes)
+"""Body of a buffered upstream response (response, log)."""
+
+response_status: _Call[[], int] = _Call("response.get_status", _status)
+"""Status that went to the client (log)."""
+
+response_source: _Call[[], str] = _Call("response.get_source", _string)
+"""Who made the answer: `service`, `exit` (a plugin) or `error` (Kong) (log)."""
+
+upstream_answered: _Call[[], bool] = _Call("log.serialize", _upstream_answered)
+"""Whether an upstream was called and answered (log).
+
+From Kong's log record: in the log phase it is the only source that does not need nginx variables,
+which are gone by then.
+"""
+
+response_headers: _Call[[], dict[str, list[str]]] = _Call(
+    "response.get_headers", _multimap, MAX_HEADERS
+)
+"""Headers that went to the client (log)."""
+
+set_response_headers: _Call[[Headers], None] = _Call("response.set_headers", _nothing)
+"""Set headers of the answer to the client (access, response)."""
+
+clear_response_header: _Call[[str], None] = _Call("response.clear_header", _nothing)
+"""Remove a header from the answer to the client (response)."""
+
+_exit: _Call[[int, bytes, Headers], None] = _Call("response.exit", _nothing)
+
+
 async def authenticate(credential_id: str) -> None:
     """Make `credential_id` the authenticated credential, for plugins that run later (access)."""
-    await _authenticate(None, {"id": credential_id})
-
-
-async def shared_get(key: str) -> dict[str, object] | None:
-    """A table in `kong.ctx.shared` (any phase, log included)."""
-    return _table(await _shared_get(key), "ctx.shared.get")
-
-
-async def shared_set(key: str, value: Mapping[str, object]) -> None:
-    """Put a table into `kong.ctx.shared` (any phase, log included)."""
-    await _shared_set(key, dict(value))
-
-
-async def set_request_headers(headers: Mapping[str, HeaderValue]) -> None:
-    """Replace these request headers (access)."""
-    await _set_request_headers(dict(headers))
-
-
-async def clear_request_header(name: str) -> None:
-    """Remove every value of a request header (access)."""
-    await _clear_request_header(name)
-
-
-async def set_request_body(body: bytes) -> None:
-    """Replace the request body; Kong corrects Content-Length (access)."""
-    await _set_request_body(body)
-
-
-async def enable_buffering() -> None:
-    """Buffer this response, so that later phases can read its body (access)."""
-    await _enable_buffering()
+    await _authenticate({"id": credential_id})
 
 
 async def upstream_response() -> tuple[int, dict[str, list[str]], bytes]:
     """Status, headers and body of a buffered upstream response (response; body also in log)."""
-    status = await _service_status()
-    if not isinstance(status, int):
-        raise PdkError("service.response.get_status: no status")
-    headers = _multimap(await _service_headers(MAX_HEADERS), "service.response.get_headers")
-    return status, headers, await upstream_body()
+    return await _upstream_status(), await _upstream_headers(), await upstream_body()
 
 
-async def upstream_body() -> bytes:
-    """Body of a buffered upstream response (response, log)."""
-    return _bytes(await _service_body(), "service.response.get_raw_body")
-
-
-async def response_status() -> int:
-    """Status that went to the client (log)."""
-    status = await _response_status()
-    if not isinstance(status, int):
-        raise PdkError("response.get_status: no status")
-    return status
-
-
-async def response_source() -> str:
-    """Who made the answer: `service`, `exit` (a plugin) or `error` (Kong) (log)."""
-    return _string(await _response_source(), "response.get_source")
-
-
-async def upstream_answered() -> bool:
-    """Whether an upstream was called and answered (log).
-
-    From Kong's log record: in the log phase it is the only source that does not need nginx
-    variables, which are gone by then.
-    """
-    record = json.loads(_string(await _log_serialize(), "log.serialize"))
-    return isinstance(record, dict) and str(record.get("upstream_status", "")).isdigit()
-
-
-async def response_headers() -> dict[str, list[str]]:
-    """Headers that went to the client (log)."""
-    return _multimap(await _response_headers(), "response.get_headers")
-
-
-async def set_response_headers(headers: Mapping[str, HeaderValue]) -> None:
-    """Set headers of the answer to the client (access, response)."""
-    await _set_response_headers(dict(headers))
-
-
-async def clear_response_header(name: str) -> None:
-    """Remove a header from the answer to the client (response)."""
-    await _clear_response_header(name)
-
-
-async def log_err(message: str) -> None:
-    """One line in Kong's error log at level `error` (any phase).
-
-    The server's own stdout is logged at `info` only, which Kong's default level hides.
-    """
-    await _log_err(message)
-
-
-async def exit_with(status: int, body: bytes, headers: Mapping[str, HeaderValue]) -> None:
+async def exit_with(status: int, body: bytes, headers: Headers) -> None:
     """Answer the client; nothing after this runs (access, response)."""
-    await _exit(status, body, dict(headers))
+    await _exit(status, body, headers)
     raise AssertionError("unreachable: the event ends at a terminal call")
