@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 import signal
@@ -72,25 +73,32 @@ def test_200_at_once_with_configuration_changes_and_kills(faulty, gate):
     disturber.start()
 
     def work(number: int) -> None:
-        for round_ in range(4):
-            answer = node.handle(tagged(number * 10 + round_))
+        """Four requests, and more until the disturbance is over and one got through after it."""
+        deadline = time.monotonic() + 60
+        for round_ in itertools.count():
+            disturbed = disturber.is_alive()
+            answer = node.handle(tagged(number * 1000 + round_))
             statuses.append(answer.status)
             if answer.upstream is None:
                 assert answer.status in (500, 503)
+                assert time.monotonic() < deadline, "the server does not recover"
+                stop.wait(0.02)  # refusals are quick: leave the server time to start
                 continue
             version, _, tag = checked_by(answer).partition(":")
             assert version in revisions
-            assert tag == str(number * 10 + round_), "another request's verdict"
+            assert tag == str(number * 1000 + round_), "another request's verdict"
             passed.append(tag)
+            if round_ >= 3 and not disturbed:
+                return
 
     try:
         in_parallel(200, work)
     finally:
         stop.set()
         disturber.join()
-    assert len(statuses) == 800
+    assert len(statuses) >= 800
     assert len(passed) == len(set(passed))
-    assert len(passed) > 100  # most requests do get through
+    assert len(passed) >= 200  # in the end all get through
     assert node.handle(tagged(1)).status == 200
 
 
