@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 from promptward.auth.claims import find, parse_path
 from promptward.decision import PolicyRef, Principal
@@ -22,11 +21,32 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,127}", re.ASCII)
 _MAX_LISTED = 64  # findings and unread parts per event; counts stay exact
 
 
-@dataclass(frozen=True, slots=True)
-class AuditRecord:
-    """What one event says.
+def audit_event(
+    *,
+    phase: str,
+    time_s: float,
+    request_id: str,
+    policy: PolicyRef,
+    action: str,
+    status: int = 0,
+    code: str = "",
+    principal: Principal | None = None,
+    claims: Sequence[str] = (),
+    protocol: str = "",
+    model: str = "",
+    route: str = "",
+    findings: Sequence[Finding] = (),
+    coverage: Coverage = (),
+    usage: Usage | None = None,
+    budgets: Sequence[LineState] = (),
+    stream_end: str = "",
+    prices: str = "",
+    cost_nano_usd: int | None = None,
+    body_hmac: str = "",
+) -> dict[str, JSON]:
+    """The neutral event; encoders for SIEM schemas start from it.
 
-    Attributes:
+    Args:
         phase: `request` or `response`.
         time_s: Unix time in seconds.
         action: `allow`, `redact` or `deny`.
@@ -39,67 +59,39 @@ class AuditRecord:
         cost_nano_usd: what the usage costs at the policy's prices, when they have the model.
         body_hmac: keyed digest of the body as received, when the policy asks for it.
     """
-
-    phase: str
-    time_s: float
-    request_id: str
-    policy: PolicyRef
-    action: str
-    status: int = 0
-    code: str = ""
-    principal: Principal | None = None
-    claims: Sequence[str] = ()
-    protocol: str = ""
-    model: str = ""
-    route: str = ""
-    findings: Sequence[Finding] = ()
-    coverage: Coverage = ()
-    usage: Usage | None = None
-    budgets: Sequence[LineState] = field(default=())
-    stream_end: str = ""
-    prices: str = ""
-    cost_nano_usd: int | None = None
-    body_hmac: str = ""
-
-
-def event_of(record: AuditRecord) -> dict[str, JSON]:
-    """The neutral event; encoders for SIEM schemas start from it."""
-    return {
+    event: dict[str, JSON] = {
         "schema": "promptward.audit/v1",
-        "time": round(record.time_s, 3),
-        "phase": record.phase,
-        "request_id": record.request_id,
-        "policy": {
-            "name": record.policy.name,
-            "version": record.policy.version,
-            "sha256": record.policy.sha256,
-        },
-        "action": record.action,
-        "status": record.status,
-        "code": record.code,
-        "principal": _principal(record),
-        "protocol": record.protocol,
-        "model": _name(record.model),
-        "route": _name(record.route),
-        "findings": [finding_json(f) for f in record.findings[:_MAX_LISTED]],
-        "finding_count": len(record.findings),
-        "coverage": coverage_summary(record.coverage),
-        "usage": _usage(record.usage),
-        "budgets": [_state(s) for s in record.budgets],
-        "stream_end": record.stream_end,
-        **({"prices": record.prices} if record.prices else {}),
-        **({} if record.cost_nano_usd is None else {"cost_nano_usd": record.cost_nano_usd}),
-        **({"body_hmac": record.body_hmac} if record.body_hmac else {}),
+        "time": round(time_s, 3),
+        "phase": phase,
+        "request_id": request_id,
+        "policy": {"name": policy.name, "version": policy.version, "sha256": policy.sha256},
+        "action": action,
+        "status": status,
+        "code": code,
+        "principal": None if principal is None else _principal(principal, claims),
+        "protocol": protocol,
+        "model": _name(model),
+        "route": _name(route),
+        "findings": [finding_json(f) for f in findings[:_MAX_LISTED]],
+        "finding_count": len(findings),
+        "coverage": coverage_summary(coverage),
+        "usage": None if usage is None else _usage(usage),
+        "budgets": [_state(s) for s in budgets],
+        "stream_end": stream_end,
     }
+    if prices:
+        event["prices"] = prices
+    if cost_nano_usd is not None:
+        event["cost_nano_usd"] = cost_nano_usd
+    if body_hmac:
+        event["body_hmac"] = body_hmac
+    return event
 
 
-def _principal(record: AuditRecord) -> JSON:
-    principal = record.principal
-    if principal is None:
-        return None
+def _principal(principal: Principal, claims: Sequence[str]) -> dict[str, JSON]:
     out: dict[str, JSON] = {"id": principal.id, "method": principal.method}
-    if record.claims:
-        out["claims"] = {path: find(principal.claims, parse_path(path)) for path in record.claims}
+    if claims:
+        out["claims"] = {path: find(principal.claims, parse_path(path)) for path in claims}
     return out
 
 
@@ -140,9 +132,7 @@ def _name(value: str) -> str:
     return value if not value or _NAME.fullmatch(value) else "(not a name)"
 
 
-def _usage(usage: Usage | None) -> JSON:
-    if usage is None:
-        return None
+def _usage(usage: Usage) -> dict[str, JSON]:
     return {
         "input_tokens": usage.input_tokens,
         "output_tokens": usage.output_tokens,

@@ -11,7 +11,7 @@ import hmac
 from collections.abc import Sequence
 from dataclasses import replace
 
-from promptward.audit import ENCODERS, AuditRecord, event_of
+from promptward.audit import ENCODERS, audit_event
 from promptward.checks.memory import TextMemory
 from promptward.decision import Allow, Decision, Deny, HeaderPairs, Mutations, Ticket
 from promptward.engine.answers import Refusal, deny
@@ -35,7 +35,7 @@ from promptward.engine.settlement import (
 )
 from promptward.engine.streams import GuardedStream, open_stream, read_ahead
 from promptward.errors import ExchangeError, PortError
-from promptward.exchange import Exchange, Headers, Response
+from promptward.exchange import JSON, Exchange, Headers, Response
 from promptward.findings import Effect, Finding
 from promptward.policy.compile import CompiledPolicy
 from promptward.ports import LineState
@@ -260,8 +260,8 @@ class Engine:
             return ""
         return hmac.new(audit.hmac_key.encode(), body, hashlib.sha256).hexdigest()
 
-    def _emit(self, record: AuditRecord) -> None:
-        self._ports.audit.emit(self._encode(event_of(record)))
+    def _emit(self, event: dict[str, JSON]) -> None:
+        self._ports.audit.emit(self._encode(event))
 
     def _audit_request(self, run: RequestRun, decision: Decision) -> None:
         denied = isinstance(decision, Deny)
@@ -269,7 +269,7 @@ class Engine:
             f.effect is Effect.REDACT for f in decision.findings
         )
         self._emit(
-            AuditRecord(
+            audit_event(
                 phase="request",
                 time_s=run.now_s,
                 request_id=run.request_id,
@@ -303,7 +303,7 @@ class Engine:
         usage = run.usage
         cost = None if usage is None else self.policy.prices.cost_nano_usd(ticket.model, usage)
         self._emit(
-            AuditRecord(
+            audit_event(
                 phase="response",
                 time_s=self._ports.clock.now_s(),
                 request_id=ticket.request_id,
