@@ -1,6 +1,6 @@
 """`make bench`: run every bench that this machine can run; write JSON and tables.
 
-usage: run.py [core|ledger|envoy|kong|worker|soak ...]     (by default all but soak)
+usage: run.py [core|budgets|ledger|envoy|kong|worker|soak ...]     (by default all but soak)
 Results go to tests/bench/out/: one JSON file a bench, and tables.md with the machine beside them.
 """
 

@@ -52,8 +52,8 @@ class Script:
 
 
 _PARTS: dict[ScriptName, tuple[str, ...]] = {
-    "reserve": ("head", "reserve_quick", "common", "reserve"),
-    "settle": ("head", "settle_quick", "common", "settle"),
+    "reserve": ("head", "quick", "reserve_quick", "common", "reserve"),
+    "settle": ("head", "quick", "settle_quick", "common", "settle"),
     "admin": ("head", "common", "admin"),
 }
 

@@ -1,7 +1,7 @@
 -- The budget ledger in Redis: the arithmetic of promptward/ledger/windows.py, statement for statement
 -- (change both or neither), and the rows it works on. Each operation is one script, one EVALSHA, atomic:
--- this file, where there is one the operation's quick way (reserve_quick.lua, settle_quick.lua),
--- common.lua, and the operation (reserve.lua, settle.lua, admin.lua).
+-- this file, the operation's quick way where it has one (quick.lua and reserve_quick.lua or
+-- settle_quick.lua), common.lua, and the operation (reserve.lua, settle.lua, admin.lua).
 --
 -- A tenant has two keys with the same hash tag, so one Redis Cluster node runs its calls:
 --   <prefix>:{tag}:rows   hash: `r<id>` reservation, `b<id>` bucket
@@ -27,7 +27,7 @@ local IDLE_US = 86400000000 -- a tenant that fell silent vanishes a day after it
 
 local BUCKET = '<ddddddddddd'
 local BUCKET_1 = '<dddddddddddddd' -- with its one slot: all types but `sliding`
-local BUCKET_BYTES, BUCKET_1_BYTES = 88, 112
+local BUCKET_BYTES = 88
 local OUTCOME_BYTES = 32
 local HOLD = '<ddI2c0I2c0'
 local LINE, LINE_FIELD = '<dddddddI2c0I2c0', 57 -- a line of reserve, and where its bucket's field is
