@@ -11,6 +11,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from promptward_workerd import child_process
+
 _MODULE = "promptward_envoy.demo.upstream"
 _STOP_TIMEOUT_S = 5.0
 
@@ -30,6 +32,7 @@ def demo_upstream(log: Path) -> Iterator[str]:
         DemoUpstreamError: it is not installed or does not start.
     """
     command = [sys.executable, "-m", _MODULE, "--listen", "127.0.0.1:0", "--log", str(log)]
+    command = child_process.bound(command)
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:  # noqa: S603 - ours
         try:
             assert process.stdout is not None

@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 from types import TracebackType
 
+from promptward_workerd import child_process
 from promptward_workerd.toolchain import Toolchain
 
 _START_TIMEOUT_S = 60.0  # a cold start took 2.8 s on 2 free cores; CI shares them
@@ -37,6 +38,7 @@ class Workerd:
         log: file that takes stdout and stderr.
         snapshot: memory snapshot to start from (see `make_snapshot`).
         options: further command-line options.
+        bound: whether the kernel ends it with the calling thread (see `child_process`).
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class Workerd:
         port: int = 0,
         snapshot: Path | None = None,
         options: tuple[str, ...] = (),
+        bound: bool = False,
     ) -> None:
         self.log = log
         self.host = host
@@ -69,7 +72,7 @@ class Workerd:
             command.append(f"--python-load-snapshot={snapshot.name}")
         with log.open("wb") as output:
             self.process = subprocess.Popen(  # noqa: S603 - our own pinned binary, no shell
-                command,
+                child_process.bound(command) if bound else command,
                 cwd=config.parent,
                 stdin=subprocess.DEVNULL,
                 stdout=output,

@@ -1,7 +1,8 @@
 """`promptward-worker quickstart`: the Worker on a real workerd with the demo upstream, in one go.
 
 Prints what to try and then, when requests can be sent, one line `ready {JSON}` for scripts. Ctrl-C,
-SIGTERM or the end of workerd stops all of it.
+SIGTERM or the end of workerd stops all of it; the kernel stops the rest if this process is killed
+(`child_process`).
 """
 
 from __future__ import annotations
@@ -97,7 +98,8 @@ def _serve(options: argparse.Namespace, directory: Path, upstream: str, log: str
     file = config.write(settings)
     policy_file = settings.kv_dir / "policy"
     policy_file.write_text(text, "utf-8")
-    with Workerd(tools, file, directory / "workerd.log", port=options.port) as workerd:
+    log_file = directory / "workerd.log"
+    with Workerd(tools, file, log_file, port=options.port, bound=True) as workerd:
         keys = keys_in(policy)
         where = Addresses(workerd.url, str(policy_file), log, str(directory))
         _say(greeting(where, keys))
