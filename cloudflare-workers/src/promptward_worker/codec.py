@@ -59,6 +59,12 @@ def _separated(pairs: Pairs) -> Iterable[tuple[str, str]]:
             yield name, value
 
 
+def host_and_path(url: str) -> tuple[str, str]:
+    """Host (with its port) and path with query of a Request's URL, which is always normalised."""
+    host, slash, path = url.partition("#")[0].partition("://")[2].partition("/")
+    return host, slash + path
+
+
 def exchange(
     *,
     method: str,

@@ -54,7 +54,7 @@ class Guard:
         decision = await self.engine.on_request(exchange)
         if isinstance(decision, Deny):
             return refusal(decision)
-        hold = js.Promise.withResolvers()
+        hold = javascript.resolvers()
         self.context.waitUntil(hold.promise)
         try:
             return await self._forward(exchange, decision, url)

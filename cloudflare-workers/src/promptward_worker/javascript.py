@@ -1,10 +1,11 @@
 """The only way to the JavaScript side: Fetch objects to plain values and back.
 
 Header lists and options cross as one JSON text, because each property access across the border
-costs microseconds. `js` is reached by attribute at call time: no JavaScript object is held by a
-module, so that the memory snapshot stays plain Python.
+makes a proxy, which costs tens of microseconds. The functions that every request calls are looked
+up once per isolate (`_host`), and not at import time: the memory snapshot holds plain Python only.
 
-Invariants: nothing here decides anything; a body is never read past the given bound.
+Invariants: nothing here decides anything; a body is never read past the given bound; what is kept
+between requests are the realm's own functions, never an object of a request.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Iterable
+from functools import cache
 from typing import TypeVar
 
 import js
@@ -28,17 +30,47 @@ _REASON_CHARACTERS = 200
 _NULL_BODY = frozenset({101, 204, 205, 304})
 
 
+class _Host:
+    """Global functions of JavaScript."""
+
+    def __init__(self) -> None:
+        self.now_ms = js.Date.now
+        self.parse = js.JSON.parse
+        self.stringify = js.JSON.stringify
+        self.array = js.Array.from_
+        self.response = js.Response.new
+        self.controller = js.AbortController.new
+        self.resolvers = js.Promise.withResolvers
+        self.fetch = js.fetch
+        self.log = js.console.log
+
+
+@cache
+def _host() -> _Host:
+    return _Host()
+
+
 class WallClock:
     """Clock port; stands still during CPU work in production, which nothing here minds."""
 
     def now_s(self) -> float:
-        return js.Date.now() / 1000
+        return now_ms() / 1000
+
+
+def now_ms() -> int:
+    """Unix time in milliseconds."""
+    return _host().now_ms()
 
 
 def header_pairs(headers: js.Headers) -> list[tuple[str, str]]:
     """Header fields in iteration order: names lower-case, repeated fields joined with `, `."""
-    listed = json.loads(js.JSON.stringify(js.Array.from_(headers)))
-    return [(name, value) for name, value in listed]
+    return [(name, value) for name, value in json.loads(as_json(headers))]
+
+
+def as_json(items: JsProxy) -> str:
+    """The items of an iterable as JSON text."""
+    host = _host()
+    return host.stringify(host.array(items))
 
 
 async def read_body(message: js.Request | js.Response, pairs: Pairs, max_bytes: int) -> Body:
@@ -47,15 +79,13 @@ async def read_body(message: js.Request | js.Response, pairs: Pairs, max_bytes: 
     With a declared length and no encoding the body is read in one step, which costs far less
     than a loop over chunks; HTTP framing keeps the sender to the declared length.
     """
-    stream = body_stream(message)
-    if stream is None:
-        return Body()
     fields = dict(pairs)
     declared = fields.get("content-length", "")
     plain = fields.get("content-encoding", "identity") == "identity"
     if declared.isascii() and declared.isdigit() and plain and int(declared) <= max_bytes:
         return Body((await message.arrayBuffer()).to_bytes())
-    return await _read_chunks(stream, max_bytes)
+    stream = body_stream(message)
+    return Body() if stream is None else await _read_chunks(stream, max_bytes)
 
 
 def body_stream(message: js.Request | js.Response) -> js.ReadableStream | None:
@@ -82,21 +112,20 @@ async def _read_chunks(stream: js.ReadableStream, max_bytes: int) -> Body:
 
 def response(status: int, headers: Pairs, body: bytes | js.ReadableStream | None) -> js.Response:
     """A Response for the client."""
-    init = js.JSON.parse(json.dumps({"status": status, "headers": list(headers)}))
+    init = _host().parse(_compact({"status": status, "headers": list(headers)}))
     content = to_js(body) if isinstance(body, bytes) else body
-    return js.Response.new(None if status in _NULL_BODY else content, init)
+    return _host().response(None if status in _NULL_BODY else content, init)
 
 
 def request_init(
     method: str, headers: Pairs, body: bytes | None
 ) -> tuple[js.Options, js.AbortController]:
     """Options for `fetch` (redirects are never followed) and the controller that aborts it."""
-    init = js.JSON.parse(
-        json.dumps({"method": method, "headers": list(headers), "redirect": "manual"})
-    )
+    host = _host()
+    init = host.parse(_compact({"method": method, "headers": list(headers), "redirect": "manual"}))
     if body:
         init.body = to_js(body)
-    controller = js.AbortController.new()
+    controller = host.controller()
     init.signal = controller.signal
     return init, controller
 
@@ -121,6 +150,16 @@ def _reason(error: JsException) -> str:
     return f"{error.name}: {error.message.partition(chr(10))[0][:_REASON_CHARACTERS]}"
 
 
+def fetch(url: str, init: js.Options) -> Awaitable[js.Response]:
+    """The global fetch."""
+    return _host().fetch(url, init)
+
+
+def resolvers() -> js.Resolvers:
+    """A promise, and what resolves it."""
+    return _host().resolvers()
+
+
 async def fetch_bytes(url: str, timeout_s: float, max_bytes: int) -> bytes:
     """GET a small document; anything but 200 is a failure, redirects too.
 
@@ -130,7 +169,7 @@ async def fetch_bytes(url: str, timeout_s: float, max_bytes: int) -> bytes:
 
     async def get() -> bytes:
         init, _ = request_init("GET", [("accept", "application/json")], None)
-        answer = await js.fetch(url, init)
+        answer = await fetch(url, init)
         if answer.status != 200:
             raise PortError("keys", f"status {answer.status}")
         stream = body_stream(answer)
@@ -146,4 +185,4 @@ async def fetch_bytes(url: str, timeout_s: float, max_bytes: int) -> bytes:
 
 def log(event: dict[str, JSON]) -> None:
     """One JSON line to the Worker's log (Workers Logs indexes its fields)."""
-    js.console.log(_compact(event))
+    _host().log(_compact(event))

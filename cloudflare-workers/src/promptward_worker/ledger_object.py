@@ -3,23 +3,26 @@
 Same arithmetic as every other ledger (`promptward.ledger.Book`); here are only the clock, the wire
 and what holds a call together.
 
-Invariants: methods never await, so one runs after the other; what fails writes nothing (all changes
-of a call are one statement).
+Invariants: methods never await, so one runs after the other; what fails writes nothing (all
+changes of a call are one statement). A reservation is written before it is answered. A settlement
+is written with the next call, or `WRITE_AFTER_S` later: if the object dies before that, the
+reservation stays open and is charged as estimated when it expires.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-import js
 from workers import DurableObject
 
 from promptward.errors import PortError
 from promptward.ledger import Book, forget_spending, usage_row
 from promptward.ledger.bounds import check_raise
-from promptward_worker import ledger_wire, zones
+from promptward_worker import javascript, ledger_wire, zones
+from promptward_worker.failures import failure_event
 from promptward_worker.ledger_shelf import SCHEMA, SqlShelf, Value
 
 if TYPE_CHECKING:  # names of our stubs; the SDK has no such classes
@@ -28,6 +31,8 @@ if TYPE_CHECKING:  # names of our stubs; the SDK has no such classes
 zones.install()
 
 Work = Callable[[SqlShelf, int], str]
+WRITE_AFTER_S = 0.1
+"""How long a settlement waits for a call to be written with; a busy object writes half as often."""
 
 
 class _ObjectSql:
@@ -38,7 +43,7 @@ class _ObjectSql:
 
     def rows(self, statement: str, *values: Value) -> list[list[Value]]:
         cursor = self._exec(statement, *values)
-        found: list[list[Value]] = json.loads(js.JSON.stringify(js.Array.from_(cursor.raw())))
+        found: list[list[Value]] = json.loads(javascript.as_json(cursor.raw()))
         return found
 
     def run(self, statement: str, *values: Value) -> None:
@@ -53,12 +58,13 @@ class BudgetLedgerObject(DurableObject):
         self._book = Book()
         sql = _ObjectSql(ctx)
         self._shelf = SqlShelf(sql)
+        self._is_write_due = False
         for statement in SCHEMA:
             sql.run(statement)
 
     def now_us(self) -> int:
         """The store's own clock, which decides windows: Unix time in microseconds."""
-        return js.Date.now() * 1000
+        return javascript.now_ms() * 1000
 
     async def reserve(self, text: str) -> str:
         """A ReserveRequest; answers the ReserveOutcome."""
@@ -72,9 +78,24 @@ class BudgetLedgerObject(DurableObject):
     async def settle(self, text: str) -> str:
         """A SettleRequest; answers the line states."""
         request = ledger_wire.settle_request(text)
-        return self._transact(
-            lambda shelf, now_us: ledger_wire.states_text(self._book.settle(shelf, request, now_us))
-        )
+
+        def change(shelf: SqlShelf, now_us: int) -> str:
+            return ledger_wire.states_text(self._book.settle(shelf, request, now_us))
+
+        answer = self._attempt(change, self._shelf.keep)
+        if self._shelf.has_kept and not self._is_write_due:
+            self._is_write_due = True
+            asyncio.get_running_loop().call_later(WRITE_AFTER_S, self._write_kept)
+        return answer
+
+    def _write_kept(self) -> None:
+        """Write settlements that no call took along."""
+        self._is_write_due = False
+        try:
+            self._shelf.flush()
+        except Exception as error:  # noqa: BLE001 - nobody is told, so it is logged
+            self._shelf.forget()
+            javascript.log(failure_event("settlement_not_written", error))
 
     async def usage(self, text: str) -> str:
         """`[budget or null, containing, at_most]`; answers usage rows."""
@@ -127,13 +148,14 @@ class BudgetLedgerObject(DurableObject):
         return self._transact(look)
 
     def _transact(self, work: Work) -> str:
-        """Run `work` and write its changes, or nothing; a PortError in it is answered, not thrown.
+        """Run `work` and write its changes, or nothing."""
+        return self._attempt(work, self._shelf.flush)
 
-        All changes are written by one statement, and no other call runs meanwhile.
-        """
+    def _attempt(self, work: Work, end: Callable[[], None]) -> str:
+        """Run `work`, then `end`; a PortError in it is answered, not thrown."""
         try:
             answer = work(self._shelf, self.now_us())
-            self._shelf.flush()
+            end()
         except PortError as error:
             self._shelf.forget()
             return ledger_wire.error_text(error.reason)

@@ -4,9 +4,11 @@ Durable Objects coalesce all writes between two awaits into one atomic transacti
 that never awaits is never interleaved with another: the two together are the transaction that
 `promptward.ledger.Book` asks for.
 
-A statement costs 0.1 ms or more at the border to JavaScript. An object's memory is its own, so rows
-stay there once read or written, and all writes of a call are one statement: it happens or it does
-not, without a transaction around it. Memory is lost with the object; SQLite has everything.
+A statement costs 0.1 ms or more at the border to JavaScript, and what it changes is on disk before
+anybody hears of the call. An object's memory is its own, so rows stay there once read or written,
+and all writes of a call are one statement: it happens or it does not, without a transaction around
+it. A call may leave its rows for the next statement (`keep`): one whose loss is on the safe side,
+because memory is lost with the object.
 
 Source: https://developers.cloudflare.com/durable-objects/api/sqlite-storage-api/
 """
@@ -15,21 +17,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import fields
+from operator import attrgetter
 from typing import Protocol
 
 from promptward.ledger import (
     Bucket,
+    Hold,
     Reservation,
     decode_holds,
     decode_state,
-    encode_holds,
     encode_state,
 )
 from promptward.ledger.keys import digest, window_fields
 from promptward.ports import EntryState, Window
 
 Value = str | int | float | None
+Row = tuple[object, ...]
 _compact = json.JSONEncoder(separators=(",", ":")).encode
+_hold_row = attrgetter(*(field.name for field in fields(Hold)))  # as `decode_holds` reads it
 
 SCHEMA = (
     # kind: 'b' bucket, 'r' reservation. identity: what never changes of a bucket; the tenant and
@@ -94,50 +100,71 @@ def _reservation(row: Sequence[Value]) -> Reservation:
     return Reservation(tenant, request_id, kind, int(due_us or 0), decode_holds(str(holds)))
 
 
-def _bucket_row(bucket: Bucket, forget_us: int) -> list[Value]:
+# Lists in a row are stored as JSON text: one encoder call for all rows of a statement.
+def _bucket_row(bucket: Bucket, forget_us: int) -> Row:
     window = window_fields(bucket.window)
     identity = (bucket.tenant, bucket.budget, bucket.partition, bucket.unit, window)
-    return ["b", bucket.key, _compact(identity), encode_state(bucket), "", forget_us]
+    return ("b", bucket.key, identity, encode_state(bucket), "", forget_us)
 
 
-def _reservation_row(key: str, reservation: Reservation) -> list[Value]:
+def _reservation_row(key: str, reservation: Reservation) -> Row:
     identity = (reservation.tenant, reservation.request_id)
-    holds = encode_holds(reservation.holds)
-    return ["r", key, _compact(identity), reservation.state, holds, reservation.due_us]
+    holds = [_hold_row(hold) for hold in reservation.holds]
+    return ("r", key, identity, reservation.state, holds, reservation.due_us)
 
 
 class SqlShelf:
     """`promptward.ledger.Shelf` over SQL. Times are microseconds, exact in a double (< 2**53).
 
-    Every call ends with `flush`; one that fails, with `forget`.
+    Every call ends with `flush` or `keep`; one that fails, with `forget`.
     """
 
     def __init__(self, sql: Sql) -> None:
         self._sql = sql
-        self.forget()
+        self._kept: dict[str, Row] = {}  # of calls that ended well, to be written; by key
+        self._forget_us: dict[str, int] = {}  # until when to keep buckets that are to be written
+        self._empty()
 
-    def forget(self) -> None:
-        """Drop everything in memory, unwritten changes too."""
+    def _empty(self) -> None:
         self._buckets: dict[str, Bucket] = {}
         self._reservations: dict[str, Reservation] = {}
-        self._changed_buckets: dict[str, int] = {}
+        self._changed_buckets: set[str] = set()
         self._changed_reservations: set[str] = set()
         self._dropped_reservations: set[str] = set()
         self._next_due_us: int | None = None  # nothing is due before; None: not known
         self._has_all: bool | None = None  # whether memory holds every reservation; None: not known
 
+    def forget(self) -> None:
+        """Drop everything in memory and the changes of this call; those of earlier ones stay."""
+        self._empty()
+        self._write_kept()
+
+    def keep(self) -> None:
+        """End a call whose changes the next statement writes."""
+        rows = {k: _bucket_row(self._buckets[k], self._forget_us[k]) for k in self._changed_buckets}
+        rows |= {k: _reservation_row(k, self._reservations[k]) for k in self._changed_reservations}
+        self._kept |= rows
+        self._changed_buckets, self._changed_reservations = set(), set()
+
+    @property
+    def has_kept(self) -> bool:
+        """Whether rows wait to be written."""
+        return bool(self._kept)
+
     def flush(self) -> None:
         """Write what changed, in one statement."""
-        rows = [_bucket_row(self._buckets[k], us) for k, us in self._changed_buckets.items()]
-        rows += [_reservation_row(k, self._reservations[k]) for k in self._changed_reservations]
-        if rows:
-            self._sql.run(_SAVE, _compact(rows))
-            self._changed_buckets, self._changed_reservations = {}, set()
+        self.keep()
+        self._write_kept()
         if self._dropped_reservations:
             self._sql.run(_DROP_RESERVATIONS, _compact(list(self._dropped_reservations)))
             self._dropped_reservations = set()
         if len(self._buckets) + len(self._reservations) > MAX_ROWS_IN_MEMORY:
-            self.forget()
+            self._empty()
+
+    def _write_kept(self) -> None:
+        rows, self._kept, self._forget_us = self._kept, {}, {}
+        if rows:
+            self._sql.run(_SAVE, _compact(list(rows.values())))
 
     # --- promptward.ledger.Shelf ------------------------------------------------------------------
 
@@ -151,8 +178,8 @@ class SqlShelf:
 
     def save_bucket(self, bucket: Bucket, forget_us: int) -> None:
         self._buckets[bucket.key] = bucket
-        known_us = self._changed_buckets.get(bucket.key, 0)
-        self._changed_buckets[bucket.key] = max(forget_us, known_us)
+        self._forget_us[bucket.key] = max(forget_us, self._forget_us.get(bucket.key, 0))
+        self._changed_buckets.add(bucket.key)
 
     def load_reservation(self, tenant: str, request_id: str) -> Reservation | None:
         key = digest(tenant, request_id)
@@ -198,6 +225,7 @@ class SqlShelf:
         key = digest(reservation.tenant, reservation.request_id)
         self._reservations.pop(key, None)
         self._changed_reservations.discard(key)
+        self._kept.pop(key, None)
         self._dropped_reservations.add(key)
 
     def drop_buckets(self, now_us: int, at_most: int) -> None:

@@ -2,7 +2,7 @@
 
 Both ends run the same deployment, so the format has no versions; text is used because one string
 crosses from JavaScript to Python at a hundredth of the cost of a nested object. A noun is an array
-of its fields in order, read back by their declared types.
+of its fields in order; the types of a whole array are compared in one step.
 
 Invariants: decoding raises only PortError; every decoded value has the type its noun declares.
 """
@@ -12,10 +12,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import fields
-from typing import TypeVar, get_args, get_type_hints
+from operator import attrgetter
+from typing import Generic, TypeVar, get_args, get_type_hints
 
 from promptward.errors import PortError
 from promptward.exchange import JSON
+from promptward.ledger.keys import window_fields
 from promptward.ports import (
     BudgetLine,
     EntryState,
@@ -30,41 +32,66 @@ from promptward.ports import (
 )
 
 T = TypeVar("T")
-Decoder = Callable[[JSON], object]
 
 
-_compact = json.JSONEncoder(separators=(",", ":")).encode
+def _plain(value: object) -> JSON:
+    """What JSON has no form for: the one noun inside others."""
+    assert isinstance(value, Window)
+    return list(window_fields(value))
 
 
-def dump(value: JSON) -> str:
-    """Compact JSON."""
-    return _compact(value)
+dump = json.JSONEncoder(separators=(",", ":"), default=_plain).encode
+"""Compact JSON."""
 
 
 # --- one noun -------------------------------------------------------------------------------------
 
 
-def _integer(value: JSON) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError("expected an integer")
-    return value
+class _Noun(Generic[T]):
+    """Encodes and decodes one dataclass of ports."""
+
+    def __init__(self, kind: type[T]) -> None:
+        hints = get_type_hints(kind)
+        names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
+        self.row: Callable[[T], tuple[JSON, ...]] = attrgetter(*names)
+        self._kind = kind
+        self._types = tuple(_JSON_TYPES.get(hints[name], str) for name in names)
+        self._window = self._types.index(list) if list in self._types else None
+        self._literals = [
+            (i, frozenset(get_args(hints[name])))
+            for i, name in enumerate(names)
+            if hints[name] in (WindowType, EntryState)
+        ]
+
+    def decode(self, value: JSON) -> T:
+        row = _list(value)
+        if tuple(map(type, row)) != self._types:
+            raise TypeError("a field has another type")
+        for index, known in self._literals:
+            if row[index] not in known:
+                raise TypeError("unknown name")
+        if self._window is None:
+            return self._kind(*row)
+        values: list[object] = [*row]
+        values[self._window] = _WINDOW.decode(row[self._window])
+        return self._kind(*values)
+
+    def decode_all(self, value: JSON) -> tuple[T, ...]:
+        return tuple(map(self.decode, _list(value)))
 
 
-def _text(value: JSON) -> str:
-    if not isinstance(value, str):
-        raise TypeError("expected a string")
-    return value
+# bool is not int here: types are compared, not classes
+_JSON_TYPES: Mapping[object, type] = {int: int, float: float, bool: bool, Window: list}
+_WINDOW = _Noun(Window)
+_LINE = _Noun(BudgetLine)
+_STATE = _Noun(LineState)
+_USAGE = _Noun(UsageRow)
+_ENTRY = _Noun(LedgerEntry)
 
 
-def _number(value: JSON) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError("expected a number")
-    return float(value)
-
-
-def _flag(value: JSON) -> bool:
-    if not isinstance(value, bool):
-        raise TypeError("expected true or false")
+def _of(kind: type[T], value: JSON) -> T:
+    if type(value) is not kind:
+        raise TypeError(f"expected {kind.__name__}")
     return value
 
 
@@ -74,67 +101,11 @@ def _list(value: JSON) -> list[JSON]:
     return value
 
 
-def _one_of(literal: object) -> Decoder:
-    names = frozenset(get_args(literal))
-
-    def decode(value: JSON) -> str:
-        if value not in names:
-            raise TypeError("unknown name")
-        return _text(value)
-
-    return decode
-
-
-class _Noun:
-    """Encodes and decodes one dataclass of ports."""
-
-    def __init__(self, kind: type, known: Mapping[object, Decoder]) -> None:
-        hints = get_type_hints(kind)
-        self.names = tuple(field.name for field in fields(kind))
-        self._decoders = tuple(known[hints[name]] for name in self.names)
-        self._kind = kind
-
-    def row(self, value: object) -> list[JSON]:
-        return [_encoded(getattr(value, name)) for name in self.names]
-
-    def decode(self, value: JSON) -> object:
-        pairs = zip(self._decoders, _list(value), strict=True)
-        return self._kind(*(decode(item) for decode, item in pairs))
-
-
-def _encoded(value: object) -> JSON:
-    if isinstance(value, Window):
-        return _WINDOW.row(value)
-    assert value is None or isinstance(value, str | int | float)
-    return value
-
-
-_SCALARS: dict[object, Decoder] = {
-    int: _integer,
-    str: _text,
-    float: _number,
-    bool: _flag,
-    WindowType: _one_of(WindowType),
-    EntryState: _one_of(EntryState),
-}
-_WINDOW = _Noun(Window, _SCALARS)
-_KNOWN: dict[object, Decoder] = {**_SCALARS, Window: _WINDOW.decode}
-_LINE = _Noun(BudgetLine, _KNOWN)
-_STATE = _Noun(LineState, _KNOWN)
-_USAGE = _Noun(UsageRow, _KNOWN)
-_ENTRY = _Noun(LedgerEntry, _KNOWN)
-
-
-def _all(noun: _Noun, kind: type[T], value: JSON) -> tuple[T, ...]:
-    found = tuple(noun.decode(item) for item in _list(value))
-    return tuple(item for item in found if isinstance(item, kind))
-
-
 # --- messages -------------------------------------------------------------------------------------
 
 
 def reserve_text(request: ReserveRequest) -> str:
-    lines: list[JSON] = [_LINE.row(line) for line in request.lines]
+    lines = list(map(_LINE.row, request.lines))
     return dump([request.request_id, request.tenant, request.ttl_s, lines])
 
 
@@ -143,20 +114,20 @@ def settle_text(request: SettleRequest) -> str:
 
 
 def states_text(states: tuple[LineState, ...]) -> str:
-    return dump([_STATE.row(state) for state in states])
+    return dump(list(map(_STATE.row, states)))
 
 
 def outcome_text(outcome: ReserveOutcome) -> str:
-    states: list[JSON] = [_STATE.row(state) for state in outcome.states]
+    states = list(map(_STATE.row, outcome.states))
     return dump([outcome.granted, states, outcome.exceeded, outcome.retry_after_s])
 
 
 def usage_text(rows: tuple[UsageRow, ...]) -> str:
-    return dump([_USAGE.row(row) for row in rows])
+    return dump(list(map(_USAGE.row, rows)))
 
 
 def entries_text(entries: tuple[LedgerEntry, ...]) -> str:
-    return dump([_ENTRY.row(entry) for entry in entries])
+    return dump(list(map(_ENTRY.row, entries)))
 
 
 def error_text(reason: str) -> str:
@@ -168,7 +139,7 @@ def _decoded(text: str, build: Callable[[list[JSON]], T]) -> T:
     try:
         parsed = json.loads(text)
         if isinstance(parsed, dict):
-            raise PortError("ledger", _text(parsed["error"]))
+            raise PortError("ledger", _of(str, parsed["error"]))
         return build(_list(parsed))
     except (ValueError, TypeError, KeyError, IndexError, RecursionError) as error:
         raise PortError("ledger", "malformed ledger message") from error
@@ -177,46 +148,46 @@ def _decoded(text: str, build: Callable[[list[JSON]], T]) -> T:
 def _amounts(value: JSON) -> Mapping[str, int]:
     if not isinstance(value, dict):
         raise TypeError("expected an object")
-    return {budget: _integer(amount) for budget, amount in value.items()}
+    return {budget: _of(int, amount) for budget, amount in value.items()}
 
 
 def reserve_request(text: str) -> ReserveRequest:
     return _decoded(
         text,
         lambda p: ReserveRequest(
-            _text(p[0]), _text(p[1]), _all(_LINE, BudgetLine, p[3]), _integer(p[2])
+            _of(str, p[0]), _of(str, p[1]), _LINE.decode_all(p[3]), _of(int, p[2])
         ),
     )
 
 
 def settle_request(text: str) -> SettleRequest:
-    return _decoded(text, lambda p: SettleRequest(_text(p[0]), _text(p[1]), _amounts(p[2])))
+    return _decoded(text, lambda p: SettleRequest(_of(str, p[0]), _of(str, p[1]), _amounts(p[2])))
 
 
 def states(text: str) -> tuple[LineState, ...]:
-    return _decoded(text, lambda p: _all(_STATE, LineState, p))
+    return _decoded(text, _STATE.decode_all)
 
 
 def outcome(text: str) -> ReserveOutcome:
     return _decoded(
         text,
         lambda p: ReserveOutcome(
-            _flag(p[0]),
-            _all(_STATE, LineState, p[1]),
-            None if p[2] is None else _integer(p[2]),
-            None if p[3] is None else _number(p[3]),
+            _of(bool, p[0]),
+            _STATE.decode_all(p[1]),
+            None if p[2] is None else _of(int, p[2]),
+            None if p[3] is None else _of(float, p[3]),
         ),
     )
 
 
 def usage(text: str) -> tuple[UsageRow, ...]:
-    return _decoded(text, lambda p: _all(_USAGE, UsageRow, p))
+    return _decoded(text, _USAGE.decode_all)
 
 
 def known(text: str) -> bool:
     """Whether an operator's change found its bucket."""
-    return _decoded(text, lambda p: _flag(p[0]))
+    return _decoded(text, lambda p: _of(bool, p[0]))
 
 
 def entries(text: str) -> tuple[LedgerEntry, ...]:
-    return _decoded(text, lambda p: _all(_ENTRY, LedgerEntry, p))
+    return _decoded(text, _ENTRY.decode_all)

@@ -64,7 +64,7 @@ async def send(
             raise PortError("upstream", "UPSTREAM is `binding` but there is no service ORIGIN")
         pending = binding.fetch(url, init)
     else:
-        pending = js.fetch(url, init)
+        pending = javascript.fetch(url, init)
     try:
         async with asyncio.timeout(settings.upstream_timeout_s):
             return await pending

@@ -10,10 +10,13 @@ to the origin.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import gc
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING, Self
 
 import js
-from workers import WorkerEntrypoint, import_from_javascript
+from pyodide.code import relaxed_call
+from workers import WorkerEntrypoint
 
 from promptward.auth.jwt_claims import AuthPorts
 from promptward.engine import Engine
@@ -22,16 +25,16 @@ from promptward.errors import PolicyError, PortError
 from promptward.exchange import Exchange, GatewayIdentity
 from promptward.policy import CompiledPolicy, lint, load_policy
 from promptward.ports import BudgetLedger
-from promptward_worker import bundled, codec, javascript, settings, zones
+from promptward_worker import bundled, codec, javascript, zones
 from promptward_worker.access import AccessVerifier
 from promptward_worker.capabilities import CLOUDFLARE
+from promptward_worker.deployment import Deployment
 from promptward_worker.failures import failure_event
 from promptward_worker.guard import Guard
 from promptward_worker.key_cache import MAX_DOCUMENT_BYTES, CacheTimes, KeyCache, KeyMemory
 from promptward_worker.ledger_client import DurableObjectLedger
 from promptward_worker.policies import PolicyStore, Source
-from promptward_worker.ports import LogAudit, SystemEntropy, WorkersKv
-from promptward_worker.settings import WorkerSettings
+from promptward_worker.ports import LogAudit, SystemEntropy
 from promptward_worker.signatures import WebCryptoVerifier
 from promptward_worker.warm import warm_up
 
@@ -41,16 +44,31 @@ if TYPE_CHECKING:
 warm_up()
 zones.install()
 _CLOCK = javascript.WallClock()
+# What was imported never dies, so no collection needs to look at it again.
+gc.collect()
+gc.freeze()
 
 
 class Isolate:
     """Caches of one isolate."""
 
     def __init__(self) -> None:
-        self.settings: WorkerSettings | None = None
+        self.deployment: Deployment | None = None
         self.policies: PolicyStore[CompiledPolicy] = PolicyStore()
         self.keys = KeyMemory()
         self.verifier = WebCryptoVerifier()
+
+    def deployed(self, env: js.Env) -> Deployment:
+        """What `env` says, decoded once; a new one (changed variables) also needs its own policy.
+
+        Raises:
+            PolicyError: a variable is wrong.
+        """
+        if self.deployment is None or self.deployment.env != env:
+            self.deployment = None
+            self.policies = PolicyStore()
+            self.deployment = Deployment(env)
+        return self.deployment
 
 
 _ISOLATE = Isolate()
@@ -64,13 +82,48 @@ class Unavailable(Exception):  # noqa: N818 - an answer, not a failure of ours
         self.code = code
 
 
+class _Call:
+    """`fetch` of one request.
+
+    All are equal, because Pyodide keeps the signatures of what it calls in a cache: of a bound
+    method it would work out the signature for every request (0.2 ms), and keep the last 128 alive.
+    """
+
+    __slots__ = ("_served",)
+
+    def __init__(self, served: Default | None) -> None:
+        self._served = served
+
+    def __call__(self, request: Request) -> Awaitable[js.Response] | None:
+        return None if self._served is None else self._served.fetch(request)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Call)
+
+    def __hash__(self) -> int:
+        return hash(_Call)
+
+
 class Default(WorkerEntrypoint):
-    """Cloudflare calls `fetch` for every request."""
+    """Cloudflare makes one for every request and calls its `fetch`.
+
+    Attributes:
+        bindings: what the SDK's `env` wraps; the wrapper converts every argument and result.
+    """
+
+    bindings: js.Env
+
+    def __new__(cls, ctx: js.ExecutionContext, env: js.Env) -> Self:
+        """Two, so that none refers to itself: what JavaScript lent is given back at once."""
+        served, called = super().__new__(cls), super().__new__(cls)
+        served.ctx, served.bindings = ctx, env
+        called.fetch = _Call(served)  # type: ignore[method-assign, assignment]
+        return called
 
     async def fetch(self, request: Request) -> js.Response:
         """Guard one request; never raises and never lets an undecided request through."""
         try:
-            return await Handling(self.ctx).guarded(request.js_object)
+            return await Handling(self.ctx, self.bindings).guarded(request.js_object)
         except Unavailable as reason:
             return _unavailable(reason.code)
         except Exception as error:  # noqa: BLE001 - fail closed
@@ -78,16 +131,20 @@ class Default(WorkerEntrypoint):
             return _unavailable("guard_failed")
 
 
+relaxed_call(_Call(None), None)  # fills Pyodide's cache with a call that belongs to no request
+
+
 class Handling:
     """The ports of one request."""
 
-    def __init__(self, context: js.ExecutionContext) -> None:
-        # the bindings themselves: the SDK's wrappers convert every argument and result
-        self._env = import_from_javascript("cloudflare:workers").env
+    def __init__(self, context: js.ExecutionContext, env: js.Env) -> None:
         self._context = context
-        self.settings = self._decoded_settings()
-        store = getattr(self._env, "POLICIES", None)
-        self._store = None if store is None else WorkersKv(store)
+        try:
+            self._deployment = _ISOLATE.deployed(env)
+        except PolicyError as error:
+            _report("worker_misconfigured", error.problems)
+            raise Unavailable("worker_misconfigured") from error
+        self.settings = self._deployment.settings
 
     async def guarded(self, request: js.Request) -> js.Response:
         policy = await self.policy()
@@ -108,14 +165,14 @@ class Handling:
             engine,
             self.settings,
             self._context,
-            getattr(self._env, "ORIGIN", None),
+            self._deployment.origin,
             policy.spec.limits.max_body_bytes,
         )
         return await guard.answer(exchange, request.url)
 
     async def policy(self) -> CompiledPolicy:
         source = Source(
-            store=self._store,
+            store=self._deployment.store,
             key=self.settings.policy_key,
             bundled=bundled.policy_text,
             refresh_s=self.settings.policy_refresh_s,
@@ -128,27 +185,14 @@ class Handling:
         return policy
 
     def _loaded(self, text: str) -> CompiledPolicy:
-        policy = load_policy(text, self._variable)
+        policy = load_policy(text, self._deployment.variable)
         findings = lint(policy.model, CLOUDFLARE)
         if findings:
             raise PolicyError([str(finding) for finding in findings])
         return policy
 
-    def _variable(self, name: str) -> str | None:
-        value = getattr(self._env, name, None)
-        return value if isinstance(value, str) else None
-
-    def _decoded_settings(self) -> WorkerSettings:
-        if _ISOLATE.settings is None:
-            try:
-                _ISOLATE.settings = settings.decode(self._variable)
-            except PolicyError as error:
-                _report("worker_misconfigured", error.problems)
-                raise Unavailable("worker_misconfigured") from error
-        return _ISOLATE.settings
-
     def _ledger(self) -> BudgetLedger:
-        namespace = getattr(self._env, "LEDGER", None)
+        namespace = self._deployment.ledger
         if namespace is None:
             return ABSENT
         return DurableObjectLedger(
@@ -166,18 +210,18 @@ class Handling:
             timeout_s = self.settings.jwks_timeout_s
             return await javascript.fetch_bytes(uri, timeout_s, MAX_DOCUMENT_BYTES)
 
-        return KeyCache(_ISOLATE.keys, self._store, fetch, _CLOCK, times)
+        return KeyCache(_ISOLATE.keys, self._deployment.store, fetch, _CLOCK, times)
 
     async def _exchange(
         self, request: js.Request, policy: CompiledPolicy, keys: KeyCache
     ) -> Exchange:
         headers = javascript.header_pairs(request.headers)
         body = await javascript.read_body(request, headers, policy.spec.limits.max_body_bytes)
-        url = js.URL.new(request.url)
+        host, path = codec.host_and_path(request.url)
         return codec.exchange(
             method=request.method,
-            host=url.host,
-            path=url.pathname + url.search,
+            host=host,
+            path=path,
             headers=headers,
             body=body,
             route=self.settings.route,

@@ -33,7 +33,6 @@ class LedgerStub:
     """The test Worker's object (promptward_workerd.testing.ports_entry)."""
 
     def call(self, method: str, now_us: str, text: str) -> Awaitable[str]: ...
-    def entries(self, text: str) -> Awaitable[str]: ...
 
 class LedgerNamespace:
     def getByName(self, name: str) -> LedgerStub: ...
@@ -50,8 +49,3 @@ class DurableObject:
     env: Env
     ctx: ObjectContext
     def __init__(self, ctx: ObjectContext, env: Env) -> None: ...
-
-class WorkersModule:
-    env: js.Env
-
-def import_from_javascript(name: str) -> WorkersModule: ...

@@ -128,3 +128,15 @@ def test_without_an_engine_the_answer_is_a_503_in_openai_shape() -> None:
     assert error["code"] == "policy_unavailable"
     assert set(error) == {"message", "type", "param", "code"}
     assert dict(headers)["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("https://ai.example.com/v1/chat?a=b/c", ("ai.example.com", "/v1/chat?a=b/c")),
+        ("http://127.0.0.1:8787/", ("127.0.0.1:8787", "/")),
+        ("https://[::1]:8443/a//b#part", ("[::1]:8443", "/a//b")),
+    ],
+)
+def test_a_url_falls_into_host_and_path(url: str, expected: tuple[str, str]) -> None:
+    assert codec.host_and_path(url) == expected

@@ -79,6 +79,26 @@ def test_a_malformed_message_is_a_port_error(text: str) -> None:
         wire.reserve_request(text)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[["b","p","u",1,2,true,4.0]]',
+        '[["b","p","u",1,2,3,4]]',
+        '[["b","p","u",1,2,3]]',
+        "[[]]",
+        '[{"budget":"b"}]',
+    ],
+)
+def test_a_state_has_the_types_that_it_declares(text: str) -> None:
+    with pytest.raises(PortError):
+        wire.states(text)
+
+
+def test_a_state_of_a_reservation_is_one_of_three() -> None:
+    with pytest.raises(PortError):
+        wire.entries('[["r","t","b","p","u",1,"lost"]]')
+
+
 @pytest.mark.parametrize("wrong", [True, "1", 1.5, None])
 def test_an_amount_is_an_integer(wrong: object) -> None:
     with pytest.raises(PortError):

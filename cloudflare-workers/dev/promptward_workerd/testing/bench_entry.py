@@ -88,7 +88,7 @@ class Default(RealDefault):
         if name == "bare":
             return javascript.response(200, _JSON, b"{}")
         init, _ = javascript.request_init("POST", _JSON, body.data)
-        url = Handling(self.ctx).settings.upstream
+        url = Handling(self.ctx, self.bindings).settings.upstream
         answer = await js.fetch(f"{url}/v1/chat/completions", init)
         if name == "stream":
             return javascript.response(200, (), javascript.body_stream(answer))
@@ -98,7 +98,7 @@ class Default(RealDefault):
         return javascript.response(200, _JSON, received.data)
 
     async def _core(self, request: Request, count: int) -> js.Response:
-        handling = Handling(self.ctx)
+        handling = Handling(self.ctx, self.bindings)
         policy = await handling.policy()
         headers = javascript.header_pairs(request.js_object.headers)
         body = await javascript.read_body(request.js_object, headers, _MAX_BYTES)

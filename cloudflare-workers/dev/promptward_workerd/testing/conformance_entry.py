@@ -25,5 +25,5 @@ class Default(RealDefault):
         url = js.URL.new(request.url)
         if url.pathname != "/.test/entries":
             return await super().fetch(request)
-        stub = self.env.LEDGER.getByName(digest(url.searchParams.get("tenant")))
+        stub = self.bindings.LEDGER.getByName(digest(url.searchParams.get("tenant")))
         return javascript.response(200, (), (await stub.entries(_AT_MOST)).encode())
