@@ -27,8 +27,9 @@ DATE_OF_BIRTH = (
         entity="DATE_OF_BIRTH",
         pattern=(
             f"(?i){_NUMERIC}|{_YEAR}[./-](?:0?[1-9]|1[0-2])[./-]{_DAY}"
-            f"|{_DAY}(?:st|nd|rd|th|\\.)? (?:of |de )?{_MONTH},? {_YEAR}"
-            f"|{_MONTH} {_DAY}(?:st|nd|rd|th)?,? {_YEAR}"
+            f"|{_DAY}(?:st|nd|rd|th|\\.)?[ -](?:of |de )?{_MONTH}[.,]?[ -](?:de )?{_YEAR}"
+            f"|{_MONTH}\\.? {_DAY}(?:st|nd|rd|th)?,? {_YEAR}"
+            f"|{_YEAR} ?[年년] ?[0-9]{{1,2}} ?[月월] ?[0-9]{{1,2}} ?[日일]"
         ),
         score=0.1,
         anchor=Digits(),

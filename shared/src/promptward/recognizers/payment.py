@@ -45,6 +45,13 @@ _MINOR = (
 )
 
 
+# Between groups; only single blanks and hyphens need no word nearby.
+_GAP = "[ .\\x{a0}-]{1,2}"
+_SIXTEEN = f"[1-9][0-9]{{3}}{_GAP}[0-9]{{4}}{_GAP}[0-9]{{4}}{_GAP}[0-9]{{1,4}}"
+_GAPS = re.compile("[0-9]+(?:[ \\xa0-][0-9]+)*").fullmatch
+_SURE = 0.9
+
+
 def _by_first_digit(ranges: Sequence[_Range]) -> Mapping[str, tuple[_Range, ...]]:
     return {
         digit: tuple(r for r in ranges if r[0][0] <= digit <= r[1][0]) for digit in "0123456789"
@@ -67,9 +74,16 @@ def _card(value: str) -> bool | float:
     if not luhn(digits) or all_same(digits):
         return False
     if _in_ranges(digits, _MAJOR_BY_DIGIT):
-        return 0.9
+        # (a table has columns of four digits too, with more or other characters between them)
+        return _SURE if _GAPS(value) is not None else 0.4
     return 0.4 if _in_ranges(digits, _MINOR_BY_DIGIT) else False
 
+
+_CARD_WORDS = (
+    "card", "cc", "credit", "debit", "visa", "mastercard", "amex", "maestro", "pan", "pay",
+    "charge", "kredit", "karte", "carte", "tarjeta", "cartão", "carta", "kart", "карт", "信用卡",
+    "卡号", "银行卡", "カード", "카드", "कार्ड", "بطاقة",
+)  # fmt: skip
 
 CREDIT_CARD = (
     Recognizer(
@@ -77,40 +91,28 @@ CREDIT_CARD = (
         entity="CREDIT_CARD",
         pattern=(
             "[1-9][0-9]{11,18}"
-            "|[1-9][0-9]{3}[ -][0-9]{4}[ -][0-9]{4}[ -][0-9]{1,4}(?:[ -][0-9]{1,3})?"
-            "|[3][0-9]{3}[ -][0-9]{6}[ -][0-9]{4,5}"
+            f"|{_SIXTEEN}"
+            f"|3[0-9]{{3}}{_GAP}[0-9]{{6}}{_GAP}[0-9]{{4,5}}"
+            f"|4[0-9]{{3}}(?:{_GAP}[0-9]{{3}}){{3}}"
         ),
         score=0.9,
         anchor=Digits(),
         validate=_card,
-        context=(
-            "card",
-            "cc",
-            "credit",
-            "debit",
-            "visa",
-            "mastercard",
-            "amex",
-            "maestro",
-            "pan",
-            "pay",
-            "charge",
-            "kredit",
-            "karte",
-            "carte",
-            "tarjeta",
-            "cartão",
-            "carta",
-            "kart",
-            "карт",
-            "信用卡",
-            "卡号",
-            "银行卡",
-            "カード",
-            "카드",
-            "कार्ड",
-            "بطاقة",
-        ),
+        context=_CARD_WORDS,
+        context_score=0.95,
+        denial=REFERENCES,
+        not_before="[0-9A-Za-z_.]",
+        not_after=r"[0-9A-Za-z_]|[.,-][0-9]",
+    ),
+    Recognizer(
+        # Apart from the others: a security code or a date may follow one of sixteen digits.
+        id="payment_card_long",
+        entity="CREDIT_CARD",
+        pattern=f"{_SIXTEEN}{_GAP}[0-9]{{1,3}}",
+        score=_SURE,
+        anchor=Digits(),
+        validate=_card,
+        context=_CARD_WORDS,
         context_score=0.95,
         denial=REFERENCES,
         not_before="[0-9A-Za-z_.]",
@@ -139,10 +141,11 @@ _IBAN_LENGTHS = {
     32: "LC",
     33: "RU",
 }
-_IBAN_LEAD = 12  # characters before the account digits: "RO49 AAAA 1B"
-_FIVE_DIGITS = re.compile("[0-9](?:[ -]?[0-9]){4}")
+# Characters before the account digits: "RO 49 AAAA 1B"
+_IBAN_LEAD = 13
+_FIVE_DIGITS = re.compile("[0-9](?:[ \xa0-]?[0-9]){4}")
 _IBAN = "|".join(
-    f"(?:{countries})[0-9]{{2}}(?:[ -]?[A-Z0-9]){{{length - 4}}}"
+    f"(?:{countries})[0-9]{{2}}(?:[ \\x{{a0}}-]?[A-Z0-9]){{{length - 4}}}"
     for length, countries in _IBAN_LENGTHS.items()
 )
 
@@ -163,6 +166,17 @@ IBAN_CODE = (
         entity="IBAN_CODE",
         pattern=f"(?i){_IBAN}",
         score=1.0,
+        anchor=Digits(),
+        validate=_iban,
+    ),
+    Recognizer(
+        id="iban_apart",  # "DE 89 3704 ...", capitals only: "no 12" is an English word
+        entity="IBAN_CODE",
+        pattern="|".join(
+            f"(?:{countries})[ \\x{{a0}}][0-9]{{2}}(?:[ \\x{{a0}}]?[A-Z0-9]){{{length - 4}}}"
+            for length, countries in _IBAN_LENGTHS.items()
+        ),
+        score=0.95,
         anchor=Digits(),
         validate=_iban,
     ),

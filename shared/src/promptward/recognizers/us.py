@@ -72,9 +72,12 @@ US_IDENTITY = (
     ),
     register_number(
         "US_DRIVER_LICENSE",
-        "[A-Z]{0,2}[0-9]{5,14}|[A-Z][0-9]{3}(?:-[0-9]{3,4}){2,3}|[0-9]{3}(?:[- ][0-9]{3}){2}",
+        "[A-Z]{0,2}[0-9]{5,14}|[A-Z][0-9]{3,5}(?:[- ][0-9]{1,5}){2,4}"
+        "|[0-9]{2,3}(?:[- ][0-9]{2,4}){2}",
         _is_licence,
         context=("driver's lic", "driver lic", "drivers lic", "driving lic", "driver’s lic",
-                 "dl number", "dl#", "dl no"),
+                 "dl number", "dl#", "dl no", "dl:", "license no", "licence no", "license number",
+                 "licence number", "license #", "licence #", "führerschein", "permis de conduire",
+                 "patente di guida", "carnet de conducir", "prawo jazdy", "rijbewijs"),
     ),
 )  # fmt: skip

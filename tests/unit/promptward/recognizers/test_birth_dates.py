@@ -12,6 +12,9 @@ Finder = Callable[[str], list[tuple[str, str]]]
 @pytest.mark.parametrize(
     ("text", "entity", "value"),
     [
+        ("DOB: 08-Feb-1916", "DATE_OF_BIRTH", "08-Feb-1916"),
+        ("born on Nov. 25, 1941", "DATE_OF_BIRTH", "Nov. 25, 1941"),
+        ("生年月日: 1985年3月12日", "DATE_OF_BIRTH", "1985年3月12日"),
         ("DOB 04/05/1981", "DATE_OF_BIRTH", "04/05/1981"),
         ("born on 12 March 1987 in Rome", "DATE_OF_BIRTH", "12 March 1987"),
         ("date of birth: 1990-02-28", "DATE_OF_BIRTH", "1990-02-28"),

@@ -12,6 +12,13 @@ Finder = Callable[[str], list[tuple[str, str]]]
 @pytest.mark.parametrize(
     ("text", "entity", "value"),
     [
+        ("4111 1111 1111 1111 12/26 123", "CREDIT_CARD", "4111 1111 1111 1111"),
+        ("4111\xa01111\xa01111\xa01111", "CREDIT_CARD", "4111\xa01111\xa01111\xa01111"),
+        ("card 4111  1111  1111  1111", "CREDIT_CARD", "4111  1111  1111  1111"),
+        ("Visa 4111.1111.1111.1111", "CREDIT_CARD", "4111.1111.1111.1111"),
+        ("Visa: 4222 222 222 222", "CREDIT_CARD", "4222 222 222 222"),
+        ("4000 0000 0000 0000 006", "CREDIT_CARD", "4000 0000 0000 0000 006"),
+        ("IBAN DE 89 3704 0044 0532 0130 00", "IBAN_CODE", "DE 89 3704 0044 0532 0130 00"),
         ("card 4111111111111111", "CREDIT_CARD", "4111111111111111"),
         ("4111 1111 1111 1111 exp 04/27", "CREDIT_CARD", "4111 1111 1111 1111"),
         ("5555-5555-5555-4444", "CREDIT_CARD", "5555-5555-5555-4444"),
@@ -35,6 +42,9 @@ def test_found(find: Finder, text: str, entity: str, value: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
+        "columns 4111  1111  1111  1111",
+        "4111.1111.1111.1111",
+        "4111 111111 111111",
         "order #4111111111111111 delayed",
         "order 5555555555554444",
         "4111111111111112",

@@ -12,6 +12,15 @@ Finder = Callable[[str], list[tuple[str, str]]]
 @pytest.mark.parametrize(
     ("text", "entity", "value"),
     [
+        ("Telefon: 692 460 3805", "PHONE_NUMBER", "692 460 3805"),
+        ("Tel 26657465", "PHONE_NUMBER", "26657465"),
+        ("tél. 920 225 701", "PHONE_NUMBER", "920 225 701"),
+        ("text 08-25 15 00 for details", "PHONE_NUMBER", "08-25 15 00"),
+        ("please ring 346 56 56", "PHONE_NUMBER", "346 56 56"),
+        ("830 214 9917 is my new cell", "PHONE_NUMBER", "830 214 9917"),
+        ("94680031 is her work number", "PHONE_NUMBER", "94680031"),
+        ("001-931-426-9296x701", "PHONE_NUMBER", "001-931-426-9296x701"),
+        ("902/576-9370", "PHONE_NUMBER", "902/576-9370"),
         ("Phone: +49 1512 3077215", "PHONE_NUMBER", "+49 1512 3077215"),
         ("see +1 (415) 555-2671 today", "PHONE_NUMBER", "+1 (415) 555-2671"),
         ("fax +46 (0)8 928 571 38", "PHONE_NUMBER", "+46 (0)8 928 571 38"),
@@ -38,6 +47,9 @@ def test_found(find: Finder, text: str, entity: str, value: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
+        "tell me 555123456 times",
+        "the text of 12345678 pages",
+        "12345678 is my new favourite number",
         "Order number 7151935886 has shipped",
         "part no 397-592-9944X",
         "ticket 500191014 and case 511-15-740",

@@ -19,6 +19,8 @@ Finder = Callable[[str], list[tuple[str, str]]]
         ("ITIN 912-70-1234", "US_ITIN", "912-70-1234"),
         ("itin: 912701234", "US_ITIN", "912701234"),
         ("passport number A12345678", "US_PASSPORT", "A12345678"),
+        ("driver license: C2750-97772-27273", "US_DRIVER_LICENSE", "C2750-97772-27273"),
+        ("DL: 04-318-8819", "US_DRIVER_LICENSE", "04-318-8819"),
         ("driver's license D1234567", "US_DRIVER_LICENSE", "D1234567"),
     ],
 )
