@@ -11,8 +11,7 @@ from promptward.policy import CompiledPolicy
 from promptward.ports import AuditSink, BudgetLedger
 from promptward_ports.audit_sinks import JsonLinesSink
 from promptward_ports.classifiers import open_classifier
-from promptward_ports.hosting import build_engine
-from promptward_ports.jwks import AsyncJwksKeySource, JwksKeySource
+from promptward_ports.hosting import build_engine, open_keys
 
 
 class NoAudit:
@@ -56,6 +55,6 @@ class EngineFactory:
         Raises:
             PolicyError: the policy needs a port that is not there.
         """
-        keys = AsyncJwksKeySource(JwksKeySource(policy.spec.identity.jwks_caches()))
+        keys = open_keys(policy, suspending=True)
         classifier = open_classifier(policy.classifier_queries, suspending=True)
         return build_engine(policy, self._ledger, self._audit, keys, classifier)

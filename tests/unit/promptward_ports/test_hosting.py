@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 
 import pytest
 
 from promptward.decision import Allow, Deny
+from promptward.engine.ports import ABSENT
 from promptward.policy import load_policy
 from promptward.sync import run_sync
 from promptward.testing.analyzer import answer, word_analyzer
 from promptward.testing.fakes import RecordedAudit, chat_exchange, policy_with
-from promptward_ports.hosting import build_engine
+from promptward_ports.hosting import build_engine, open_keys
+from promptward_ports.jwks import AsyncJwksKeySource, JwksKeySource
 from promptward_ports.ledgers import open_ledger
 
 
@@ -61,3 +65,45 @@ def test_a_policy_that_names_a_classifier_gets_one() -> None:
     analyzer.close()
     assert isinstance(refused, Deny)
     assert (refused.status, refused.code) == (503, "check_unavailable")
+
+
+SHOW_MODULES = """
+import sys
+from promptward.policy import load_policy
+from promptward_ports.hosting import build_engine
+from promptward_ports.ledgers import open_ledger
+build_engine(load_policy(sys.stdin.read()), open_ledger("memory://", timeout_s=1), None)
+print(*sorted({"cryptography", "jwt", "requests", "presidio_analyzer"} & set(sys.modules)))
+"""
+API_KEYS = {"api_keys": {"keys": [{"id": "a", "sha256": "0" * 64}]}}
+ISSUER = {"issuer": "https://idp.test", "audience": ["gateway"]}
+SECRET = {**ISSUER, "algorithms": ["HS256"], "secret": "0123456789abcdef0123456789abcdef"}
+PUBLISHED = {**ISSUER, "algorithms": ["RS256"], "jwks_uri": "https://idp.test/jwks"}
+
+
+@pytest.mark.parametrize(
+    ("identity", "imported"),
+    [
+        (API_KEYS, ""),
+        ({"jwt": [SECRET]}, "cryptography jwt"),
+        ({"jwt": [PUBLISHED]}, "cryptography jwt requests"),
+    ],
+)
+def test_what_a_policy_does_not_ask_for_is_not_even_imported(
+    identity: dict[str, object], imported: str
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", SHOW_MODULES],
+        input=policy_with(identity=identity),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == imported + "\n"
+
+
+def test_keys_are_cached_as_the_host_waits() -> None:
+    policy = load_policy(policy_with(identity={"jwt": [PUBLISHED]}))
+    assert isinstance(open_keys(policy), JwksKeySource)
+    assert isinstance(open_keys(policy, suspending=True), AsyncJwksKeySource)
+    assert open_keys(load_policy(policy_with(identity=API_KEYS))) is ABSENT

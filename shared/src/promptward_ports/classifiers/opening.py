@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from promptward.ports import Classifier, ClassifierQuery, ClassifierSpan
 from promptward_ports.classifiers.hosted import BlockingClassifier, SuspendingClassifier
-from promptward_ports.classifiers.presidio_http import PresidioHttp
 from promptward_ports.classifiers.presidio_library import PresidioLibrary
 
 WORKERS = 8
@@ -31,6 +30,9 @@ def open_classifier(
     remote: Classifier | None = None
     local: Classifier | None = None
     if any(query.url for query in queries):
+        # imported for who asks: the HTTP client takes 8 MB of each process
+        from promptward_ports.classifiers.presidio_http import PresidioHttp
+
         remote = host(PresidioHttp(WORKERS), WORKERS)
     if own := [query for query in queries if not query.url]:
         local = host(PresidioLibrary(own), 1)
