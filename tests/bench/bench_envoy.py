@@ -8,7 +8,7 @@ ext_proc with the demo policy (the same plus token budget, redaction both ways a
 that as event streams against a bare stream. Every variant has an Envoy and a service of its own;
 rounds visit all of them in turn, so that a slow minute of the machine is slow for all. Read ratios,
 not absolutes: the load generator, Envoy, service and upstream share the machine's cores. No two
-requests have the same text, so nothing is answered from memory.
+requests have the same text and the memory of texts is off: everything is read each time.
 
 Latency is of whole answers at concurrency 1; requests per second and CPU at concurrency 16. CPU is
 from /proc/PID/task/*/schedstat, memory from VmHWM. How memory grows is measured by bench_soak.py.
@@ -122,13 +122,18 @@ def chat(stream: bool) -> bytes:
     return json.dumps(document).encode()
 
 
-def write_policies(directory: Path) -> dict[str, Path]:
-    """The demo policy, and what ext_authz alone can enforce of it."""
+def write_policies(directory: Path, *, remembers: bool = False) -> dict[str, Path]:
+    """The demo policy, and what ext_authz alone can enforce of it.
+
+    Args:
+        remembers: leave the memory of texts on; without it every text is read each time.
+    """
 
     source = resources.files("promptward_envoy").joinpath("data/demo_policy.yaml").read_text()
     policy = yaml.safe_load(source)
     spec = policy["spec"]
-    spec["limits"] = {"remembered_texts": 0}  # every request has the same text: read it each time
+    if not remembers:  # the answers are all alike, and so are the system prompts
+        spec["limits"] = {"remembered_texts": 0}
     for budget in spec["budgets"]:
         budget["limit"] = 10**12
     full = directory / "ext_proc.yaml"
@@ -164,8 +169,13 @@ def start_service(variant: Variant, directory: Path, policies: dict[str, Path]) 
 
 
 @contextlib.contextmanager
-def running(variants: Sequence[Variant] = VARIANTS) -> Iterator[list[Running]]:
+def running(
+    variants: Sequence[Variant] = VARIANTS, *, remembers: bool = False
+) -> Iterator[list[Running]]:
     """Every variant, up and warm.
+
+    Args:
+        remembers: see `write_policies`.
 
     Raises:
         EnvoyNotFoundError: there is none on this machine.
@@ -176,7 +186,7 @@ def running(variants: Sequence[Variant] = VARIANTS) -> Iterator[list[Running]]:
     processes: list[subprocess.Popen[bytes]] = []
     with tempfile.TemporaryDirectory(prefix="pw-bench-") as name:
         top = Path(name)
-        policies = write_policies(top)
+        policies = write_policies(top, remembers=remembers)
         try:
             canned = spawn([str(HERE / "canned_upstream.py"), HOST], top / "up.log")
             processes.append(canned)

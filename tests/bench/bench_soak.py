@@ -3,10 +3,11 @@
     make bench ARGS=soak          (or: python tests/bench/bench_soak.py [--requests N])
 
 The same Envoy and load for four services at once: one that does nothing, as ext_authz and as
-ext_proc, and ours with the demo policy. Resident memory (VmRSS) is read after each tenth; growth is
-counted from the first tenth on, when caches and arenas are full. What a service that does nothing
-grows by is the library's: grpc.aio leaks what a call still waited for when it was cancelled
-(github.com/grpc/grpc/issues/43360), and Envoy cancels every ext_proc stream.
+ext_proc, and ours with the demo policy, its memory of texts on and every text new. Resident memory
+(VmRSS) is read after each tenth; growth is counted from the first tenth on, when caches and arenas
+are full. What a service that does nothing grows by is the library's: grpc.aio leaks what a call
+still waited for when it was cancelled (github.com/grpc/grpc/issues/43360), and Envoy cancels every
+ext_proc stream.
 
 It takes some minutes, so it only runs when it is named.
 """
@@ -34,7 +35,7 @@ def measure(requests: int = REQUESTS) -> dict[str, Any]:
     """Resident memory of every service after each tenth of `requests`."""
     variants = [v for v in envoy.VARIANTS if v.name in NAMES]
     samples: dict[str, list[float]] = {name: [] for name in NAMES}
-    with envoy.running(variants) as targets, ThreadPoolExecutor(len(targets)) as pool:
+    with envoy.running(variants, remembers=True) as targets, ThreadPoolExecutor(4) as pool:
         for _ in range(10):
             list(pool.map(lambda target: envoy.load(target, 8, requests // 10), targets))
             for target in targets:
