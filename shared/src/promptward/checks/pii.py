@@ -145,6 +145,9 @@ class PiiSettings:
             yield "classifier.phase", "names a phase that the check does not have"
 
 
+_NOT_ASKED = Outcome(())
+
+
 class PiiCheck:
     """See the module docstring."""
 
@@ -163,6 +166,7 @@ class PiiCheck:
             min_scores={name: e.min_score for name, e in self._entities.items()},
         )
         self._window_chars = window_chars
+        self._effects = {name: self._effect(name) for name in self._entities}
         self._static = dict(_static_operators(settings, self._entities))
         self._pseudonymized = frozenset(
             name for name, e in self._entities.items() if e.action == "pseudonymize"
@@ -177,7 +181,9 @@ class PiiCheck:
     ) -> Inspection:
         read = [p for p in parts if p.source in self._sources]
         skipped = {p.pointer: "source_not_selected" for p in parts if p.source not in self._sources}
-        asked = await self._ask(phase, read, conversation)
+        asked = _NOT_ASKED
+        if self._classifier is not None:
+            asked = await self._ask(phase, read, conversation)
         if asked.denial is not None:
             unread = {p.pointer: asked.unread for p in read}
             return Inspection(asked.findings, skipped=skipped | unread, denial=asked.denial)
@@ -185,16 +191,18 @@ class PiiCheck:
         findings = list(asked.findings)
         edits: dict[str, str] = {}
         denial: Denial | None = None
-        for part, known in zip(read, asked.known, strict=True):
+        for index, part in enumerate(read):
+            known = asked.known[index] if asked.known else ()
             try:
                 text, matches = redact_part(part, self._recognizers, operators, known)
             except EntityBlocked as blocked:
                 findings.append(self.blocked_finding(blocked.entity))
                 denial = _DENIAL
                 continue
-            if text != part.text:
-                edits[part.pointer] = text
-            findings += [self.finding(m, part.pointer) for m in matches]
+            if matches:
+                if text != part.text:
+                    edits[part.pointer] = text
+                findings += [self.finding(m, part.pointer) for m in matches]
         incomplete = {p.pointer: asked.unread for p in read} if asked.unread else {}
         return Inspection(tuple(findings), edits, skipped, denial, incomplete)
 
@@ -261,7 +269,7 @@ class PiiCheck:
     def finding(self, match: Match, pointer: str) -> Finding:
         """The finding for a match in the text at `pointer`."""
         span = Span(pointer, match.start, match.end)
-        effect = self._effect(match.entity)
+        effect = self._effects[match.entity]
         rule = f"{match.entity}/{match.recognizer}"
         return make_finding(self.id, rule, _CATEGORY, match.score, effect, span, _TAXONOMY)
 
