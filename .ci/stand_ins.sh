@@ -13,7 +13,7 @@ ENGINE_PYTHON_IMAGE=python:3.11-slim-bookworm
 ENGINE_DEBIAN_IMAGE=debian:bookworm-slim
 ENGINE_ENVOY_IMAGE=envoyproxy/envoy:v1.40.0
 ENGINE_REDIS_IMAGE=redis:7.2-bookworm
-# Those of tests/integration/stacks/test_kong_stand_in.py.
+# Those of tests/integration/stacks/support/stacks/fake_kong.py.
 STAND_IN_KONG=kong-stand-in:2
 STAND_IN_POSTGRES=postgres-stand-in:15
 
@@ -50,7 +50,7 @@ _python_image() {
   local tar="$ENGINE_DIR/base.tar" # mmdebstrap looks at the suffix
   if [ ! -s "$tar" ]; then
     # shellcheck disable=SC2016 # $1 is mmdebstrap's
-    timeout --kill-after=10 400 mmdebstrap --quiet --mode=root --variant=minbase \
+    timeout --kill-after=10 600 mmdebstrap --quiet --mode=root --variant=minbase \
       --include=python3,python3-pip,python3-venv,ca-certificates \
       --aptopt='Acquire::Languages "none"' --dpkgopt=force-unsafe-io \
       --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \

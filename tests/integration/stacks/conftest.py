@@ -31,7 +31,12 @@ _NOT_KONG = {
     "test_stream_arrives_while_the_upstream_is_still_writing",
     "test_policy_is_reloaded_and_a_broken_one_is_not",
 }
-_ONLY_DOCKER = {"test_images.py", "test_kong_stand_in.py"}
+_ONLY_DOCKER = {
+    "test_all_stand_in.py",
+    "test_documented_commands.py",
+    "test_images.py",
+    "test_kong_stand_in.py",
+}
 
 
 def backends(config: pytest.Config) -> list[str]:

@@ -9,21 +9,14 @@ told, and proxies nothing. With a real image (IT_KONG_IMAGE) test_gateways.py ru
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import pytest
-from pytest_docker.plugin import Services
-from stacks.docker import UP_ONE_SHOT, docker, host_network, project
-from stacks.stack import COMPOSE, ROOT, wait_for
+from stacks.docker import docker
+from stacks.fake_kong import Containers, with_fake_kong
+from stacks.stack import COMPOSE, wait_for
 
-STAND_INS = {"kong": "kong-stand-in:2", "postgres": "postgres-stand-in:15"}
-IMAGE = "promptward-kong:stand-in"
 VARIANTS = {
     "dbless": ["compose.yaml"],
     "postgres": ["compose.yaml", "compose.postgres.yaml"],
@@ -32,43 +25,10 @@ LOCKED = {"ReadonlyRootfs": True, "CapDrop": ["ALL"], "SecurityOpt": ["no-new-pr
 
 
 @dataclass
-class KongStack:
-    """A running variant of the stack."""
+class KongStack(Containers):
+    """A running variant of deploy/compose/kong."""
 
     variant: str
-    services: Services
-
-    def compose(self, command: str) -> str:
-        output: bytes = self.services._docker_compose.execute(command)
-        return output.decode(errors="replace")
-
-    def container(self, service: str) -> str:
-        return self.compose(f"ps --all --quiet {service}").strip()
-
-    def inspect(self, service: str) -> Any:
-        return json.loads(docker("inspect", self.container(service)))[0]
-
-    def shell(self, service: str, script: str) -> str:
-        return docker("exec", self.container(service), "sh", "-c", script).strip()
-
-    def events(self, service: str) -> list[dict[str, Any]]:
-        """What the fake Kong has written down."""
-        lines = docker("logs", self.container(service)).splitlines()
-        return [json.loads(line) for line in lines if line.startswith('{"fake_kong"')]
-
-    def told(self) -> list[dict[str, Any]]:
-        """The calls of the Admin API."""
-        return [event for event in self.events("kong") if "path" in event]
-
-    def ended(self, service: str) -> bool:
-        return bool(self.inspect(service)["State"]["Status"] == "exited")
-
-
-def build_stand_in(folder: str, tag: str) -> None:
-    """Build a folder of .ci/stand-ins; in .ci/docker-tests that has happened already."""
-    network = ["--network", "host"] if host_network() else []
-    base = ["--build-arg", "BASE_IMAGE=debian:bookworm-slim"]
-    docker("build", *network, *base, "--tag", tag, str(ROOT / ".ci" / "stand-ins" / folder))
 
 
 @pytest.fixture(scope="module", params=VARIANTS)
@@ -76,27 +36,9 @@ def kong(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[KongStack]:
     """The stack, with its one-shot step done."""
-    for folder, tag in STAND_INS.items():
-        build_stand_in(folder, tag)
     directory = tmp_path_factory.mktemp(f"kong-{request.param}")
-    policy_dir = directory / "policy"
-    shutil.copytree(COMPOSE / "kong" / "policy", policy_dir)
-    for path in (policy_dir, *policy_dir.iterdir()):
-        path.chmod(path.stat().st_mode | 0o055)
-    environ = {
-        "POLICY_DIR": str(policy_dir),
-        "KONG_PORT": "0",
-        "KONG_PG_PASSWORD": uuid.uuid4().hex,
-        "KONG_IMAGE": STAND_INS["kong"],
-        "PROMPTWARD_KONG_IMAGE": IMAGE,
-        "POSTGRES_IMAGE": STAND_INS["postgres"],
-    }
-    files = [COMPOSE / "kong" / name for name in VARIANTS[request.param]]
-    name = f"it-kong-{request.param}-{os.getpid()}"
-    with project(files, name, environ, directory, UP_ONE_SHOT) as services:
-        made = KongStack(request.param, services)
-        wait_for("the one-shot step", lambda: made.ended("configure"), 120.0)
-        yield made
+    with with_fake_kong("kong", VARIANTS[request.param], directory) as made:
+        yield KongStack(made.services, request.param)
 
 
 def test_stand_in_says_so(kong: KongStack) -> None:
@@ -185,7 +127,7 @@ def test_compose_takes_the_files(name: str, monkeypatch: pytest.MonkeyPatch) -> 
     assert ("postgres" in found["services"]) is (name == "postgres")
 
 
-def test_compose_asks_for_a_password(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_compose_asks_for_a_password(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("KONG_PG_PASSWORD", raising=False)
     files = [a for f in VARIANTS["postgres"] for a in ("--file", str(COMPOSE / "kong" / f))]
     with pytest.raises(AssertionError, match="set KONG_PG_PASSWORD"):
