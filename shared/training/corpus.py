@@ -38,7 +38,7 @@ NOISY = {"pa_satml-ctf-2024": 0.4, "pa_jackhhao_jailbreak": 0.3, "pa_llmail-inje
 # What deployments see most and what is hardest to tell apart counts for more.
 HARD_NEGATIVES = {
     "oasst": 2.0, "arenahard01": 2.0, "docs_md_train": 2.0, "selfinstruct": 1.5, "mtbench": 1.5,
-    "notinject_one": 3.0, "bastioncorpus_benign": 3.0, "handwritten_user": 6.0,
+    "notinject_one": 6.0, "bastioncorpus_benign": 6.0, "handwritten_user": 10.0,
     "handwritten_document": 6.0, "handwritten_abroad": 6.0,
 }  # fmt: skip
 # The benign pool, on which thresholds and false alarms are measured: rows of one dataset count as
