@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from promptward.errors import PolicyError
+from promptward.policy import json_document
 from promptward.policy.compile import CompiledPolicy, compile_policy
 from promptward.policy.decode import decode
 from promptward.policy.model import Policy
@@ -63,6 +64,11 @@ def _no_secrets(name: str) -> None:
 
 
 def _parse(text: str) -> object:
+    document = json_document.read(text, _MAX_DEPTH)
+    return _parse_yaml(text) if document is json_document.NOT_TAKEN else document
+
+
+def _parse_yaml(text: str) -> object:
     try:
         return yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - a SafeLoader, see below
     except yaml.YAMLError as error:
