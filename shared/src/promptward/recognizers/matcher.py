@@ -35,6 +35,19 @@ from promptward.recognizers.viable import ViablePrefixes
 # Compiling all of them takes a quarter of a second; a reloaded policy mostly asks for the same.
 _compiled = lru_cache(maxsize=1024)(CompiledRecognizer)
 
+
+# So does building these; they keep nothing of the texts they read.
+@lru_cache(maxsize=8)
+def _scanners(
+    scored: tuple[tuple[CompiledRecognizer, float], ...],
+) -> tuple[DigitScanner, LiteralScanner, ViablePrefixes]:
+    return (
+        DigitScanner([s for s in scored if isinstance(s[0].spec.anchor, Digits)]),
+        LiteralScanner([s for s in scored if isinstance(s[0].spec.anchor, Literals)]),
+        ViablePrefixes(tuple(item for item, _ in scored)),
+    )
+
+
 _NO_MINIMA: Mapping[str, float] = MappingProxyType({})
 
 
@@ -65,14 +78,12 @@ class RecognizerSet:
         }
         self.entities = frozenset(item.entity for item in self._compiled)
         self.max_reach = max((item.reach for item in self._compiled), default=0)
-        scored = [(item, self._minimum[item.id]) for item in self._compiled]
-        self._digits = DigitScanner([s for s in scored if isinstance(s[0].spec.anchor, Digits)])
+        scored = tuple((item, self._minimum[item.id]) for item in self._compiled)
         by_literal = [s for s in scored if isinstance(s[0].spec.anchor, Literals)]
-        self._literals = LiteralScanner(by_literal)
+        self._digits, self._literals, self._prefixes = _scanners(scored)
         # (digits would make its states explode, and are found as quickly without)
         self._gate = re2_gate([s[0].superset for s in by_literal]) if accelerate else None
         self._anywhere = tuple(c for c in self._compiled if isinstance(c.spec.anchor, Anywhere))
-        self._prefixes = ViablePrefixes(self._compiled)
 
     def find(self, text: str, known: Sequence[Match] = ()) -> list[Match]:
         """The matches in `text`, sorted, not overlapping.
