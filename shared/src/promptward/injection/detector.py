@@ -36,6 +36,10 @@ class _Reading:
     windows: list[WindowReading]
     patterns: list[tuple[PatternRule, int, int]]
 
+    def fired(self) -> bool:
+        """Whether a rule fired."""
+        return bool(self.patterns) or any(window.fired for window in self.windows)
+
 
 class InjectionDetector:
     """Scores texts for prompt injection; build once, use for every text.
@@ -101,23 +105,22 @@ class InjectionDetector:
     def _log_odds(self, reading: _Reading) -> float:
         """The worst window's log-odds, pattern rules counted in every window."""
         patterns = [(rule.weight, 1.0) for rule, _, _ in reading.patterns]
-        return max(
-            (window.classifier if self._classify else SILENT)
-            + (
-                self._weights.rule_evidence(
-                    [*patterns, *((f.rule.weight, f.worth) for f in window.fired)]
-                )
-                if self._match
-                else 0.0
-            )
-            for window in reading.windows
-        )
+        values = []
+        for window in reading.windows:
+            value = window.classifier if self._classify else SILENT
+            if self._match and (patterns or window.fired):
+                fired = [(item.rule.weight, item.worth) for item in window.fired]
+                value += self._weights.rule_evidence(patterns + fired)
+            values.append(value)
+        return max(values)
 
     def _hits(
         self, scored: Sequence[tuple[float, _Reading]], source: Source
     ) -> tuple[InjectionHit, ...]:
         found: dict[tuple[str, int, int], InjectionHit] = {}
         for value, reading in scored:
+            if reading.view.kind == "plain" and not reading.fired():
+                continue
             for hit in self._hits_of(value, reading, source):
                 found.setdefault((hit.rule, hit.start, hit.end), hit)
         heaviest = sorted(found.values(), key=lambda h: (-h.weight, h.start, h.rule))[:MAX_HITS]

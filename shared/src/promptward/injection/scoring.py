@@ -6,10 +6,12 @@ harmless text does not dilute an attack.
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import NamedTuple
 
 from promptward.exchange import Source
 from promptward.injection.features import SILENT, TELLING, WINDOW_STRIDE, windows
@@ -21,13 +23,12 @@ from promptward.injection.views import View, word_ends
 
 # Marks of tables, lists of options and code. Words that meet across them (a flag's help text, the
 # cells of a row) do not speak to each other, so a rule that fires there is worth less.
-STRUCTURE = "|{}[]`=;"
+STRUCTURE = re.compile(r"[|{}\[\]`=;]|\n\n")
 STRUCTURED_FROM = 3  # marks within a rule's window from which it counts as structure
 STRUCTURED_WORTH = 0.35  # chosen on the documentation and code of the development data
 
 
-@dataclass(frozen=True, slots=True)
-class Fired:
+class Fired(NamedTuple):
     """A concept rule that fired.
 
     Attributes:
@@ -42,8 +43,7 @@ class Fired:
     worth: float
 
 
-@dataclass(frozen=True, slots=True)
-class WindowReading:
+class WindowReading(NamedTuple):
     """What one window says: the classifier's log-odds (0 without it) and the rules that fired."""
 
     classifier: float
@@ -119,41 +119,35 @@ class Places:
         view: the view.
     """
 
-    __slots__ = ("_ends", "_plain", "view")
+    __slots__ = ("_ends", "_marks", "view")
 
     def __init__(self, view: View) -> None:
         self.view = view
         self._ends: list[int] = []
-        self._plain = False
+        self._marks: list[int] = []  # where marks of structure stand
 
     def _find(self) -> list[int]:
         self._ends = word_ends(self.view)
-        self._plain = _structure(self.view.text) < STRUCTURED_FROM
+        self._marks = [mark.start() for mark in STRUCTURE.finditer(self.view.text)]
         return self._ends
 
-    def around(self, at: int, window: int) -> tuple[int, int]:
-        """The range of the view's text from `window` words before word `at` to as many after."""
+    def around(self, at: int, window: int) -> tuple[int, int, float]:
+        """What stands from `window` words before word `at` to as many after.
+
+        Returns:
+            the range of the view's text, and what a rule is worth that fired there.
+        """
         ends = self._ends or self._find()
         first, last = max(0, at - window), min(at + window, len(ends) - 1)
-        return ends[first] - len(self.view.read[first]), ends[last]
-
-    def worth(self, start: int, end: int) -> float:
-        """What a rule is worth that fired in this range of the view's text."""
-        plain = self._plain or _structure(self.view.text[start:end]) < STRUCTURED_FROM
-        return 1.0 if plain else STRUCTURED_WORTH
-
-
-def _structure(text: str) -> int:
-    return sum(map(text.count, STRUCTURE)) + text.count("\n\n")
+        start, end = ends[first] - len(self.view.read[first]), ends[last]
+        enough = bisect_left(self._marks, start) + STRUCTURED_FROM - 1
+        structured = enough < len(self._marks) and self._marks[enough] < end
+        return start, end, STRUCTURED_WORTH if structured else 1.0
 
 
 def place_rules(where: Places, found: Sequence[tuple[Rule, int]]) -> tuple[Fired, ...]:
     """The rules that fired at words of a view, with their surroundings judged."""
-    out = []
-    for rule, at in found:
-        start, end = where.around(at, rule.window)
-        out.append(Fired(rule, start, end, where.worth(start, end)))
-    return tuple(out)
+    return tuple([Fired(rule, *where.around(at, rule.window)) for rule, at in found])
 
 
 def read_view(
@@ -174,6 +168,8 @@ def read_view(
         asked: whether a pattern rule matched the view, so that the model is asked in any case.
     """
     out: list[WindowReading] = []
+    if not marks and not asked:
+        return [WindowReading(SILENT if weights else 0.0, ())]
     silent = False
     where = Places(view)
     for block in blocks_of(len(view.words), marks):

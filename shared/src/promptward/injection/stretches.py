@@ -11,8 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-_GAP = ord(" ")
-_PART = ord("x")
+_GAP, _PART = b" ", b"x"
 
 
 class Stretches:
@@ -23,18 +22,18 @@ class Stretches:
     def __init__(self, letters: str, least: int) -> None:
         # what is outside ASCII reads `?` below
         parts = frozenset(map(ord, letters + "?"))
-        self._table = bytes(_PART if code in parts else _GAP for code in range(256))
-        self._least = least
+        self._table = b"".join(_PART if code in parts else _GAP for code in range(256))
+        self._least = _PART * least
 
     def __call__(self, text: str) -> Iterator[tuple[int, int]]:
         """(start, end) of every stretch of `text`."""
         marked = text.encode("ascii", "replace").translate(self._table)
-        at = 0
-        for run in marked.split():
-            if len(run) >= self._least:
-                at = marked.index(run, at)
-                yield at, at + len(run)
-                at += len(run)
+        start = marked.find(self._least)
+        while start >= 0:
+            end = marked.find(_GAP, start)
+            end = len(marked) if end < 0 else end
+            yield start, end
+            start = marked.find(self._least, end)
 
 
 def matches_in(
