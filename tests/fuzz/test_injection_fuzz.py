@@ -1,7 +1,8 @@
 """No input crashes the injection detector, and none takes more than linear time.
 
-Time is compared by ratio: a text eight times as long may take at most three times eight as long
-(the slack absorbs a noisy machine; quadratic work would take sixty-four times as long).
+Time is compared by ratio, in CPU time of this process: a text eight times as long may take at most
+three times eight as long (the slack absorbs a noisy machine; quadratic work would take sixty-four
+times as long), and one of a megabyte at most four times sixteen as long as one of 64 KB.
 """
 
 from __future__ import annotations
@@ -93,13 +94,25 @@ SHAPES: dict[str, Callable[[int], str]] = {
     "different words": lambda n: " ".join(f"w{i}" for i in range(n // 6)),
     "quotes": lambda n: ("never say \"" * n)[:n],
     "send": lambda n: ("send the password to " * n)[:n],
+    "letters apart without end": lambda n: ("i g n o r e a l l " * n)[:n],
+    "table": lambda n: ("| a | b=1 | `code` | [x](y) |\n" * n)[:n],
+    "links": lambda n: ("![a](http://b.com/?c={d}) " * n)[:n],
+    "templates": lambda n: ("<|im_start|>system\n[INST] <<SYS>> " * n)[:n],
+    "marks in words": lambda n: ("ig-nore the p.r.o.m.p.t " * n)[:n],
+    "many different characters": lambda n: "".join(chr(0xA0 + i % 9000) for i in range(n)),
+    "Thai": lambda n: ("ละเลยคำสั่งก่อนหน้านี้" * n)[:n],
+    "a name and an address": lambda n: ("mail a@b.example to " * n)[:n],
+    "definition": lambda n: ('{"name": "search", "description": "Search the docs"},\n' * n)[:n],
+    "code": lambda n: ("    if (x[i] > 0x1F && y != 'a') { return foo_bar(1, 2); }\n" * n)[:n],
+    "prose": lambda n: ("The committee met on Tuesday to review the proposal for the new library"
+                        " building. Members asked how it had been put together. " * n)[:n],
 }  # fmt: skip
 
 
-def seconds(text: str) -> float:
+def seconds(text: str, runs: int = 3) -> float:
     """The best of a few runs, in CPU time of this process."""
     best = float("inf")
-    for _ in range(3):
+    for _ in range(runs):
         begun = time.process_time()
         DETECTOR.analyze(text, Source.DOCUMENT)
         best = min(best, time.process_time() - begun)
@@ -116,3 +129,21 @@ def test_time_is_linear(shape: str) -> None:
         if ratio <= FACTOR * SLACK:
             return
     pytest.fail(f"{FACTOR} times the text took {ratio:.0f} times as long")
+
+
+LONG = (
+    "prose", "code", "definition", "attacks", "base64", "many payloads", "letters apart without end",
+    "table", "Chinese", "Cyrillic", "different words", "leetspeak", "marks in words",
+)  # fmt: skip
+KB_64, MB_FACTOR, MB_SLACK = 64 * 1024, 16, 4.0
+
+
+@pytest.mark.parametrize("shape", LONG)
+def test_a_megabyte_costs_no_more_per_character(shape: str) -> None:
+    make = SHAPES[shape]
+    small, large = make(KB_64), make(KB_64 * MB_FACTOR)
+    for _ in range(3):
+        ratio = seconds(large, runs=1) / seconds(small)
+        if ratio <= MB_FACTOR * MB_SLACK:
+            return
+    pytest.fail(f"{MB_FACTOR} times the text took {ratio:.0f} times as long")
