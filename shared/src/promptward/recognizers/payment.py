@@ -46,7 +46,7 @@ _MINOR = (
 
 
 # Between groups; only single blanks and hyphens need no word nearby.
-_GAP = "[ .\\x{a0}-]{1,2}"
+_GAP = "(?: {1,2}|[.\\x{a0}-])"
 _SIXTEEN = f"[1-9][0-9]{{3}}{_GAP}[0-9]{{4}}{_GAP}[0-9]{{4}}{_GAP}[0-9]{{1,4}}"
 _GAPS = re.compile("[0-9]+(?:[ \\xa0-][0-9]+)*").fullmatch
 _SURE = 0.9
