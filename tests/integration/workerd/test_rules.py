@@ -189,6 +189,17 @@ def test_an_isolate_keeps_caches_only() -> None:
     assert kept - lookups <= CACHES
 
 
+def test_an_isolate_reads_its_variables_once_and_again_when_they_are_others(
+    ports_worker: Workerd,
+) -> None:
+    """Cloudflare may go on using an isolate after a change of variables or secrets alone."""
+    connection = http.client.HTTPConnection(ports_worker.host, ports_worker.port, timeout=30)
+    connection.request("POST", "/deployed", json.dumps(["one", "one", "two", "two", "one"]))
+    seen = json.loads(connection.getresponse().read())
+    connection.close()
+    assert seen == [["one", False], ["one", True], ["two", False], ["two", True], ["one", False]]
+
+
 def test_nothing_of_a_request_is_in_the_log(worker: Workerd, origin: Origin) -> None:
     canary = "canary-7f3a@example.com"
     chat = ChatClient(worker.host, worker.port, "pw-test-alice")

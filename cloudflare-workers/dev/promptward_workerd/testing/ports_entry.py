@@ -2,6 +2,8 @@
 
 POST /ledger/<object>/<method>?now_us=N   a ledger method's text, on the test's clock
 POST /verify                              [alg, jwk, signing input, signature] as base64
+POST /deployed                            routes that one isolate reads from a list of ROUTEs, each
+                                          with whether it is the same deployment as the one before
 POST /modules                             imported modules, and how many threads run
 """
 
@@ -21,6 +23,7 @@ from promptward.ports import BudgetLine, ReserveRequest, Window
 from promptward_worker.ledger_object import BudgetLedgerObject as RealLedgerObject
 from promptward_worker.ledger_shelf import SqlShelf
 from promptward_worker.signatures import WebCryptoVerifier
+from promptward_worker.worker import Isolate
 
 _VERIFIER = WebCryptoVerifier()
 _LINE = BudgetLine("tokens", "claim.sub=ann", "total_tokens", 100, 90, Window("fixed", 3600))
@@ -47,6 +50,26 @@ class BudgetLedgerObject(RealLedgerObject):
         raise PortError("ledger", "crashed on purpose")
 
 
+class _Env:
+    """Variables as a Worker is given them."""
+
+    UPSTREAM = "route"
+
+    def __init__(self, route: str) -> None:
+        self.ROUTE = route
+
+
+def _deployments(routes: list[str]) -> list[list[object]]:
+    isolate, envs = Isolate(), {route: _Env(route) for route in routes}
+    found: list[list[object]] = []
+    for route in routes:
+        deployment, policies = isolate.deployment, isolate.policies
+        now = isolate.deployed(envs[route])  # type: ignore[arg-type]
+        same = now is deployment and isolate.policies is policies
+        found.append([now.settings.route, same])
+    return found
+
+
 class Default(WorkerEntrypoint):
     """The questions."""
 
@@ -58,6 +81,8 @@ class Default(WorkerEntrypoint):
         if port == "ledger":
             stub = self.env.LEDGER.getByName(rest[0])
             return Response(await stub.call(rest[1], url.searchParams.get("now_us"), text))
+        if port == "deployed":
+            return Response(json.dumps(_deployments(json.loads(text))))
         if port == "verify":
             alg, key, signing_input, signature = json.loads(text)
             valid = await _VERIFIER.verify(
