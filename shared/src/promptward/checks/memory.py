@@ -73,7 +73,13 @@ class Recall:
         self._memory = memory
         self._key = key
 
-    def result(self, analysis: str, text: str, analyse: Callable[[], Result]) -> Result:
+    def result(
+        self,
+        analysis: str,
+        text: str,
+        analyse: Callable[[], Result],
+        is_small: Callable[[Result], bool] = lambda _: True,
+    ) -> Result:
         """`analyse()`, or what it returned for this text before.
 
         Args:
@@ -81,6 +87,7 @@ class Recall:
                 without NUL characters.
             text: what is analysed.
             analyse: pure; its result holds no text.
+            is_small: whether a result may be remembered, where results can be of any size.
         """
         if len(text) < MIN_CHARS:
             return analyse()
@@ -89,7 +96,8 @@ class Recall:
         if found is not _ABSENT:
             return cast(Result, found)  # `analysis` names who kept it
         result = analyse()
-        self._memory.keep(digest, result)
+        if is_small(result):
+            self._memory.keep(digest, result)
         return result
 
     def get(self, analysis: str, text: str) -> object | None:

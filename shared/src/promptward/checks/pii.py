@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from promptward.checks.classifier import ClassifierSettings, Outcome, TextClassifier
@@ -22,6 +23,7 @@ from promptward.checks.content import (
     make_finding,
 )
 from promptward.checks.entities import EDITING, EntitySettings
+from promptward.checks.memory import Recall
 from promptward.checks.recognized import (
     Block,
     EntityBlocked,
@@ -39,9 +41,11 @@ from promptward.recognizers import CATALOGUE, GROUPS, Match, Recognizer, Recogni
 from promptward.recognizers import user_recognizer as compile_recognizer
 from promptward.settings import Kind, setting
 from promptward.stream.channels import ChannelFilter
+from promptward.stream.redactor import replace_matches
 
 _CATEGORY = "sensitive_data"
 _TAXONOMY = ("LLM02", "AML.T0057")
+_REMEMBERED_MATCHES = 64  # of one text: about 8 KB
 _DENIAL = Denial("sensitive_data", "The text holds data that may not pass.")
 
 
@@ -194,7 +198,7 @@ class PiiCheck:
         for index, part in enumerate(read):
             known = asked.known[index] if asked.known else ()
             try:
-                text, matches = redact_part(part, self._recognizers, operators, known)
+                text, matches = self._redacted(part, operators, known, conversation.recall)
             except EntityBlocked as blocked:
                 findings.append(self.blocked_finding(blocked.entity))
                 denial = _DENIAL
@@ -205,6 +209,20 @@ class PiiCheck:
                 findings += [self.finding(m, part.pointer) for m in matches]
         incomplete = {p.pointer: asked.unread for p in read} if asked.unread else {}
         return Inspection(tuple(findings), edits, skipped, denial, incomplete)
+
+    def _redacted(
+        self,
+        part: Part,
+        operators: Mapping[str, Operator],
+        known: Sequence[Match],
+        recall: Recall,
+    ) -> tuple[str, Sequence[Match]]:
+        """The new text of a part and its matches, those of a text seen before from memory."""
+        if known or part.json_escaped:
+            return redact_part(part, self._recognizers, operators, known)
+        find = partial(self._recognizers.find, part.text)
+        matches = recall.result(f"{self.id}|patterns", part.text, find, _is_small)
+        return replace_matches(part.text, matches, operators), matches
 
     async def _ask(
         self, phase: Phase, parts: Sequence[Part], conversation: Conversation
@@ -280,6 +298,10 @@ class PiiCheck:
         if self._shadow:
             return Effect.SHADOW
         return Effect.BLOCK if action == "block" else Effect.REDACT
+
+
+def _is_small(matches: Sequence[Match]) -> bool:
+    return len(matches) <= _REMEMBERED_MATCHES
 
 
 def _classifier(settings: PiiSettings) -> TextClassifier | None:

@@ -46,6 +46,11 @@ def redact_text(
         The new text and all matches, with offsets in the given text.
     """
     matches = recognizers.find(text, known)
+    return replace_matches(text, matches, operators), matches
+
+
+def replace_matches(text: str, matches: Sequence[Match], operators: Mapping[str, Operator]) -> str:
+    """`text` with its `matches` (sorted, not overlapping) replaced by their operators."""
     pieces: list[str] = []
     done = 0
     for match in matches:
@@ -54,7 +59,7 @@ def redact_text(
             new = operator.apply(match.entity, text[match.start : match.end])
             pieces += (text[done : match.start], new)
             done = match.end
-    return "".join((*pieces, text[done:])) if pieces else text, matches
+    return "".join((*pieces, text[done:])) if pieces else text
 
 
 def _edits(

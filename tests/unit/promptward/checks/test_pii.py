@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from promptward.checks.content import Conversation, Inspection, Mode, Phase
+from promptward.checks.memory import TextMemory
 from promptward.checks.pii import PiiCheck, PiiSettings
 from promptward.errors import ExchangeError, PolicyError, PortError
 from promptward.exchange import Source
@@ -14,6 +15,7 @@ from promptward.findings import Effect
 from promptward.llm import Part
 from promptward.policy.decode import decode
 from promptward.protocols.base import Channel
+from promptward.recognizers import RecognizerSet
 from promptward.stream.channels import ChannelBlocked
 from promptward.sync import run_sync
 from promptward.testing.fakes import WordClassifier
@@ -291,3 +293,32 @@ def test_a_live_stream_is_refused_where_a_classifier_has_to_read_answers() -> No
     assert not check(classifier=CLASSIFIER).reads_ahead
     with pytest.raises(ExchangeError, match="has to be read whole"):
         made.open_channel(Channel("/0", Source.ASSISTANT), Conversation("abcdef"))
+
+
+def test_a_text_that_comes_again_is_redacted_alike_without_being_searched_again() -> None:
+    made, recall = check({"type": "EMAIL_ADDRESS"}), TextMemory(b"k", 8).of("ann")
+    text = "Write to jane.roe@example.com about the invoice of the second of May, please."
+
+    def inspected(searched: str = text) -> Inspection:
+        parts = [Part("/messages/0/content", Source.USER, searched)]
+        conversation = Conversation("00", recall=recall)
+        return run_sync(made.inspect(Phase.REQUEST, parts, conversation))
+
+    first = inspected()
+    assert "jane.roe" not in first.edits["/messages/0/content"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(RecognizerSet, "find", lambda *_: 1 / 0)
+        assert inspected() == first
+        with pytest.raises(ZeroDivisionError):
+            inspected(text + "!")
+
+
+def test_a_text_full_of_matches_is_searched_each_time() -> None:
+    made, recall = check({"type": "EMAIL_ADDRESS"}), TextMemory(b"k", 8).of("ann")
+    parts = [Part("/m", Source.USER, "jane.roe@example.com " * 65)]
+    conversation = Conversation("00", recall=recall)
+    run_sync(made.inspect(Phase.REQUEST, parts, conversation))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(RecognizerSet, "find", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            run_sync(made.inspect(Phase.REQUEST, parts, conversation))
