@@ -15,7 +15,7 @@ from promptward.injection.decoding import _BLOBS
 from promptward.injection.features import telling, windows
 from promptward.injection.folding import fold_table, folding, skeleton_table, skeletons
 from promptward.injection.keywords import strong_words
-from promptward.injection.lexicon import lexicon
+from promptward.injection.lexicon import GATE_MARK, lexicon
 from promptward.injection.model import model
 from promptward.injection.origins import identity
 from promptward.injection.patterns import PATTERN_RULES, PatternRule
@@ -156,3 +156,20 @@ def test_letters_are_cut_at_the_least_cost(words: list[str]) -> None:
         for p in parts
     ]
     assert sum(spent) == cost[-1]
+
+
+QUIET = ["reveal", "your", "new", "all", "river", "task", "from", "now", "do", "the", "cat", "you"]
+
+
+@given(st.lists(st.sampled_from(QUIET), max_size=30))
+@settings(max_examples=300, deadline=None)
+def test_concepts_that_only_count_beside_others_change_nothing(words: list[str]) -> None:
+    view = view_of("plain", " ".join(words), identity)
+    marks, gates = read_marks(view.words, view.meant)
+    everything = lexicon().marks(view.words, view.meant)
+    if not marks:
+        assert gates == frozenset()
+        assert not any(concept[0] == GATE_MARK for _, concept in everything)
+        for asked in (False, True):
+            read = read_view(view, everything, Source.DOCUMENT, model(), asked=asked)
+            assert read == read_view(view, [], Source.DOCUMENT, model(), asked=asked)

@@ -90,7 +90,8 @@ class InjectionDetector:
 
     def _read(self, view: View, source: Source) -> _Reading:
         weights = self._weights if self._classify else None
-        marks, gates = read_marks(view.words, view.meant)
+        odd = view.odd if view.meant is view.distinct else None
+        marks, gates = read_marks(view.words, view.meant, odd)
         if not self._match:
             return _Reading(view, read_view(view, marks, source, weights), [])
         found = matches(view.text, view.distinct, gates, source)

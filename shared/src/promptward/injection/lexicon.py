@@ -11,7 +11,8 @@ Source: hand-written for this project.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import cast
 
@@ -179,6 +180,57 @@ class Lexicon:
         if text.isascii() or not _UNSPACED.search(text):
             return text.split()
         return self._cuts.spread(text).split()
+
+    def triggers(self, concepts: Callable[[str], bool]) -> Triggers:
+        """What may mean one of `concepts`, so that texts without it need no closer look."""
+        words = {w for w, found in self._exact.items() if any(map(concepts, found))}
+        phrases: dict[str, set[frozenset[str]]] = {}
+        begun = [
+            (first, [second], rest)
+            for first, seconds in self._seconds.items()
+            for second, rest in seconds.items()
+        ]
+        begun += [(first, [], rest) for first, rest in self._starred.items()]
+        for first, second, further in begun:
+            for rest, concept in (item for found in further.values() for item in found):
+                if concepts(concept):
+                    others = frozenset(w for w in [*second, *rest] if not w.endswith("*"))
+                    phrases.setdefault(first, set()).add(others)
+        stems = {head: any(concepts(c) for _, c in found) for head, found in self._stems.items()}
+        return Triggers(
+            frozenset(words),
+            {first: tuple(sorted(others, key=sorted)) for first, others in phrases.items()},
+            frozenset(phrases),
+            frozenset(head for head, does in stems.items() if does),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Triggers:
+    """Words without which a text does not mean any of certain concepts.
+
+    Attributes:
+        words: those that mean one by themselves.
+        phrases: first word of a phrase that does → for each such phrase its other whole words.
+        firsts: the first words.
+        stems: beginnings of words with a stem that does.
+    """
+
+    words: frozenset[str]
+    phrases: Mapping[str, tuple[frozenset[str], ...]]
+    firsts: frozenset[str]
+    stems: frozenset[str]
+
+    def among(self, distinct: frozenset[str], odd: frozenset[str]) -> bool:
+        """Whether a text of these words may mean one; `odd` are those not in `known_words()`."""
+        if not self.words.isdisjoint(distinct):
+            return True
+        for first in self.firsts & distinct:
+            for others in self.phrases[first]:
+                if others <= distinct:
+                    return True
+        stems = self.stems
+        return any(w[:STEM_KEY] in stems or w[:SHORT_KEY] in stems for w in odd)
 
 
 class _Cuts:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from promptward.exchange import Source
 from promptward.injection.features import SILENT, TELLING, WINDOW_STRIDE, windows
 from promptward.injection.lanes import Block, blocks_of, firsts_in, lanes_in
-from promptward.injection.lexicon import GATE_MARK, Masks, lexicon, masks_of
+from promptward.injection.lexicon import GATE_MARK, Masks, Triggers, known_words, lexicon, masks_of
 from promptward.injection.model import Model
 from promptward.injection.rules import CONCEPT_RULES, Matcher, Rule
 from promptward.injection.views import View, word_ends
@@ -73,11 +73,33 @@ class Window:
     masks: Masks
 
 
+@cache
+def _triggers() -> Triggers:
+    """What may open a pattern rule, let a concept rule fire or make the model worth asking."""
+    loud = set(TELLING)
+    for rule in CONCEPT_RULES:
+        if loud.isdisjoint(rule.needs):
+            loud.add(min(rule.needs))
+    return lexicon().triggers(lambda concept: concept in loud or concept[0] == GATE_MARK)
+
+
 def read_marks(
-    words: Sequence[str], distinct: frozenset[str]
+    words: Sequence[str], distinct: frozenset[str], odd: frozenset[str] | None = None
 ) -> tuple[list[tuple[int, str]], frozenset[str]]:
-    """(concepts of a view with their places, gate marks of pattern rules) of its words."""
-    marks = lexicon().marks(words, distinct)
+    """(concepts of a view with their places, gate marks of pattern rules) of its words.
+
+    Concepts that only count beside others are left out where none of the others can be.
+
+    Args:
+        words: the words.
+        distinct: these, each once.
+        odd: those of them that are no `known_words()`, if that is known.
+    """
+    if odd is None:
+        odd = distinct - known_words()
+    if not _triggers().among(distinct, odd):
+        return [], frozenset()
+    marks = lexicon().marks(words, distinct, odd)
     gates = frozenset(concept for _, concept in marks if concept[0] == GATE_MARK)
     return ([m for m in marks if m[1][0] != GATE_MARK] if gates else marks), gates
 

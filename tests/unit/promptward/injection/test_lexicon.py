@@ -67,3 +67,22 @@ def test_text_without_spaces_is_cut_at_entries() -> None:
 def test_masks() -> None:
     marks = [(5, "A"), (7, "B"), (7, "A")]
     assert masks_of(marks, 5) == {"A": 0b101, "B": 0b100}
+
+
+@pytest.mark.parametrize(
+    ("words", "may"),
+    [
+        ("cat", False), ("ignore", True), ("now", False), ("from now", False),
+        ("now we go on from here", True),  # near enough: only the words are looked at
+        ("tryb", True), ("vorherige", True), ("vorne", False),
+    ],
+)  # fmt: skip
+def test_triggers_are_words_without_which_a_concept_cannot_be(words: str, may: bool) -> None:
+    terms = Lexicon(
+        {
+            "LOUD": {"en": "ignore|from now on", "pl": "tryb deweloper*", "de": "vorheri*"},
+            "QUIET": {"en": "cat|now"},
+        }
+    )
+    distinct = frozenset(words.split())
+    assert terms.triggers("LOUD".__eq__).among(distinct, distinct) is may
