@@ -23,6 +23,7 @@ engine_install() {
   mkdir -p "$ENGINE_DIR/cfg/cli-plugins"
   export DOCKER_CONFIG="$ENGINE_DIR/cfg"
   _engine_packages || { echo "the packages docker.io and mmdebstrap cannot be installed" >&2; return 1; }
+  _engine_client
   _engine_plugins || { echo "compose v2 and buildx cannot be installed" >&2; return 1; }
 }
 
@@ -56,6 +57,13 @@ _engine_mirror() { # the machine's own package mirror: no host is written here
   # shellcheck disable=SC2016 # apt-get expands it
   { apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' "Codename: bookworm" 2>/dev/null | grep . ||
     apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages'; } | sed -n 1p
+}
+
+_engine_client() { # the one that came with the engine: a much newer one may not speak with it
+  [ -x /usr/bin/docker ] || return 0
+  mkdir -p "$ENGINE_DIR/bin"
+  ln -sfn /usr/bin/docker "$ENGINE_DIR/bin/docker"
+  PATH="$ENGINE_DIR/bin:$PATH"
 }
 
 _engine_has_plugins() {
@@ -151,7 +159,7 @@ engine_stop() {
   [ -n "${ENGINE_PID:-}" ] || return 0
   _engine_sweep 2>/dev/null || true
   local child
-  read -r child _ <"/proc/$ENGINE_PID/task/$ENGINE_PID/children" 2>/dev/null || true
+  read -r child _ 2>/dev/null <"/proc/$ENGINE_PID/task/$ENGINE_PID/children" || true
   if [ -n "${child:-}" ]; then kill -TERM "$child" 2>/dev/null; fi
   for _ in $(seq 150); do
     _engine_alive "$ENGINE_PID" || break
