@@ -87,7 +87,7 @@ class Limits:
         " that a history sent again is not analysed again; 0 for none.",
         ge=0,
         le=1_000_000,
-        default=0,
+        default=4096,
     )
 
 
