@@ -16,6 +16,7 @@ from promptward_kong.pool import STUCK_GRACE_S, WorkerMain, WorkerPool
 from promptward_kong.refusals import unavailable
 from promptward_kong.server import PluginServer, PluginType, ServerOptions
 from promptward_kong.tickets import MAX_TICKETS, TicketStore
+from promptward_kong.worker import give_back_freed_memory
 
 _log = logging.getLogger(__name__)
 
@@ -81,6 +82,7 @@ class App:
         self.options = options
         self.loop = Loop()
         gc.collect()
+        give_back_freed_memory()
         gc.freeze()  # what is loaded now is never garbage; keep its pages shared with the workers
         self.pool = WorkerPool(
             self.loop,

@@ -92,7 +92,7 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-open",
         type=_positive,
-        default=10_000,
+        default=8192,
         metavar="N",
         help="requests between access and log at once (default: %(default)s)",
     )

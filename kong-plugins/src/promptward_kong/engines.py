@@ -163,7 +163,7 @@ def _with_placeholder(exchange: Exchange, engine: Engine) -> Exchange:
 
 def _on_response(engine: Engine, job: Job) -> object:
     data, status, headers, body = cast("list[object]", job.payload)
-    ticket = unpack_ticket(cast("bytes", data))
+    ticket = _ticket(data)
     pairs = Headers((str(n), str(v)) for n, v in cast("list[list[str]]", headers))
     code = cast("int", status)
     if engine.plan_response(ticket, code, pairs) is ResponsePlan.PASS:

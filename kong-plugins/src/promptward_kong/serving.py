@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import json
 import socket
+from urllib.parse import urlsplit
 
 from promptward.engine import Engine
 from promptward.errors import PolicyError
@@ -31,7 +34,7 @@ def make_app(options: AppOptions) -> App:
         PolicyError: the options contradict each other.
         OSError: the socket cannot be made.
     """
-    _preload()
+    _preload(options)
     return App(
         options,
         lambda app: [PromptwardPlugin(STREAMING, app), PromptwardPlugin(BUFFERED, app)],
@@ -59,7 +62,19 @@ _PRELOAD_BODY = (
 )
 
 
-def _preload() -> None:
+def _imported_late(options: AppOptions) -> list[str]:
+    """Modules that an engine imports when its policy or ledger needs them: what verifies tokens,
+    and a client for Redis. In each worker they would cost as much as here once."""
+    names = ["promptward_ports.jwks", "promptward_ports.signatures"]
+    if urlsplit(options.ledger_url).scheme.startswith(("redis", "unix")):
+        names.append("promptward_ports.ledgers.redis_connect")
+    return names
+
+
+def _preload(options: AppOptions) -> None:
+    for name in _imported_late(options):
+        with contextlib.suppress(ImportError):  # whoever needs it says so
+            importlib.import_module(name)
     policy = load_policy(json.dumps(_PRELOAD_POLICY))
     engine = build_engine(policy, open_ledger("memory://", timeout_s=1.0), NoSink())
     headers = Headers([("content-type", "application/json")])

@@ -17,9 +17,9 @@ from collections.abc import Callable
 _TOKEN_BYTES = 16
 
 # Kong runs the log phase of every request, so these are requests under way. One core decides about
-# 600 a second: the default is the load of a full server whose upstream takes 16 seconds.
-MAX_TICKETS = 10_000
-# A ticket is about 400 bytes; with pseudonyms, or system prompts to compare answers with, far more.
+# 600 a second: the default is the load of a full server whose upstream takes 13 seconds.
+MAX_TICKETS = 8192
+# A ticket is about 350 bytes; with pseudonyms, or system prompts to compare answers with, far more.
 MAX_BYTES = 32 << 20
 
 Abandoned = Callable[[str, bytes], None]

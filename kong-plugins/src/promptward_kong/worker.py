@@ -40,6 +40,12 @@ def share_one_arena() -> None:
         ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
 
 
+def give_back_freed_memory() -> None:
+    """Let glibc return what was freed to the system: imports and compilation leave a few MB."""
+    with contextlib.suppress(AttributeError, OSError):
+        ctypes.CDLL(None).malloc_trim(0)
+
+
 def serve_lanes(sockets: list[socket.socket], handler: Handler) -> None:
     """Run `handler` for every job on every lane; returns when the front is gone."""
     share_one_arena()
