@@ -132,7 +132,7 @@ class Model:
         for concept, mask in masks.items():
             weight, partners = self.partners.get(concept, (0.0, {}))
             met = [(weight, mask)] if weight else []
-            near = [other for other in masks if other in partners]
+            near = masks.keys() & partners.keys()
             if near:
                 wide = around(mask, PAIR_WINDOW)
                 met += [
