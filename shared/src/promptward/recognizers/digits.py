@@ -25,6 +25,8 @@ from promptward.recognizers.syntax import parse
 # Digits at most this far apart are one stretch: farther than a shape is long. The bound keeps
 # what `re` remembers of a stretch small.
 _STRETCH = re.compile("[0-9][0-9]*(?:[^0-9]{1,24}[0-9]+){0,200}")
+_DIGIT = re.compile("[0-9]")
+_SHORT = 256  # characters
 # What every recognizer that is tried next to words needs (see `Digits`): four digits with the
 # separators of phone numbers (RFC 3966 visual separators, space, "/") between them.
 _NUMBER = re.compile("[0-9](?:[ .()/\xa0-]{0,3}[0-9]){3}")
@@ -89,12 +91,12 @@ class DigitScanner:
 
     def scan(self, text: str, start: int, found: list[Match]) -> None:
         """Append the accepted matches that begin at `start` or later."""
-        if not self._recognizers:
+        span = _digits_span(text, start) if self._recognizers else None
+        if span is None:
             return
-        scan: _Scan | None = None
+        scan = _Scan(text, found, [start] * len(self._recognizers))
         # Entering a group in its middle is no loss: a place is judged by what is around it.
-        for stretch in _STRETCH.finditer(text, start):
-            scan = scan or _Scan(text, found, [start] * len(self._recognizers))
+        for stretch in _STRETCH.finditer(text, *span):
             low, high = stretch.span()
             for at, slots in self._shapes.places(text, low, high + DEEPEST):
                 for slot in slots:
@@ -160,6 +162,22 @@ class DigitScanner:
             if score > 0.0:
                 scan.found.append(Match(compiled.entity, at, end, score, compiled.id))
                 scan.resume[slot] = end
+
+
+def _digits_span(text: str, start: int) -> tuple[int, int] | None:
+    """From the first digit at or after `start` to the last; None without one.
+
+    `str.find` is ten times as quick per character as `re` is on its way to a digit, but there are
+    ten digits to look for.
+    """
+    if len(text) - start < _SHORT:
+        hit = _DIGIT.search(text, start)
+        return (hit.start(), len(text)) if hit is not None else None
+    firsts = {digit: text.find(digit, start) for digit in "0123456789"}
+    standing = [digit for digit, at in firsts.items() if at >= 0]
+    if not standing:
+        return None
+    return min(firsts[digit] for digit in standing), 1 + max(map(text.rfind, standing))
 
 
 def _reaches(ends: Sequence[int]) -> Iterator[tuple[int, int]]:
