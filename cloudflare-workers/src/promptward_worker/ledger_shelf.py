@@ -5,10 +5,11 @@ that never awaits is never interleaved with another: the two together are the tr
 `promptward.ledger.Book` asks for.
 
 A statement costs 0.1 ms or more at the border to JavaScript, and what it changes is on disk before
-anybody hears of the call. An object's memory is its own, so rows stay there once read or written,
-and all writes of a call are one statement: it happens or it does not, without a transaction around
-it. A call may leave its rows for the next statement (`keep`): one whose loss is on the safe side,
-because memory is lost with the object.
+anybody hears of the call. An object's memory is its own, so rows stay there once read or written
+(of closed reservations only the keys: nobody asks for them but a repeated request), and all writes
+of a call are one statement: it happens or it does not, without a transaction around it. A call may
+leave its rows for the next statement (`keep`): one whose loss is on the safe side, because memory
+is lost with the object.
 
 Source: https://developers.cloudflare.com/durable-objects/api/sqlite-storage-api/
 """
@@ -46,7 +47,8 @@ SCHEMA = (
     PRIMARY KEY (kind, key)) WITHOUT ROWID""",
     "CREATE INDEX IF NOT EXISTS ledger_when ON ledger (kind, when_us)",
 )
-# About 1 KB each in Python: at most some 20 MB of an object's 128 MB.
+# A bucket or an open reservation takes about 1 KB in Python, a key of a closed one 0.1 KB. Python's
+# memory never shrinks, and has to stay below half of an object's 128 MB (64 MB).
 MAX_ROWS_IN_MEMORY = 20_000
 
 _LOAD_BUCKET = "SELECT key, identity, state FROM ledger WHERE kind = 'b' AND key = ?"
@@ -128,6 +130,7 @@ class SqlShelf:
     def _empty(self) -> None:
         self._buckets: dict[str, Bucket] = {}
         self._reservations: dict[str, Reservation] = {}
+        self._closed: set[str] = set()  # keys of reservations that are in SQLite only
         self._changed_buckets: set[str] = set()
         self._changed_reservations: set[str] = set()
         self._dropped_reservations: set[str] = set()
@@ -151,6 +154,11 @@ class SqlShelf:
         """Whether rows wait to be written."""
         return bool(self._kept)
 
+    @property
+    def reservations_in_memory(self) -> int:
+        """How many are held in full."""
+        return len(self._reservations)
+
     def flush(self) -> None:
         """Write what changed, in one statement."""
         self.keep()
@@ -158,13 +166,18 @@ class SqlShelf:
         if self._dropped_reservations:
             self._sql.run(_DROP_RESERVATIONS, _compact(list(self._dropped_reservations)))
             self._dropped_reservations = set()
-        if len(self._buckets) + len(self._reservations) > MAX_ROWS_IN_MEMORY:
+        if len(self._buckets) + len(self._reservations) + len(self._closed) > MAX_ROWS_IN_MEMORY:
             self._empty()
 
     def _write_kept(self) -> None:
         rows, self._kept, self._forget_us = self._kept, {}, {}
         if rows:
             self._sql.run(_SAVE, _compact(list(rows.values())))
+        for key in rows:
+            reservation = self._reservations.get(key)
+            if reservation is not None and reservation.state != "open":
+                del self._reservations[key]
+                self._closed.add(key)
 
     # --- promptward.ledger.Shelf ------------------------------------------------------------------
 
@@ -184,15 +197,17 @@ class SqlShelf:
     def load_reservation(self, tenant: str, request_id: str) -> Reservation | None:
         key = digest(tenant, request_id)
         reservation = self._reservations.get(key)
-        if reservation is not None or key in self._dropped_reservations or self._is_complete():
+        if reservation is not None or key in self._dropped_reservations:
             return reservation
+        if self._is_complete() and key not in self._closed:
+            return None
         rows = self._sql.rows(_LOAD_RESERVATION, key)
         if rows:
             reservation = self._reservations[key] = _reservation(rows[0])
         return reservation
 
     def _is_complete(self) -> bool:
-        """An object that began without reservations has every one it made in memory."""
+        """An object that began without reservations knows every one it made."""
         if self._has_all is None:
             ((count,),) = self._sql.rows(_COUNT)
             self._has_all = count == 0
@@ -224,6 +239,7 @@ class SqlShelf:
     def drop_reservation(self, reservation: Reservation) -> None:
         key = digest(reservation.tenant, reservation.request_id)
         self._reservations.pop(key, None)
+        self._closed.discard(key)
         self._changed_reservations.discard(key)
         self._kept.pop(key, None)
         self._dropped_reservations.add(key)

@@ -125,3 +125,16 @@ def test_a_forgotten_reservation_is_not_written_again(database: Database) -> Non
     shelf.flush()
     assert database.states() == []
     assert shelf.load_reservation("t", "one") is None
+
+
+def test_closed_reservations_leave_memory_and_are_still_known(database: Database) -> None:
+    shelf = SqlShelf(database)
+    for number in range(20):
+        assert reserve(shelf, f"r{number}")
+        settle(shelf, f"r{number}")
+        shelf.flush()
+    assert shelf.reservations_in_memory == 0
+    first = shelf.load_reservation("t", "r0")
+    assert first is not None
+    assert (first.state, [hold.amount for hold in first.holds]) == ("settled", [4, 4])
+    assert settle(shelf, "r1") == ()
