@@ -51,45 +51,38 @@ class Respelling:
         table: code point outside ASCII → its new spelling, which may be empty or longer.
     """
 
-    __slots__ = ("_codes", "_common", "_rare", "_table")
+    __slots__ = ("_common", "_table")
 
     def __init__(self, table: Mapping[int, str]) -> None:
-        self._codes = table
-        self._table = {chr(code): text for code, text in table.items()}
+        self._table = table
         # Classes of characters beyond the basic plane are slow: those are looked up one by one.
         self._common = char_class({code for code in table if code <= 0xFFFF})
-        self._rare = frozenset(chr(code) for code in table if code > 0xFFFF)
 
-    def changed(self, foreign: str, most: int) -> set[str]:
+    def changed(self, foreign: str, most: int) -> dict[str, str]:
         """Which characters of `foreign` have another spelling; no more than some over `most`.
 
         Args:
             foreign: the characters outside ASCII of a text.
             most: how many different ones are of interest.
         """
-        found: set[str] = set()
-        if self._rare and (beyond := _ASTRAL.findall(foreign)):
-            found |= self._rare.intersection(beyond)
+        table = self._table
+        beyond = frozenset(_ASTRAL.findall(foreign))
+        found = {c: table[ord(c)] for c in beyond if ord(c) in table}
         at = 0
         while len(found) <= most and (match := self._common.search(foreign, at)):
             at = match.start()
-            found.add(match.group())
+            found[match.group()] = table[ord(match.group())]
             foreign = foreign.replace(match.group(), "")
         return found
 
-    def size(self, character: str) -> int:
-        """How many characters are written instead of `character`."""
-        return len(self._table.get(character, character))
-
     def __call__(self, text: str, foreign: str) -> str:
         """`text`, whose characters outside ASCII are `foreign`, in the new spelling."""
-        table = self._table
         changed = self.changed(foreign, FEW)
         # What is written must not be taken for something to change: such a character comes later.
-        later = {c for c in changed if not changed.isdisjoint(table[c])}
-        if len(changed) > FEW or not later.isdisjoint("".join(table[c] for c in later)):
-            return text.translate(self._codes)
-        for group in (changed - later, later):
+        later = {c for c, written in changed.items() if not changed.keys().isdisjoint(written)}
+        if len(changed) > FEW or not later.isdisjoint("".join(changed[c] for c in later)):
+            return text.translate(self._table)
+        for group in (changed.keys() - later, later):
             for character in group:
-                text = text.replace(character, table[character])
+                text = text.replace(character, changed[character])
         return text
