@@ -116,8 +116,9 @@ engine_start() {
   export DOCKER_HOST="unix://$ENGINE_DIR/docker.sock" DOCKER_CONFIG="$ENGINE_DIR/cfg" DOCKER_BUILDKIT=1
   _engine_end_earlier_run
   # A pid and a mount namespace of its own: when the one process we hold goes, every shim, container
-  # and mount goes with it; and it goes with this shell, even when the shell is killed outright.
-  setpriv --pdeathsig KILL -- unshare --fork --pid --mount --mount-proc --kill-child=SIGKILL -- \
+  # and mount goes with it; and it goes with this shell, even when the shell is killed outright. A session
+  # of its own: a signal to the whole process group must find it alive, for the networks to be swept.
+  setsid setpriv --pdeathsig KILL -- unshare --fork --pid --mount --mount-proc --kill-child=SIGKILL -- \
     dockerd -H "$DOCKER_HOST" --data-root "$ENGINE_DIR/data" --exec-root "$ENGINE_DIR/exec" \
     --pidfile "$ENGINE_DIR/docker.pid" \
     --iptables=false --ip6tables=false --bridge=none --ip-forward=false --ip-masq=false \
