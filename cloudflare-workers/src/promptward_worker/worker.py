@@ -83,7 +83,7 @@ class Unavailable(Exception):  # noqa: N818 - an answer, not a failure of ours
 
 
 class _Call:
-    """`fetch` of one request.
+    """`fetch` of one request, to be called once.
 
     All are equal, because Pyodide keeps the signatures of what it calls in a cache: of a bound
     method it would work out the signature for every request (0.2 ms), and keep the last 128 alive.
@@ -95,7 +95,9 @@ class _Call:
         self._served = served
 
     def __call__(self, request: Request) -> Awaitable[js.Response] | None:
-        return None if self._served is None else self._served.fetch(request)
+        # JavaScript holds on to this until its own collection; it need not hold the request too
+        served, self._served = self._served, None
+        return None if served is None else served.fetch(request)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _Call)
