@@ -14,9 +14,9 @@ from dataclasses import replace
 
 import js
 
+from promptward.ledger import wire
 from promptward.ledger.keys import digest
 from promptward.ports import LineState, ReserveOutcome, ReserveRequest, SettleRequest
-from promptward_worker import ledger_wire
 from promptward_worker.javascript import within
 from promptward_worker.sharding import shard_of, share
 
@@ -46,16 +46,16 @@ class DurableObjectLedger:
             )
             request = replace(request, lines=lines)
         stub = self._stub(request.tenant, shard)
-        text = ledger_wire.reserve_text(request)
+        text = wire.reserve_text(request)
         answer = await within("ledger", self._timeout_s, stub.reserve(text))
-        return ledger_wire.outcome(answer)
+        return wire.outcome(answer)
 
     async def settle(self, request: SettleRequest) -> tuple[LineState, ...]:
         shard = shard_of(request.request_id, self._shards.get(request.tenant, 1))
         stub = self._stub(request.tenant, shard)
-        text = ledger_wire.settle_text(request)
+        text = wire.settle_text(request)
         answer = await within("ledger", self._timeout_s, stub.settle(text))
-        return ledger_wire.states(answer)
+        return wire.states(answer)
 
     def _stub(self, tenant: str, shard: int) -> js.LedgerStub:
         name = digest(tenant) if shard == 0 else f"{digest(tenant)}.{shard}"

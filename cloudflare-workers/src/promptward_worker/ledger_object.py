@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING
 from workers import DurableObject
 
 from promptward.errors import PortError
-from promptward.ledger import Book, forget_spending, usage_row
+from promptward.ledger import Book, forget_spending, usage_row, wire
 from promptward.ledger.bounds import check_raise
-from promptward_worker import javascript, ledger_wire, zones
+from promptward_worker import javascript, zones
 from promptward_worker.failures import failure_event
 from promptward_worker.ledger_shelf import SCHEMA, SqlShelf, Value
 
@@ -51,7 +51,7 @@ class _ObjectSql:
 
 
 class BudgetLedgerObject(DurableObject):
-    """Reserve, settle and look at budgets. Methods take and return JSON text (`ledger_wire`)."""
+    """Reserve, settle and look at budgets. Methods take and return JSON (`ledger.wire`)."""
 
     def __init__(self, ctx: ObjectContext, env: Env) -> None:
         super().__init__(ctx, env)
@@ -68,19 +68,17 @@ class BudgetLedgerObject(DurableObject):
 
     async def reserve(self, text: str) -> str:
         """A ReserveRequest; answers the ReserveOutcome."""
-        request = ledger_wire.reserve_request(text)
+        request = wire.reserve_request(text)
         return self._transact(
-            lambda shelf, now_us: ledger_wire.outcome_text(
-                self._book.reserve(shelf, request, now_us)
-            )
+            lambda shelf, now_us: wire.outcome_text(self._book.reserve(shelf, request, now_us))
         )
 
     async def settle(self, text: str) -> str:
         """A SettleRequest; answers the line states."""
-        request = ledger_wire.settle_request(text)
+        request = wire.settle_request(text)
 
         def change(shelf: SqlShelf, now_us: int) -> str:
-            return ledger_wire.states_text(self._book.settle(shelf, request, now_us))
+            return wire.states_text(self._book.settle(shelf, request, now_us))
 
         answer = self._attempt(change, self._shelf.keep)
         if self._shelf.has_kept and not self._is_write_due:
@@ -104,7 +102,7 @@ class BudgetLedgerObject(DurableObject):
         def look(shelf: SqlShelf, now_us: int) -> str:
             self._book.sweep(shelf, now_us)
             found = shelf.buckets(budget, containing, at_most)
-            return ledger_wire.usage_text(tuple(usage_row(b, now_us) for b in found))
+            return wire.usage_text(tuple(usage_row(b, now_us) for b in found))
 
         return self._transact(look)
 
@@ -118,7 +116,7 @@ class BudgetLedgerObject(DurableObject):
             if bucket is not None:
                 bucket.raised_to, bucket.raised_until_us = limit, now_us + for_s * 1_000_000
                 shelf.save_bucket(bucket, bucket.raised_until_us)
-            return ledger_wire.dump([bucket is not None])
+            return wire.dump([bucket is not None])
 
         return self._transact(change)
 
@@ -131,7 +129,7 @@ class BudgetLedgerObject(DurableObject):
             if bucket is not None:
                 forget_spending(bucket)
                 shelf.save_bucket(bucket, 0)
-            return ledger_wire.dump([bucket is not None])
+            return wire.dump([bucket is not None])
 
         return self._transact(change)
 
@@ -143,7 +141,7 @@ class BudgetLedgerObject(DurableObject):
             self._book.sweep(shelf, now_us)
             rows = [entry for r in shelf.reservations(at_most) for entry in r.entries()]
             rows.sort(key=lambda entry: (entry.request_id, entry.budget, entry.partition))
-            return ledger_wire.entries_text(tuple(rows[:at_most]))
+            return wire.entries_text(tuple(rows[:at_most]))
 
         return self._transact(look)
 
@@ -158,7 +156,7 @@ class BudgetLedgerObject(DurableObject):
             end()
         except PortError as error:
             self._shelf.forget()
-            return ledger_wire.error_text(error.reason)
+            return wire.error_text(error.reason)
         except BaseException:
             self._shelf.forget()
             raise

@@ -9,9 +9,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from promptward.ledger import wire
 from promptward.testing.conformance import Answer, ScriptedUpstream, Step
 from promptward.testing.conformance.live_gateway import AuditFile, send_over_http
-from promptward_worker import ledger_wire
 from promptward_workerd import config, toolchain, vendor
 from promptward_workerd.process import Workerd, make_snapshot
 
@@ -76,7 +76,7 @@ class WorkerGateway:
             text = connection.getresponse().read().decode()
         finally:
             connection.close()
-        return [asdict(entry) for entry in ledger_wire.entries(text)]
+        return [asdict(entry) for entry in wire.entries(text)]
 
     def close(self) -> None:
         """Stop workerd."""

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from promptward.errors import PortError
 from promptward.exchange import JSON
+from promptward.ledger import wire
 from promptward.ports import (
     Clock,
     Jwk,
@@ -19,7 +20,6 @@ from promptward.ports import (
     SettleRequest,
     UsageRow,
 )
-from promptward_worker import ledger_wire
 from promptward_workerd.process import Workerd
 
 _TIMEOUT_S = 30.0
@@ -77,19 +77,19 @@ class RemoteLedger:
         return self._connection.post("ledger", path, text)
 
     def _known(self, method: str, arguments: list[JSON]) -> bool:
-        return ledger_wire.known(self.call(method, ledger_wire.dump(arguments)))
+        return wire.known(self.call(method, wire.dump(arguments)))
 
     async def reserve(self, request: ReserveRequest) -> ReserveOutcome:
-        return ledger_wire.outcome(self.call("reserve", ledger_wire.reserve_text(request)))
+        return wire.outcome(self.call("reserve", wire.reserve_text(request)))
 
     async def settle(self, request: SettleRequest) -> tuple[LineState, ...]:
-        return ledger_wire.states(self.call("settle", ledger_wire.settle_text(request)))
+        return wire.states(self.call("settle", wire.settle_text(request)))
 
     async def usage(
         self, *, budget: str | None = None, containing: str = "", at_most: int = 1000
     ) -> tuple[UsageRow, ...]:
-        text = ledger_wire.dump([budget, containing, at_most])
-        return ledger_wire.usage(self.call("usage", text))
+        text = wire.dump([budget, containing, at_most])
+        return wire.usage(self.call("usage", text))
 
     async def raise_limit(self, bucket: str, *, limit: int, for_s: int) -> bool:
         return self._known("raise_limit", [bucket, limit, for_s])
@@ -98,7 +98,7 @@ class RemoteLedger:
         return self._known("reset", [bucket])
 
     async def entries(self, *, at_most: int = 10_000) -> tuple[LedgerEntry, ...]:
-        return ledger_wire.entries(self.call("entries", ledger_wire.dump([at_most])))
+        return wire.entries(self.call("entries", wire.dump([at_most])))
 
     async def close(self) -> None:
         self._connection.close()

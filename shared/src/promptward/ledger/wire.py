@@ -1,8 +1,11 @@
-"""Ledger calls as JSON text: how the Worker and its Durable Object talk.
+"""Ledger calls as JSON text: how a ledger is asked that lives elsewhere.
 
-Both ends run the same deployment, so the format has no versions; text is used because one string
-crosses from JavaScript to Python at a hundredth of the cost of a nested object. A noun is an array
-of its fields in order; the types of a whole array are compared in one step.
+Used between the Worker and its Durable Object, which run the same deployment, and over HTTP
+between the Worker and the Envoy service, where the version is in the path (`RESERVE_PATH`). Text,
+because one string crosses from JavaScript to Python at a hundredth of the cost of a nested object.
+A noun is an array of its fields in order; the types of a whole array are compared in one step. A
+change of a noun's fields is a new version: a peer of the other one answers 400 or PortError, never
+a wrong amount.
 
 Invariants: decoding raises only PortError; every decoded value has the type its noun declares.
 """
@@ -32,6 +35,8 @@ from promptward.ports import (
 )
 
 T = TypeVar("T")
+RESERVE_PATH = "/v1/ledger/reserve"
+SETTLE_PATH = "/v1/ledger/settle"
 
 
 def _plain(value: object) -> JSON:
@@ -151,17 +156,24 @@ def _amounts(value: JSON) -> Mapping[str, int]:
     return {budget: _of(int, amount) for budget, amount in value.items()}
 
 
-def reserve_request(text: str) -> ReserveRequest:
-    return _decoded(
-        text,
-        lambda p: ReserveRequest(
-            _of(str, p[0]), _of(str, p[1]), _LINE.decode_all(p[3]), _of(int, p[2])
-        ),
+def _reserve(parsed: list[JSON]) -> ReserveRequest:
+    request_id, tenant, ttl_s, lines = parsed
+    return ReserveRequest(
+        _of(str, request_id), _of(str, tenant), _LINE.decode_all(lines), _of(int, ttl_s)
     )
 
 
+def _settle(parsed: list[JSON]) -> SettleRequest:
+    request_id, tenant, amounts = parsed
+    return SettleRequest(_of(str, request_id), _of(str, tenant), _amounts(amounts))
+
+
+def reserve_request(text: str) -> ReserveRequest:
+    return _decoded(text, _reserve)
+
+
 def settle_request(text: str) -> SettleRequest:
-    return _decoded(text, lambda p: SettleRequest(_of(str, p[0]), _of(str, p[1]), _amounts(p[2])))
+    return _decoded(text, _settle)
 
 
 def states(text: str) -> tuple[LineState, ...]:

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from promptward.errors import PortError
+from promptward.ledger import wire
 from promptward.ports import (
     BudgetLine,
     LedgerEntry,
@@ -21,7 +22,6 @@ from promptward.ports import (
     Window,
     WindowType,
 )
-from promptward_worker import ledger_wire as wire
 
 WINDOWS = st.builds(
     Window,
