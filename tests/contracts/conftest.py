@@ -15,6 +15,7 @@ import uvloop
 from promptward.testing.ledgers import RETENTION_S, LedgerDriver
 from promptward.testing.redis_server import RedisServer
 from promptward.testing.stepped_clock import SteppedClock
+from promptward_envoy.testing.port_ledger import PortLedger
 from promptward_ports.ledgers.memory import MemoryLedger
 from promptward_ports.ledgers.redis_connect import (
     connect_blocking,
@@ -25,7 +26,7 @@ from promptward_ports.ledgers.redis_ledger import RedisLedger
 from promptward_ports.ledgers.resilient import ResilientLedger
 from promptward_ports.ledgers.sqlite import SqliteLedger
 
-STORES = ("memory", "resilient", "sqlite", "redis", "redis-asyncio", "redis-uvloop")
+STORES = ("memory", "resilient", "sqlite", "redis", "redis-asyncio", "redis-uvloop", "http")
 LOOPS = {"redis-asyncio": asyncio.new_event_loop, "redis-uvloop": uvloop.new_event_loop}
 TIMEOUT_S = 5
 _prefixes = (f"pw{number}" for number in count())
@@ -70,6 +71,16 @@ def _redis_asyncio(
         driver.run(driver.ledger.close())
 
 
+@contextmanager
+def _http(clock: SteppedClock) -> Iterator[LedgerDriver]:
+    """A memory ledger behind the real ledger port; operators ask the store itself."""
+    with asyncio.Runner() as runner:
+        ledger = runner.run(PortLedger.started(MemoryLedger(clock, retention_s=RETENTION_S)))
+        driver = LedgerDriver("http", lambda: ledger, clock, False, runner.run)
+        yield driver
+        driver.run(driver.ledger.close())
+
+
 @pytest.fixture(params=STORES)
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[LedgerDriver]:
     """Every store in turn."""
@@ -77,6 +88,10 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[LedgerDriv
     if request.param in LOOPS:
         url = request.getfixturevalue("redis_server").url
         with _redis_asyncio(clock, url, LOOPS[request.param]) as driver:
+            yield driver
+        return
+    if request.param == "http":
+        with _http(clock) as driver:
             yield driver
         return
     if request.param == "redis":

@@ -22,7 +22,7 @@ import uvloop
 
 from promptward.errors import PolicyError, PortError
 from promptward.exchange import JSON
-from promptward_envoy.addresses import is_local, split_address, worker_address
+from promptward_envoy.addresses import is_local, is_loopback, split_address, worker_address
 from promptward_envoy.envoy_binary import EnvoyNotFoundError
 from promptward_envoy.envoy_process import EnvoyFailedError
 from promptward_envoy.quickstart import add_quickstart_parser
@@ -139,6 +139,7 @@ def _add_where(serve: argparse.ArgumentParser) -> None:
         default=_env("ADMIN_TOKEN_FILE", None, Path),
         help="file with the admin port's bearer token (or PROMPTWARD_ADMIN_TOKEN)",
     )
+    _add_ledger_port(serve)
     for name, what in _TLS_FILES.items():
         variable = name.upper().replace("-", "_")
         serve.add_argument(
@@ -146,6 +147,23 @@ def _add_where(serve: argparse.ArgumentParser) -> None:
         )
     serve.add_argument("--status-file", type=Path, help=argparse.SUPPRESS)
     serve.add_argument("--log-level", default=_env("LOG_LEVEL", "info", str))
+
+
+def _add_ledger_port(serve: argparse.ArgumentParser) -> None:
+    serve.add_argument(
+        "--ledger-listen",
+        default=_env("LEDGER_LISTEN", "off", str),
+        metavar="HOST:PORT",
+        help="let other gateways draw from this ledger over HTTP, or `off` (default: off; needs a"
+        " token; put TLS in front of it where others can listen)",
+    )
+    serve.add_argument(
+        "--ledger-token-file",
+        type=Path,
+        default=_env("LEDGER_TOKEN_FILE", None, Path),
+        metavar="FILE",
+        help="file with the ledger port's bearer token (or PROMPTWARD_LEDGER_TOKEN)",
+    )
 
 
 def _add_bounds(serve: argparse.ArgumentParser) -> None:
@@ -192,6 +210,9 @@ def _serve(options: argparse.Namespace) -> int:
         raise PolicyError("no policy: give --policy FILE or set PROMPTWARD_POLICY")
     if not is_local(options.listen) and options.tls_cert is None:
         _log.warning("prompts pass %s in the clear; see --tls-cert", options.listen)
+    ledger_listen = parse_admin(options.ledger_listen)
+    if ledger_listen is not None and not is_loopback(ledger_listen[0]):
+        _log.warning("budgets pass %s in the clear; put TLS in front", options.ledger_listen)
     options.policy = policies
     options.ledger = options.ledger or _default_ledger()
     if options.workers > 1:
@@ -230,12 +251,15 @@ async def _supervise(options: argparse.Namespace, directory: Path) -> int:
         parse_admin(options.admin),
         _token(options),
         options.drain + options.grace + 5,
+        parse_admin(options.ledger_listen),
+        _ledger_token(options),
     )
     return await supervisor.run(_announce)
 
 
 def _worker_arguments(options: argparse.Namespace, number: int) -> list[str]:
     arguments = ["--listen", worker_address(options.listen, number), "--admin", "off"]
+    arguments += ["--ledger-listen", "off"]  # the supervisor has it
     for policy in options.policy:
         arguments += ["--policy", str(policy)]
     names = ("ledger", "ledger_timeout", "audit", "watch", "log_level", "max_in_flight")
@@ -264,6 +288,8 @@ def _settings(options: argparse.Namespace) -> ServiceSettings:
         audit=options.audit,
         admin=parse_admin(options.admin),
         admin_token=_token(options),
+        ledger_listen=parse_admin(options.ledger_listen),
+        ledger_token=_ledger_token(options),
         watch_s=options.watch,
         status_file=options.status_file,
     )
@@ -287,9 +313,18 @@ def _tls(options: argparse.Namespace) -> TlsFiles | None:
 
 
 def _token(options: argparse.Namespace) -> str:
-    if options.admin_token_file is not None:
-        return str(options.admin_token_file.read_text(encoding="utf-8").strip())
-    return os.environ.get("PROMPTWARD_ADMIN_TOKEN", "")
+    return _secret(options.admin_token_file, "PROMPTWARD_ADMIN_TOKEN")
+
+
+def _ledger_token(options: argparse.Namespace) -> str:
+    return _secret(options.ledger_token_file, "PROMPTWARD_LEDGER_TOKEN")
+
+
+def _secret(file: Path | None, variable: str) -> str:
+    """The content of `file` when it is given, else the environment's `variable`."""
+    if file is not None:
+        return file.read_text(encoding="utf-8").strip()
+    return os.environ.get(variable, "")
 
 
 def _default_ledger() -> str:

@@ -12,7 +12,7 @@ import logging
 import os
 import signal
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +26,7 @@ from promptward_ports.ledgers import Ledger, open_ledger
 
 if TYPE_CHECKING:
     from promptward_envoy.admin import AdminPort
+    from promptward_envoy.ledger_port import LedgerPort
 
 _log = logging.getLogger("promptward.envoy")
 _BUDGET_ROWS = 1000
@@ -44,6 +45,8 @@ class ServiceSettings:
         audit: `stdout`, `none` or a file.
         admin: host and port of the admin port; None for none.
         admin_token: bearer token of the admin port.
+        ledger_listen: host and port of the ledger port; None for none.
+        ledger_token: bearer token of the ledger port.
         watch_s: how often the policy files are looked at; 0 never.
         status_file: where the status is written, for a supervisor to read.
     """
@@ -55,6 +58,8 @@ class ServiceSettings:
     audit: str = "stdout"
     admin: tuple[str, int] | None = None
     admin_token: str = ""
+    ledger_listen: tuple[str, int] | None = None
+    ledger_token: str = field(default="", repr=False)
     watch_s: float = 2.0
     status_file: Path | None = None
 
@@ -74,8 +79,9 @@ class Service:
         self.policies = PolicyTable(settings.policies, factory, self._metrics)
         self._server = Server(settings.server, self.policies, self._metrics)
         self._admin: AdminPort | None = None
+        self._ledger_port: LedgerPort | None = None
         self._draining = False
-        self._admin_port = 0
+        self._ports = {"admin_port": 0, "ledger_port": 0}
 
     async def run(self, announce: Callable[[Mapping[str, JSON]], None]) -> None:
         """Serve until SIGTERM or SIGINT, then drain.
@@ -95,7 +101,8 @@ class Service:
         loop.add_signal_handler(signal.SIGHUP, reloads.ask)
         await self.policies.load()
         await self._server.start()
-        self._admin_port = await self._start_admin()
+        self._ports["admin_port"] = await self._start_admin()
+        self._ports["ledger_port"] = await self._start_ledger_port()
         chores = [asyncio.create_task(self._watch()), asyncio.create_task(self._count_lost())]
         self._write_status()
         announce(self.status())
@@ -107,6 +114,8 @@ class Service:
         await self._server.drain()
         if self._admin is not None:
             await self._admin.stop()
+        if self._ledger_port is not None:
+            await self._ledger_port.stop()  # last: others settle what they have reserved
         await self._ledger.close()
         self._audit.close()
 
@@ -123,7 +132,7 @@ class Service:
             "pid": os.getpid(),
             "address": self._settings.server.address,
             "port": self._server.port,
-            "admin_port": self._admin_port,
+            **self._ports,
         }
 
     async def reload(self) -> Sequence[str]:
@@ -148,6 +157,14 @@ class Service:
 
         self._admin = AdminPort(self, self._settings.admin_token)
         return await self._admin.start(*self._settings.admin)
+
+    async def _start_ledger_port(self) -> int:
+        if self._settings.ledger_listen is None:
+            return 0
+        from promptward_envoy.ledger_port import LedgerPort  # aiohttp, as above
+
+        self._ledger_port = LedgerPort(self._ledger, self._settings.ledger_token)
+        return await self._ledger_port.start(*self._settings.ledger_listen)
 
     async def _watch(self) -> None:
         """Look at the policy files by content: works for editors, symlink swaps and mounts."""

@@ -23,6 +23,7 @@ from promptward.exchange import JSON
 from promptward.ports import UsageRow
 from promptward_envoy import child_process
 from promptward_envoy.admin import AdminPort
+from promptward_envoy.ledger_port import LedgerPort
 from promptward_envoy.metrics import render_workers
 from promptward_ports.ledgers import Ledger
 
@@ -96,10 +97,12 @@ class Supervisor:
     Args:
         commands: one command line for each worker.
         directory: status files; also PROMETHEUS_MULTIPROC_DIR of the workers.
-        ledger: for the budgets shown by the admin port.
+        ledger: for the budgets shown by the admin port, and for the ledger port.
         admin: address of the admin port, None for none.
         admin_token: its bearer token.
         stop_s: how long a worker may take to drain.
+        ledger_listen: address of the ledger port, None for none.
+        ledger_token: its bearer token.
     """
 
     def __init__(
@@ -110,12 +113,16 @@ class Supervisor:
         admin: tuple[str, int] | None,
         admin_token: str,
         stop_s: float,
+        ledger_listen: tuple[str, int] | None = None,
+        ledger_token: str = "",
     ) -> None:
         self._workers = [Worker(n, command, directory) for n, command in enumerate(commands)]
         self._ledger = ledger
         self._admin_address = admin
         self._admin_token = admin_token
         self._stop_s = stop_s
+        self._ledger_address = ledger_listen
+        self._ledger_port = LedgerPort(ledger, ledger_token) if ledger_listen else None
 
     async def run(self, announce: Callable[[Mapping[str, JSON]], None]) -> int:
         """Supervise until SIGTERM or SIGINT; the exit code."""
@@ -131,15 +138,23 @@ class Supervisor:
             return 1
         admin = AdminPort(self, self._admin_token)
         port = await admin.start(*self._admin_address) if self._admin_address else 0
-        announce({"workers": len(self._workers), "admin_port": port})
+        ledger_port = await self._start_ledger_port()
+        announce({"workers": len(self._workers), "admin_port": port, "ledger_port": ledger_port})
         while not stopping.is_set():
             for worker in self._workers:
                 worker.keep_alive(loop.time())
             await _wait(stopping, _POLL_S)
         await asyncio.to_thread(self._stop_all)
         await admin.stop()
+        if self._ledger_port is not None:
+            await self._ledger_port.stop()
         await self._ledger.close()
         return 0
+
+    async def _start_ledger_port(self) -> int:
+        if self._ledger_port is None or self._ledger_address is None:
+            return 0
+        return await self._ledger_port.start(*self._ledger_address)
 
     async def _all_serving(self, stopping: asyncio.Event) -> bool:
         """Wait until every worker serves; False when one ended before it did."""

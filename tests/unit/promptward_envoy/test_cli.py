@@ -85,3 +85,16 @@ def test_missing_policy_file_is_said_plainly(monkeypatch, capsys, tmp_path) -> N
 def test_unknown_ledger_is_said_plainly(capsys, tmp_path) -> None:
     assert cli.main(["serve", "--policy", "x", "--ledger", "ftp://x"]) == 2
     assert "ftp" in capsys.readouterr().err
+
+
+def test_the_ledger_port_is_off_and_never_a_workers(monkeypatch, tmp_path) -> None:
+    assert cli.parse_admin(parsed().ledger_listen) is None
+    monkeypatch.setenv("PROMPTWARD_LEDGER_LISTEN", "127.0.0.1:9920")
+    monkeypatch.setenv("PROMPTWARD_LEDGER_TOKEN", "from-env")
+    options = parsed("--policy", "p")
+    assert cli.parse_admin(options.ledger_listen) == ("127.0.0.1", 9920)
+    assert cli._ledger_token(options) == "from-env"
+    assert parsed(*cli._worker_arguments(options, 0)).ledger_listen == "off"
+    (tmp_path / "token").write_text("from-file\n")
+    options = parsed("--ledger-token-file", str(tmp_path / "token"))
+    assert cli._ledger_token(options) == "from-file"

@@ -44,12 +44,16 @@ class Service:
 
     def admin_port(self) -> int:
         """The port of the admin interface, once it listens."""
+        return self.port("admin_port")
+
+    def port(self, name: str) -> int:
+        """A port of this process (`admin_port`, `ledger_port`), once it listens."""
 
         def probe() -> int | None:
             assert self.process.poll() is None, self.log.read_text()
             for line in self.log.read_text().splitlines():
                 _, found, after = line.partition(" serving ")
-                if found and (port := json.loads(after)["admin_port"]):  # 0 says a worker
+                if found and (port := json.loads(after)[name]):  # 0 says a worker
                     return int(port)
             return None
 
