@@ -183,6 +183,32 @@ async def fetch_bytes(url: str, timeout_s: float, max_bytes: int) -> bytes:
     return await within("keys", timeout_s, get())
 
 
+async def post_twice(url: str, headers: Pairs, body: bytes, max_bytes: int) -> tuple[int, bytes]:
+    """Status and body of the answer to a small call that may be made twice without harm.
+
+    The second attempt is for a kept connection that the server has closed meanwhile. The caller
+    bounds the time; when it is over the call is aborted.
+
+    Raises:
+        JsException: both attempts failed.
+        ValueError: the answer is larger than `max_bytes`.
+    """
+    init, controller = request_init("POST", headers, body)
+    try:
+        try:
+            answer = await fetch(url, init)
+        except JsException:
+            answer = await fetch(url, init)
+        stream = body_stream(answer)
+        found = Body() if stream is None else await _read_chunks(stream, max_bytes)
+    except asyncio.CancelledError:
+        controller.abort()
+        raise
+    if not found.complete:
+        raise ValueError("the answer is too large")
+    return answer.status, found.data
+
+
 def log(event: dict[str, JSON]) -> None:
     """One JSON line to the Worker's log (Workers Logs indexes its fields)."""
     _host().log(_compact(event))

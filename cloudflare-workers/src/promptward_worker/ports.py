@@ -1,6 +1,6 @@
 """The small ports of a Worker: entropy, audit, KV.
 
-The larger ones have files of their own: `signatures`, `key_cache`, `ledger_client`.
+The larger ones have files of their own: `signatures`, `key_cache`, `ledger_client`, `http_ledger`.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from promptward.auth.jwt_issuer import is_key_address
@@ -20,6 +21,7 @@ BOUND_ORIGIN = "binding"
 MAX_SHARDS = 64
 # KV keys may have 512 bytes (https://developers.cloudflare.com/kv/platform/limits/)
 _KV_KEY = re.compile(r"[A-Za-z0-9._-]{1,256}")
+_TOKEN = re.compile(r"[!-~]{16,512}")  # what the ledger port takes and a header can carry
 _HEADER_NAME = re.compile(r"[a-z0-9-]{1,64}")
 
 
@@ -36,7 +38,10 @@ class WorkerSettings:
         policy_key: key of the policy in the KV namespace POLICIES.
         policy_refresh_s: how often an isolate looks for a new policy.
         route: name of this Worker's route, for policies that target routes.
-        ledger_timeout_s: longest wait for the Durable Object.
+        ledger_url: base URL of a ledger port (`promptward-envoy serve --ledger-listen`), to share
+            budgets with other gateways; empty: budgets are kept in Durable Objects.
+        ledger_token: secret; the ledger port's bearer token.
+        ledger_timeout_s: longest wait for the ledger, whichever it is.
         ledger_shards: budget tenant -> number of Durable Objects its budgets are spread over.
         jwks_timeout_s: longest wait for a key server.
         access_team_domain: origin of the Access team, `https://<team>.cloudflareaccess.com`; empty
@@ -51,6 +56,8 @@ class WorkerSettings:
     policy_key: str = "policy"
     policy_refresh_s: float = 30.0
     route: str = ""
+    ledger_url: str = ""
+    ledger_token: str = field(default="", repr=False)
     ledger_timeout_s: float = 2.0
     ledger_shards: Mapping[str, int] = field(default_factory=dict)
     jwks_timeout_s: float = 3.0
@@ -104,6 +111,14 @@ class _Reader:
             self.problems.append("ACCESS_TEAM_DOMAIN: expected <team>.cloudflareaccess.com")
         return origin
 
+    def ledger_url(self) -> str:
+        value = self.text("LEDGER_URL", "").rstrip("/")
+        if value and not _is_ledger_address(value):
+            self.problems.append(
+                "LEDGER_URL: expected https://host[:port][/path] (http only to a private network)"
+            )
+        return value
+
     def shards(self) -> dict[str, int]:
         value = self.text("LEDGER_SHARDS", "{}")
         try:
@@ -116,6 +131,27 @@ class _Reader:
             return shards
         self.problems.append(f'LEDGER_SHARDS: expected {{"tenant": 1..{MAX_SHARDS}}}')
         return {}
+
+
+def _is_ledger_address(url: str) -> bool:
+    """Whether a token and callers' names may be sent there.
+
+    Plain http only where the public cannot listen: a private or loopback address, or a name without
+    a dot, which only a container network or a hosts file knows.
+    """
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname or "", parts.port
+    except ValueError:
+        return False
+    if not host or parts.username is not None or parts.query or parts.fragment:
+        return False
+    if parts.scheme != "http":
+        return parts.scheme == "https"
+    try:
+        return ip_address(host).is_private
+    except ValueError:
+        return "." not in host
 
 
 def decode(variable: Callable[[str], str | None]) -> WorkerSettings:
@@ -136,6 +172,8 @@ def decode(variable: Callable[[str], str | None]) -> WorkerSettings:
         policy_key=read.text("POLICY_KEY", "policy", _KV_KEY),
         policy_refresh_s=read.seconds("POLICY_REFRESH_S", 30.0, 1.0, 3600.0),
         route=read.text("ROUTE", ""),
+        ledger_url=read.ledger_url(),
+        ledger_token=read.text("LEDGER_TOKEN", "", _TOKEN),
         ledger_timeout_s=read.seconds("LEDGER_TIMEOUT_S", 2.0, 0.1, 30.0),
         ledger_shards=read.shards(),
         jwks_timeout_s=read.seconds("JWKS_TIMEOUT_S", 3.0, 0.1, 30.0),
@@ -144,6 +182,10 @@ def decode(variable: Callable[[str], str | None]) -> WorkerSettings:
     )
     if bool(settings.access_team_domain) != bool(settings.access_audience):
         read.problems.append("ACCESS_TEAM_DOMAIN and ACCESS_AUDIENCE: set both or neither")
+    if bool(settings.ledger_url) != bool(settings.ledger_token):
+        read.problems.append("LEDGER_URL and LEDGER_TOKEN: set both or neither")
+    if settings.ledger_url and settings.ledger_shards:
+        read.problems.append("LEDGER_SHARDS: is for Durable Objects, not for LEDGER_URL")
     if read.problems:
         raise PolicyError(read.problems)
     return settings

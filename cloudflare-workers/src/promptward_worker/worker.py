@@ -31,6 +31,7 @@ from promptward_worker.capabilities import CLOUDFLARE
 from promptward_worker.deployment import Deployment
 from promptward_worker.failures import failure_event
 from promptward_worker.guard import Guard
+from promptward_worker.http_ledger import HttpLedger
 from promptward_worker.key_cache import MAX_DOCUMENT_BYTES, CacheTimes, KeyCache, KeyMemory
 from promptward_worker.ledger_client import DurableObjectLedger
 from promptward_worker.policies import PolicyStore, Source
@@ -194,6 +195,10 @@ class Handling:
         return policy
 
     def _ledger(self) -> BudgetLedger:
+        if self.settings.ledger_url:
+            return HttpLedger(
+                self.settings.ledger_url, self.settings.ledger_token, self.settings.ledger_timeout_s
+            )
         namespace = self._deployment.ledger
         if namespace is None:
             return ABSENT

@@ -83,3 +83,52 @@ def test_the_upstream_key_never_shows() -> None:
     settings = decoded({"UPSTREAM": "route", "UPSTREAM_API_KEY": "sk-canary"})
     assert settings.upstream_api_key == "sk-canary"
     assert "canary" not in repr(settings)
+
+
+TOKEN = "a-token-of-some-length"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://ledger.example.com",
+        "https://ledger.example.com:8443/promptward/",
+        "http://127.0.0.1:9920",
+        "http://10.1.2.3:9920",
+        "http://[fd00::1]:9920",
+        "http://promptward-a:9920",
+    ],
+)
+def test_a_shared_ledger_has_an_address_and_a_token(url: str) -> None:
+    settings = decoded({"UPSTREAM": "route", "LEDGER_URL": url, "LEDGER_TOKEN": TOKEN})
+    assert settings.ledger_url == url.rstrip("/")
+    assert settings.ledger_token == TOKEN
+    assert TOKEN not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://ledger.example.com",
+        "http://8.8.8.8",
+        "ledger.example.com",
+        "https://",
+        "https://u:p@ledger.example.com",
+        "https://ledger.example.com?x=1",
+        "https://ledger.example.com:x",
+        "ftp://127.0.0.1",
+    ],
+)
+def test_a_ledger_address_that_others_can_listen_to_is_refused(url: str) -> None:
+    found = problems({"UPSTREAM": "route", "LEDGER_URL": url, "LEDGER_TOKEN": TOKEN})
+    assert [problem.split(":")[0] for problem in found] == ["LEDGER_URL"]
+
+
+def test_a_shared_ledger_needs_both_and_takes_no_shards() -> None:
+    both = "LEDGER_URL and LEDGER_TOKEN: set both or neither"
+    assert problems({"UPSTREAM": "route", "LEDGER_URL": "https://a.example"}) == (both,)
+    assert problems({"UPSTREAM": "route", "LEDGER_TOKEN": TOKEN}) == (both,)
+    shared = {"UPSTREAM": "route", "LEDGER_URL": "https://a.example", "LEDGER_TOKEN": TOKEN}
+    assert problems({**shared, "LEDGER_SHARDS": '{"a": 2}'})[0].startswith("LEDGER_SHARDS")
+    assert problems({**shared, "LEDGER_TOKEN": "short"})[0].startswith("LEDGER_TOKEN")
+    assert problems({**shared, "LEDGER_TOKEN": TOKEN + "\n"})[0].startswith("LEDGER_TOKEN")
