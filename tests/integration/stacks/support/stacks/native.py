@@ -54,6 +54,7 @@ class NativeStack(Stack):
         self._commands: dict[str, tuple[Sequence[str], Mapping[str, str]]] = {}
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._reached: dict[str, Address] = {}
+        self.more_settings: dict[str, Mapping[str, str]] = {}  # by service, before `boot`
 
     @abstractmethod
     def boot(self) -> None:
@@ -79,7 +80,8 @@ class NativeStack(Stack):
 
     def run(self, name: str, command: Sequence[str], environ: Mapping[str, str]) -> None:
         """Describe a service and start it."""
-        self._commands[name] = (command, {**os.environ, **environ})
+        more = self.more_settings.get(name, {})
+        self._commands[name] = (command, {**os.environ, **environ, **more})
         self._start(name)
 
     @property

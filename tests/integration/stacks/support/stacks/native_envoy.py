@@ -24,6 +24,7 @@ class NativeEnvoy(NativeStack):
 
     gateway = "envoy"
     guards = _REPLICAS
+    ledger_port: Address  # of promptward-a, where a test has it
 
     def boot(self) -> None:
         envoy, redis = find_envoy(os.environ, Path(__file__).parent), shutil.which("redis-server")
