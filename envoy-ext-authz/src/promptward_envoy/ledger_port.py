@@ -7,9 +7,9 @@ Bodies are those of `promptward.ledger.wire`; errors are `{"error": reason}` wit
 out of bounds), 401, 408, 413, or 503 (the store failed, or too many calls at once).
 
 Invariants: there is no port without a token; it is kept as a digest, compared in constant time,
-and before a body is read. Bodies, the time to send one and calls at once are bounded. Nothing is
-logged: bodies name callers. Off unless asked for; whoever has the token can charge any budget, and
-settle any reservation whose id he knows.
+and before a body is read. Bodies, the time to send one and calls at once are bounded. Of a fault
+of ours the place is logged, of anything else nothing: bodies name callers. Off unless asked for;
+whoever has the token can charge any budget, and settle any reservation whose id they know.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
+import logging
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -27,6 +28,7 @@ from promptward.jsonstrict import JsonLimits, parse
 from promptward.ledger import wire
 from promptward.ledger.bounds import check_reserve, check_settle
 from promptward.ports import BudgetLedger
+from promptward_envoy.faults import log_fault
 
 MIN_TOKEN_CHARS = 16
 # A reservation of the most lines (32) with the longest partitions (4096 characters) is 140 KB.
@@ -35,6 +37,9 @@ _LIMITS = JsonLimits(max_bytes=_MAX_BODY_BYTES, max_depth=8)
 _BODY_S = 5.0
 _MAX_CALLS = 1000
 _STOP_S = 5.0  # calls under way when the port stops; a store answers within its own timeout
+
+# aiohttp's own messages quote what it could not read: a body, or the token.
+_SILENT = logging.Logger("promptward.envoy.ledger_port", logging.CRITICAL + 1)
 
 T = TypeVar("T")
 Call = Callable[[str], Awaitable[str]]
@@ -65,7 +70,13 @@ class LedgerPort:
         Raises:
             OSError: the address cannot be bound.
         """
-        self._runner = web.AppRunner(self.application(), access_log=None, shutdown_timeout=_STOP_S)
+        self._runner = web.AppRunner(
+            self.application(),
+            access_log=None,
+            auto_decompress=False,  # aiohttp would do it before the token is looked at
+            logger=_SILENT,
+            shutdown_timeout=_STOP_S,
+        )
         await self._runner.setup()
         await web.TCPSite(self._runner, host, port).start()
         return int(self._runner.addresses[0][1])
@@ -130,12 +141,17 @@ async def _answered(request: web.Request, call: Call) -> web.Response:
         return _answer(408, wire.error_text("the body took too long"))
     except web.HTTPRequestEntityTooLarge:
         return _answer(413, wire.error_text(f"at most {_MAX_BODY_BYTES} bytes"))
+    except (ConnectionError, web.RequestPayloadError):
+        return _answer(400, wire.error_text("the body was cut"))
     except ExchangeError as error:
         return _answer(400, wire.error_text(error.code))
     except PortError as error:
         return _answer(400, wire.error_text(error.reason))
     except _StoreFailedError as error:
         return _answer(503, wire.error_text(str(error)))
+    except Exception as error:  # noqa: BLE001 - fail closed
+        log_fault("ledger port", error)
+        return _answer(503, wire.error_text("internal"))
 
 
 def _answer(status: int, text: str) -> web.Response:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import logging
 from collections.abc import Awaitable, Callable
@@ -136,6 +137,31 @@ def test_a_malformed_settlement_is_400(body: bytes) -> None:
     assert status_of(body, wire.SETTLE_PATH)[0] == 400
 
 
+def test_a_compressed_body_is_not_unpacked() -> None:
+    packed = gzip.compress(RESERVE.encode())
+    headers = {"content-encoding": "gzip"}
+    assert status_of(packed, **headers) == (400, {"error": "invalid_utf8"})
+
+
+def test_a_broken_or_cut_body_is_nobodys_business(caplog: pytest.LogCaptureFixture) -> None:
+    """Neither charges anybody nor fills the log."""
+
+    async def scenario(port: LedgerPort, client: aiohttp.ClientSession) -> None:
+        host, number = port._runner.addresses[0][:2]  # type: ignore[union-attr]
+        head = f"POST {wire.RESERVE_PATH} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {TOKEN}\r\n"
+        for rest in ("transfer-encoding: chunked\r\n\r\nzz\r\n", "content-length: 9\r\n\r\n["):
+            reader, writer = await asyncio.open_connection(host, number)
+            writer.write((head + rest).encode())
+            writer.write_eof()
+            assert b" 200 " not in await reader.read()
+            writer.close()
+            await writer.wait_closed()
+
+    with caplog.at_level(logging.WARNING):
+        run(MemoryLedger(Clock()), scenario)
+    assert caplog.text == ""
+
+
 def test_a_body_over_the_limit_is_413() -> None:
     assert status_of(b" " * (256 * 1024 + 1) + RESERVE.encode())[0] == 413
 
@@ -156,6 +182,18 @@ def test_a_failing_store_is_503_and_nothing_is_logged(caplog: pytest.LogCaptureF
         run(Held("locked"), scenario)
     assert "claim.sub" not in caplog.text
     assert TOKEN not in caplog.text
+
+
+def test_a_fault_of_ours_is_503_and_logged_without_its_text(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def scenario(_port: LedgerPort, client: aiohttp.ClientSession) -> None:
+        async with client.post(wire.RESERVE_PATH, data=RESERVE) as answer:
+            assert (answer.status, await answer.json()) == (503, {"error": "internal"})
+
+    run(object(), scenario)
+    (record,) = caplog.records
+    assert record.getMessage().startswith("ledger port failed closed: AttributeError at ")
 
 
 def test_a_body_that_does_not_come_is_408(monkeypatch: pytest.MonkeyPatch) -> None:
