@@ -61,6 +61,7 @@ def test_a_policy_that_names_a_classifier_gets_one() -> None:
     assert isinstance(decision, Allow)
     assert b"I am <PERSON>" in (decision.mutations.body or b"")
     analyzer.fault = answer({"error": "boom"}, 500)
+    body["messages"] = [{"role": "user", "content": "I was Ann Lee"}]  # the other is remembered
     refused = run_sync(engine.on_request(chat_exchange(body)))
     analyzer.close()
     assert isinstance(refused, Deny)
