@@ -46,6 +46,11 @@ class TextMemory:
         named = caller.encode("utf-8", "surrogatepass")
         return Recall(self, blake2b(named, key=self._key, digest_size=32).digest())
 
+    @property
+    def remembers(self) -> bool:
+        """Whether anything is ever kept."""
+        return self._half > 0
+
     def find(self, digest: bytes) -> object:
         """The result kept under `digest`, or a marker that is no result."""
         found = self._younger.get(digest, _ABSENT)
@@ -89,7 +94,7 @@ class Recall:
             analyse: pure; its result holds no text.
             is_small: whether a result may be remembered, where results can be of any size.
         """
-        if len(text) < MIN_CHARS:
+        if len(text) < MIN_CHARS or not self._memory.remembers:
             return analyse()
         digest = self._digest(analysis, text)
         found = self._memory.find(digest)
