@@ -13,8 +13,9 @@ from functools import lru_cache
 from itertools import takewhile
 from typing import Generic, TypeVar
 
+from promptward.recognizers.tries import trie_of, trie_pattern
+
 T = TypeVar("T")
-Trie = dict[str, "Trie"]
 _KEY = 3  # letters of a cue that the gate compares
 
 # Letters of the scripts that write words with spaces; must agree with `_spaced`.
@@ -45,7 +46,7 @@ class Cues:
     def __init__(self, words: tuple[str, ...]) -> None:
         spaced = [_bounded(word) for word in words if _is_spaced(word)]
         other = [re.escape(word) for word in words if not _is_spaced(word)]
-        parts = [rf"(?<!{_LETTER})(?:{trie_source(spaced)})"] if spaced else []
+        parts = [rf"(?<!{_LETTER})(?:{_trie_source(spaced)})"] if spaced else []
         parts += sorted(other, key=len, reverse=True)
         self._search = re.compile("|".join(parts)).search
         self._keys = frozenset(_key(word) for word in words if _is_spaced(word))
@@ -108,31 +109,16 @@ def cues_of(words: tuple[str, ...]) -> Cues | None:
 
 
 def _bounded(word: str) -> str:
-    """The cue; one that is a short whole word gets a mark that `trie_source` turns into a bound."""
+    """The cue; a short whole word gets a mark that `_char_source` turns into a bound."""
     return word + "\0" if len(word) < _KEY else word
 
 
-def trie_source(words: Iterable[str]) -> str:
-    """An alternation that shares beginnings, longest first: quick to fail."""
-    root: Trie = {}
-    for word in words:
-        node = root
-        for char in word:
-            node = node.setdefault(char, {})
-        node[""] = {}
-    return _trie(root)
+def _trie_source(words: Iterable[str]) -> str:
+    return trie_pattern(trie_of(words), _char_source)
 
 
-def _trie(node: Trie) -> str:
-    options = [
-        (rf"(?!{_LETTER})" if char == "\0" else re.escape(char)) + _trie(child)
-        for char, child in sorted(node.items())
-        if char
-    ]
-    if not options:
-        return ""
-    source = options[0] if len(options) == 1 else f"(?:{'|'.join(options)})"
-    return f"(?:{source})?" if "" in node else source
+def _char_source(char: str) -> str:
+    return rf"(?!{_LETTER})" if char == "\0" else re.escape(char)
 
 
 def _key(cue: str) -> str:

@@ -23,9 +23,9 @@ from promptward.recognizers.syntax import (
     Node,
     Repeat,
 )
+from promptward.recognizers.tries import trie_of, trie_pattern
 
 T = TypeVar("T")
-Trie = dict[str, "Trie"]
 
 # How much of a shape is kept, the most telling first: characters, and how many of those after the
 # first digit may be no digits. The first size with few enough shapes is taken.
@@ -163,31 +163,6 @@ def _extend_repeat(node: Repeat, before: frozenset[str], size: _Size) -> _Reache
     return reached, done
 
 
-def _trie(shapes: Iterable[str]) -> Trie:
-    root: Trie = {}
-    for shape in shapes:
-        node = root
-        for symbol in shape:
-            node = node.setdefault(symbol, {})
-        node[""] = {}
-    return root
-
-
-def _source(node: Trie, *, whole: bool) -> str:
-    """A pattern of the trie's shapes; `whole`: the longest, else just any."""
-    if "" in node and not whole:
-        return ""
-    options = [
-        _symbol_source(symbol) + _source(child, whole=whole)
-        for symbol, child in sorted(node.items())
-        if symbol
-    ]
-    if not options:
-        return ""
-    source = options[0] if len(options) == 1 else f"(?:{'|'.join(options)})"
-    return f"(?:{source})?" if "" in node else source
-
-
 def _symbol_source(symbol: str) -> str:
     return _CLASSES.get(symbol) or re.escape(symbol)
 
@@ -280,7 +255,8 @@ def _beginnings(leads: Mapping[str, Sequence[str]]) -> Iterator[str]:
     """Patterns behind a digit: what is before it, then a trie of what comes after it."""
     by_last: dict[str, list[str]] = {}
     for lead, rests in leads.items():
-        by_last.setdefault(lead[-1:], []).append(_behind(lead) + _source(_trie(rests), whole=False))
+        rest = trie_pattern(trie_of(rests), _symbol_source, whole=False)
+        by_last.setdefault(lead[-1:], []).append(_behind(lead) + rest)
     for last, sources in sorted(by_last.items()):
         joined = "|".join(sources)
         yield f"(?<={_symbol_source(last)}[0-9])(?:{joined})" if last else joined
@@ -292,7 +268,7 @@ def _lead_pattern(lead: str, rests: Iterable[str]) -> re.Pattern[str]:
         by_digit.setdefault(rest[0], []).append(rest[1:])
     return re.compile(
         "|".join(
-            _FIRST_DIGITS[digit] + _behind(lead) + _source(_trie(tails), whole=True)
+            _FIRST_DIGITS[digit] + _behind(lead) + trie_pattern(trie_of(tails), _symbol_source)
             for digit, tails in sorted(by_digit.items())
         )
     )
