@@ -14,8 +14,6 @@ on a loopback address. Requests are small and bounded.
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
@@ -25,6 +23,7 @@ from promptward.errors import PortError
 from promptward.exchange import JSON
 from promptward.ports import UsageRow
 from promptward_envoy.addresses import is_loopback
+from promptward_envoy.bearer import BearerToken
 
 _MAX_BODY_BYTES = 1024  # no path takes a body
 _MAX_BUDGET_ROWS = 1000
@@ -66,7 +65,7 @@ class AdminPort:
 
     def __init__(self, view: AdminView, token: str) -> None:
         self._view = view
-        self._token_digest = _digest(token) if token else b""
+        self._token = BearerToken(token) if token else None
         self._runner: web.AppRunner | None = None
 
     async def start(self, host: str, port: int) -> int:
@@ -76,7 +75,7 @@ class AdminPort:
             ValueError: neither a token nor a loopback address.
             OSError: the address cannot be bound.
         """
-        if not self._token_digest and not is_loopback(host):
+        if self._token is None and not is_loopback(host):
             raise ValueError("an admin port that is not on loopback needs a token")
         self._runner = web.AppRunner(self.application(), access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
@@ -102,9 +101,7 @@ class AdminPort:
     def _guarded(self, handler: Handler) -> Handler:
         async def guarded(request: web.Request) -> web.StreamResponse:
             given = request.headers.get("authorization", "")
-            scheme, _space, token = given.partition(" ")
-            matches = hmac.compare_digest(_digest(token), self._token_digest)
-            if self._token_digest and not (scheme.lower() == "bearer" and matches):
+            if self._token is not None and not self._token.is_in(given):
                 headers = {"www-authenticate": "Bearer"}
                 return web.json_response({"error": "unauthorized"}, status=401, headers=headers)
             return await handler(request)
@@ -153,8 +150,3 @@ def _budget_row(row: UsageRow) -> dict[str, JSON]:
         "reserved": row.reserved,
         "reset_s": row.reset_s,
     }
-
-
-def _digest(token: str) -> bytes:
-    """Equal lengths for a constant-time comparison."""
-    return hashlib.sha256(token.encode()).digest()

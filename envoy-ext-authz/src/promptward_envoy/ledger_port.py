@@ -15,8 +15,6 @@ whoever has the token can charge any budget, and settle any reservation whose id
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import hmac
 import logging
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -28,6 +26,7 @@ from promptward.jsonstrict import JsonLimits, parse
 from promptward.ledger import wire
 from promptward.ledger.bounds import check_reserve, check_settle
 from promptward.ports import BudgetLedger
+from promptward_envoy.bearer import BearerToken
 from promptward_envoy.faults import log_fault
 
 MIN_TOKEN_CHARS = 16
@@ -60,7 +59,7 @@ class LedgerPort:
         if len(token) < MIN_TOKEN_CHARS:
             raise ValueError(f"the ledger port needs a token of {MIN_TOKEN_CHARS} characters")
         self._ledger = ledger
-        self._token_digest = _digest(token)
+        self._token = BearerToken(token)
         self._calls = 0
         self._runner: web.AppRunner | None = None
 
@@ -95,9 +94,7 @@ class LedgerPort:
 
     def _guarded(self, call: Call) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def guarded(request: web.Request) -> web.StreamResponse:
-            scheme, _space, token = request.headers.get("authorization", "").partition(" ")
-            matches = hmac.compare_digest(_digest(token), self._token_digest)
-            if not (scheme.lower() == "bearer" and matches):
+            if not self._token.is_in(request.headers.get("authorization", "")):
                 return _answer(401, wire.error_text("unauthorized"))
             if self._calls >= _MAX_CALLS:
                 return _answer(503, wire.error_text("too many calls at once"))
@@ -157,8 +154,3 @@ async def _answered(request: web.Request, call: Call) -> web.Response:
 def _answer(status: int, text: str) -> web.Response:
     headers = {"www-authenticate": "Bearer"} if status == 401 else None
     return web.Response(status=status, text=text, content_type="application/json", headers=headers)
-
-
-def _digest(token: str) -> bytes:
-    """Equal lengths for a constant-time comparison; headers may hold surrogates."""
-    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
