@@ -78,8 +78,8 @@ class _Calls:
             breaker.succeeded()
 
 
-class BlockingClassifier:
-    """`promptward.ports.Classifier` for blocking hosts; safe to share between threads.
+class _Hosted:
+    """What both kinds of host have in common.
 
     Args:
         analyze: the detector.
@@ -95,6 +95,10 @@ class BlockingClassifier:
     ) -> None:
         self._calls = _Calls(analyze, workers, monotonic_s)
 
+
+class BlockingClassifier(_Hosted):
+    """`promptward.ports.Classifier` for blocking hosts; safe to share between threads."""
+
     async def classify(self, query: ClassifierQuery, texts: Sequence[str]) -> Spans:
         """Spans per text; blocks and never suspends.
 
@@ -109,19 +113,8 @@ class BlockingClassifier:
             raise PortError(PORT, "no answer in time") from error
 
 
-class SuspendingClassifier:
-    """`promptward.ports.Classifier` for asyncio hosts: waits without blocking the loop.
-
-    Args: as `BlockingClassifier`.
-    """
-
-    def __init__(
-        self,
-        analyze: Analyze,
-        workers: int,
-        monotonic_s: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._calls = _Calls(analyze, workers, monotonic_s)
+class SuspendingClassifier(_Hosted):
+    """`promptward.ports.Classifier` for asyncio hosts: waits without blocking the loop."""
 
     async def classify(self, query: ClassifierQuery, texts: Sequence[str]) -> Spans:
         """Spans per text.
