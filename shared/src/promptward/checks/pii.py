@@ -185,9 +185,7 @@ class PiiCheck:
     ) -> Inspection:
         read = [p for p in parts if p.source in self._sources]
         skipped = {p.pointer: "source_not_selected" for p in parts if p.source not in self._sources}
-        asked = _NOT_ASKED
-        if self._classifier is not None:
-            asked = await self._ask(phase, read, conversation)
+        asked = await self._ask(phase, read, conversation)
         if asked.denial is not None:
             unread = {p.pointer: asked.unread for p in read}
             return Inspection(asked.findings, skipped=skipped | unread, denial=asked.denial)
@@ -228,7 +226,7 @@ class PiiCheck:
         self, phase: Phase, parts: Sequence[Part], conversation: Conversation
     ) -> Outcome:
         if self._classifier is None:
-            return Outcome([()] * len(parts))
+            return _NOT_ASKED
         port, recall = conversation.classifier, conversation.recall
         return await self._classifier.ask(phase, parts, port, recall)
 
