@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from promptward.exchange import JSON
+from promptward_envoy.codec_ext_authz import MAX_REQUEST_BYTES_EXTENSION
 
 Config = dict[str, JSON]
 
@@ -142,7 +143,12 @@ def _virtual_host(settings: Bootstrap) -> Config:
     if prefix:
         route["prefix_rewrite"] = prefix + "/"
     entry["route"] = route
-    return {"name": "llm", "domains": ["*"], "routes": [entry]}
+    host: Config = {"name": "llm", "domains": ["*"], "routes": [entry]}
+    if "ext_authz" in settings.filters:
+        # merged with what the route says (ext_authz.cc, FilterConfigPerRoute::merge)
+        cut_at = str(_authz_body(settings).get("max_request_bytes", 0))
+        host["typed_per_filter_config"] = ext_authz_route({MAX_REQUEST_BYTES_EXTENSION: cut_at})
+    return host
 
 
 def _filter(settings: Bootstrap, filter_: str | Config) -> Config:
@@ -151,10 +157,14 @@ def _filter(settings: Bootstrap, filter_: str | Config) -> Config:
     return {"ext_authz": _ext_authz, "ext_proc": ext_proc_filter}[filter_](settings)
 
 
-def _ext_authz(settings: Bootstrap) -> Config:
-    body: Config = {"max_request_bytes": settings.buffer_limit_bytes, "pack_as_bytes": True}
+def _authz_body(settings: Bootstrap) -> Config:
     if settings.authz_body is not None:
-        body = settings.authz_body
+        return settings.authz_body
+    return {"max_request_bytes": settings.buffer_limit_bytes, "pack_as_bytes": True}
+
+
+def _ext_authz(settings: Bootstrap) -> Config:
+    body = _authz_body(settings)
     return {
         "name": "envoy.filters.http.ext_authz",
         "typed_config": {

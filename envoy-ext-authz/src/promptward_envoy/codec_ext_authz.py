@@ -2,7 +2,8 @@
 
 Invariants: ext_authz cannot change a body (`OkHttpResponse` has no field for one), so an Allow
 that needs a new body cannot be encoded here; the service refuses it first. Whether the body is
-whole is Envoy's word, checked against content-length. Source: envoy/service/auth/v3.
+whole is Envoy's word, checked against content-length or, without one, against the size at which
+Envoy cuts. Source: envoy/service/auth/v3.
 """
 
 from __future__ import annotations
@@ -27,15 +28,20 @@ Extensions = Mapping[str, str]
 # google.rpc.Code: any non-zero code denies; this one is what Envoy's own examples use.
 _PERMISSION_DENIED = 7
 _METHODS_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+_MAX_DIGITS = 19  # of an int64
+# Keys of a route's context_extensions.
+ROUTE_EXTENSION = "promptward.route"
+MAX_REQUEST_BYTES_EXTENSION = "promptward.max_request_bytes"
 
 
-def exchange_from_check(request: Message, route: str) -> Exchange:
+def exchange_from_check(request: Message) -> Exchange:
     """The request Envoy asks about.
 
     Args:
-        request: a `CheckRequest`.
-        route: name of the matched route, from `context_extensions`; may be empty.
+        request: a `CheckRequest`. Of its `context_extensions`, `promptward.route` names the matched
+            route and `promptward.max_request_bytes` says at what size Envoy cuts a body.
     """
+    extensions = context_extensions(request)
     http = request.attributes.request.http
     if http.HasField("header_map"):
         pairs = header_pairs(http.header_map)
@@ -45,14 +51,16 @@ def exchange_from_check(request: Message, route: str) -> Exchange:
     markers = [value for name, value in pairs if name == PARTIAL_BODY_HEADER]
     marker = http.headers.get(PARTIAL_BODY_HEADER) or (markers[-1] if markers else None)
     data = http.raw_body or http.body.encode("utf-8")
+    cut_at = _byte_count(extensions.get(MAX_REQUEST_BYTES_EXTENSION, ""))
+    complete = _is_complete(marker, data, headers, http.size, http.method, cut_at)
     return Exchange(
         method=http.method,
         host=http.host,
         path=http.path,
         headers=headers,
-        body=Body(data, _is_complete(marker, data, headers, http.size, http.method)),
+        body=Body(data, complete),
         peer=peer_address(request.attributes.source.address),
-        route=route,
+        route=extensions.get(ROUTE_EXTENSION, ""),
         gateway_identity=gateway_identity(request.attributes.metadata_context),
     )
 
@@ -68,12 +76,24 @@ def peer_address(address: Message) -> str:
     return str(address.socket_address.address)
 
 
-def _is_complete(marker: str | None, data: bytes, headers: Headers, size: int, method: str) -> bool:
+def _byte_count(text: str) -> int:
+    """A size in bytes as an operator writes it; 0 for anything else, which trusts nothing."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < _MAX_DIGITS else 0
+
+
+def _is_complete(
+    marker: str | None, data: bytes, headers: Headers, size: int, method: str, cut_at: int
+) -> bool:
     """Whether `data` is the whole body.
 
     Envoy writes the marker itself whenever `with_request_body` is configured and drops one sent by
     a client. It is absent for a request without a body, and always when the setting is missing:
     then only a request that cannot have a body is whole.
+
+    "false" is not enough for a body without content-length. With `allow_partial_message` Envoy
+    asks as soon as `max_request_bytes` have come and compares the marker with what it has then
+    (check_request_utils.cc, setHttpRequest), so a body that stands at exactly that size while
+    more is on its way is called whole. Hence `cut_at`: only a shorter body is known to have ended.
     """
     if marker == "true":
         return False
@@ -81,7 +101,7 @@ def _is_complete(marker: str | None, data: bytes, headers: Headers, size: int, m
     if any(length != str(len(data)) for length in lengths):
         return False
     if marker == "false":
-        return True
+        return bool(lengths) or len(data) < cut_at
     unsaid = not lengths and method in _METHODS_WITH_BODY
     return not data and size <= 0 and not unsaid and not headers.get_all("transfer-encoding")
 

@@ -27,7 +27,6 @@ from promptward_envoy.metrics import Metrics
 FILTER = "ext_authz"
 # Keys of a route's context_extensions.
 POLICY_EXTENSION = "promptward.policy"
-ROUTE_EXTENSION = "promptward.route"
 THEN_EXTENSION = "promptward.then"
 
 
@@ -64,7 +63,7 @@ class Authorizer:
 
     async def _check(self, request: Message, *, admitted: bool) -> Message:
         extensions = codec.context_extensions(request)
-        exchange = codec.exchange_from_check(request, extensions.get(ROUTE_EXTENSION, ""))
+        exchange = codec.exchange_from_check(request)
         try:
             policy = self._engines.policy(extensions.get(POLICY_EXTENSION, ""))
         except UnknownPolicyError:

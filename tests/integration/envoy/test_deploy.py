@@ -52,14 +52,19 @@ def test_documented_configuration_is_the_tested_one() -> None:
 
 def test_documented_ext_authz_is_the_tested_one() -> None:
     documented = load("ext_authz.yaml")
-    ours = manager(shipped(filters=("ext_authz",)))["http_filters"][0]
-    assert documented["http_filters"] == [ours]
+    ours = manager(shipped(filters=("ext_authz",)))
+    assert documented["http_filters"] == [ours["http_filters"][0]]
     extensions = {
+        "promptward.max_request_bytes": "8388608",
         "promptward.policy": "strict",
         "promptward.route": "partners",
         "promptward.then": "ext_proc",
     }
     assert documented["typed_per_filter_config"] == ext_authz_route(extensions)
+    # what the tests run on says the size for every route
+    (host,) = ours["route_config"]["virtual_hosts"]
+    size = {"promptward.max_request_bytes": extensions["promptward.max_request_bytes"]}
+    assert host["typed_per_filter_config"] == ext_authz_route(size)
 
 
 def test_envoy_takes_the_documented_configuration(envoy_binary, tmp_path) -> None:

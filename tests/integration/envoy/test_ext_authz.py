@@ -104,18 +104,42 @@ def test_get_without_a_body_is_complete(stack) -> None:
     assert stack.last_event("on_request")["complete"] is True
 
 
+CUT = {"max_request_bytes": 100, "allow_partial_message": True, "pack_as_bytes": True}
+
+
 def test_cut_body_is_incomplete_whatever_the_client_claims(make_stack) -> None:
-    cut = {"max_request_bytes": 100, "allow_partial_message": True, "pack_as_bytes": True}
-    with make_stack(filters=("ext_authz",), authz_body=cut) as stack:
+    with make_stack(filters=("ext_authz",), authz_body=CUT) as stack:
         claim = {"x-envoy-auth-partial-body": "false"}
         answer = stack.request(chat_body("y" * 1000), headers=claim)
         assert answer.status == 403
         asked = stack.last_event("on_request")
         assert (asked["complete"], len(asked["body"])) == (False, 100)
-        body = chat_body("z" * 1000)
-        pieces = (body[i : i + 100] for i in range(0, len(body), 100))
-        assert stack.request(pieces, headers=claim).status == 403
         assert stack.upstream_bodies() == []
+
+
+def test_chunked_body_that_stands_at_the_cut_is_incomplete(make_stack) -> None:
+    """Envoy's own marker says "false" here: 100 bytes came, 100 were sent, more are to come."""
+    body = chat_body("z" * 1000)
+    with make_stack(filters=("ext_authz",), authz_body=CUT) as stack:
+
+        def pieces() -> Iterator[bytes]:
+            yield body[:100]
+            stack.wait_for_event(event="on_request", complete=False)
+            yield body[100:]
+
+        assert stack.request(pieces()).status == 403
+        assert len(stack.last_event("on_request")["body"]) == 100
+        assert stack.upstream_bodies() == []
+
+
+def test_chunked_body_is_incomplete_where_the_route_does_not_say_at_what_size_it_is_cut(
+    make_stack,
+) -> None:
+    undeclared = ext_authz_route({"promptward.max_request_bytes": ""})
+    with make_stack(filters=("ext_authz",), route_config=undeclared) as stack:
+        assert stack.request(iter([chat_body("in pieces")])).status == 403
+        assert stack.last_event("on_request")["complete"] is False
+        assert stack.request(chat_body("with a length")).status == 200
 
 
 def test_body_that_envoy_does_not_send_is_incomplete(make_stack) -> None:

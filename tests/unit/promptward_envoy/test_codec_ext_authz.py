@@ -37,7 +37,8 @@ def test_exchange_has_everything_envoy_says(messages) -> None:
     message.attributes.metadata_context.filter_metadata["envoy.filters.http.jwt_authn"].update(
         {"p": {"sub": "ann"}}
     )
-    exchange = codec.exchange_from_check(message, "chat")
+    message.attributes.context_extensions["promptward.route"] = "chat"
+    exchange = codec.exchange_from_check(message)
     assert (exchange.method, exchange.host, exchange.path) == ("POST", "api.test", "/v1/x?q=1")
     assert exchange.headers.get_all("x-a") == ["1", "2"]
     assert (exchange.peer, exchange.route, exchange.request_id) == ("192.0.2.7", "chat", "")
@@ -47,21 +48,27 @@ def test_exchange_has_everything_envoy_says(messages) -> None:
 
 def test_merged_header_map_is_read_when_raw_headers_are_off(messages) -> None:
     message = messages.check(("x-a", "1,2"), body=b"{}", raw=False)
-    assert codec.exchange_from_check(message, "").headers.get_all("x-a") == ["1,2"]
+    assert codec.exchange_from_check(message).headers.get_all("x-a") == ["1,2"]
 
 
 def test_text_body_is_read_when_pack_as_bytes_is_off(messages) -> None:
-    message = messages.check(("x-envoy-auth-partial-body", "false"))
+    message = messages.check(("x-envoy-auth-partial-body", "false"), ("content-length", "2"))
     message.attributes.request.http.body = "{}"
-    assert codec.exchange_from_check(message, "").body == Body(b"{}")
+    assert codec.exchange_from_check(message).body == Body(b"{}")
 
 
 @pytest.mark.parametrize(
     ("pairs", "body", "size", "method", "complete"),
     [
         # Envoy's marker, written whenever with_request_body is set and there is a body
-        ((("x-envoy-auth-partial-body", "false"),), b"{}", 2, "POST", True),
         ((("x-envoy-auth-partial-body", "true"),), b"{}", 2, "POST", False),
+        (
+            (("x-envoy-auth-partial-body", "false"), ("content-length", "2")),
+            b"{}",
+            2,
+            "POST",
+            True,
+        ),
         # a client's marker comes first, Envoy's last
         (
             (("x-envoy-auth-partial-body", "false"), ("x-envoy-auth-partial-body", "true")),
@@ -89,12 +96,38 @@ def test_text_body_is_read_when_pack_as_bytes_is_off(messages) -> None:
 )
 def test_completeness(messages, pairs, body, size, method, complete) -> None:
     message = messages.check(*pairs, body=body, size=size, method=method)
-    assert codec.exchange_from_check(message, "").body.complete is complete
+    assert codec.exchange_from_check(message).body.complete is complete
+
+
+@pytest.mark.parametrize(
+    ("cut_at", "complete"),
+    [
+        ("3", True),
+        ("2", False),  # as much as Envoy sends: more may be on its way, "false" or not
+        ("1", False),
+        ("", False),
+        ("-3", False),
+        ("3kB", False),
+        ("³", False),
+        ("9" * 5000, False),
+    ],
+)
+def test_body_without_a_length_is_whole_only_below_the_size_at_which_envoy_cuts(
+    messages, cut_at, complete
+) -> None:
+    message = messages.check(("x-envoy-auth-partial-body", "false"), body=b"{}", size=2)
+    message.attributes.context_extensions["promptward.max_request_bytes"] = cut_at
+    assert codec.exchange_from_check(message).body.complete is complete
+
+
+def test_body_without_a_length_is_not_whole_where_the_route_does_not_say(messages) -> None:
+    message = messages.check(("x-envoy-auth-partial-body", "false"), body=b"{}", size=2)
+    assert codec.exchange_from_check(message).body.complete is False
 
 
 def test_marker_in_the_merged_map_counts(messages) -> None:
     message = messages.check(("x-envoy-auth-partial-body", "true"), body=b"{}", raw=False)
-    assert codec.exchange_from_check(message, "").body.complete is False
+    assert codec.exchange_from_check(message).body.complete is False
 
 
 def test_allow_sets_removes_and_names_itself(header_values) -> None:

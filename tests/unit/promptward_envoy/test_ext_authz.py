@@ -25,8 +25,8 @@ def check(engine: Any, message: Any, *, bound: int = 9, alone: bool = True) -> A
 
 
 def request(messages, script: str = "", body: bytes = b"{}", **extensions: str) -> Any:
-    pairs = (("x-envoy-auth-partial-body", "false"), ("x-script", script))
-    message = messages.check(*pairs, body=body)
+    whole = (("x-envoy-auth-partial-body", "false"), ("content-length", str(len(body))))
+    message = messages.check(*whole, ("x-script", script), body=body)
     for name, value in extensions.items():
         message.attributes.context_extensions[f"promptward.{name}"] = value
     return message

@@ -30,6 +30,8 @@ from promptward_envoy.server import Server, ServerSettings, TlsFiles
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+# What Envoy says of the whole body `{}`.
+WHOLE = (("x-envoy-auth-partial-body", "false"), ("content-length", "2"))
 
 
 def with_server(engine: Any, scenario: Callable[..., Awaitable[None]], **settings: Any) -> None:
@@ -39,9 +41,11 @@ def with_server(engine: Any, scenario: Callable[..., Awaitable[None]], **setting
         made = {"drain_s": 0.0, "grace_s": 0.2, "deadline_s": 5.0, **settings}
         server = Server(ServerSettings("127.0.0.1:0", **made), FixedEngine(engine), Metrics())
         await server.start()
-        async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
-            await scenario(server, channel)
-        await server.drain()
+        try:
+            async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+                await scenario(server, channel)
+        finally:
+            await server.drain()
 
     asyncio.run(run())
 
@@ -88,8 +92,7 @@ def test_peer_that_fell_silent_is_dropped(engine, monkeypatch) -> None:
 
 def test_check_over_the_wire(engine, messages) -> None:
     async def scenario(_server: Server, channel: grpc.aio.Channel) -> None:
-        pairs = (("x-envoy-auth-partial-body", "false"),)
-        assert (await check(channel)(messages.check(*pairs, body=b"{}"))).HasField("ok_response")
+        assert (await check(channel)(messages.check(*WHOLE, body=b"{}"))).HasField("ok_response")
 
     with_server(engine, scenario)
 
@@ -205,7 +208,7 @@ def test_tls_and_client_certificates(engine, messages, tmp_path, mutual) -> None
     unknown = grpc.ssl_channel_credentials(ca)
 
     async def answered(port: int, credentials: grpc.ChannelCredentials) -> bool:
-        message = messages.check(("x-envoy-auth-partial-body", "false"), body=b"{}")
+        message = messages.check(*WHOLE, body=b"{}")
         async with grpc.aio.secure_channel(f"127.0.0.1:{port}", credentials) as channel:
             try:
                 return bool((await check(channel)(message, timeout=5)).HasField("ok_response"))
