@@ -442,6 +442,16 @@ def test_an_upgrade_cannot_slip_past_the_response_checks(shared_kong):
     assert (answer.status, answer.upstream) == (400, None)
 
 
+def test_an_upgrade_is_refused_where_kong_would_tunnel_it(shared_kong):
+    """On an HTTP route Kong tunnels WebSocket: the access phase would see an empty GET and no more."""
+    document = policy(target={"read_only_paths": ["/v1/realtime"]})
+    headers = (("connection", "upgrade"), ("upgrade", "websocket"))
+    upgrade = request(b"", method="GET", target="/v1/realtime", headers=headers)
+    answer = shared_kong.node(text(document)).handle(upgrade)
+    assert (answer.status, answer.upstream) == (400, None)
+    assert b"upgrade_refused" in answer.body
+
+
 def test_a_response_whose_ticket_is_lost_is_withheld(kong, gate):
     """The server restarts between access and response: what should have been checked is not sent."""
     document = policy(streaming={"mode": "buffer"}, checks=[{"id": "p", "type": "pii"}])

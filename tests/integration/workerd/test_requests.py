@@ -174,6 +174,14 @@ def test_a_compressed_body_is_read_and_its_redacted_form_goes_up(
     assert "content-encoding" not in origin.received[-1].headers
 
 
+def test_a_connection_upgrade_is_refused(client: Clients, origin: Origin) -> None:
+    seen = len(origin.received)
+    fields = {**client("alice").fields(), "connection": "upgrade", "upgrade": "websocket"}
+    answer = client("alice").send(chat_body("hello"), headers=fields)
+    assert (answer.status, answer.code) == (400, "upgrade_refused")
+    assert len(origin.received) == seen
+
+
 def test_an_unknown_encoding_is_415(client: Clients) -> None:
     fields = {**client("alice").fields(), "content-encoding": "zstd"}
     assert client("alice").send(chat_body("hello"), headers=fields).status == 415

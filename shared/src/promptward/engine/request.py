@@ -120,6 +120,10 @@ def _accept_target(policy: CompiledPolicy, run: RequestRun) -> None:
         raise Refusal(
             403, "route_not_guarded", "authorization", "this policy does not cover the route"
         )
+    if _asks_for_upgrade(exchange):
+        raise ExchangeError(
+            "upgrade_refused", "what follows a connection upgrade cannot be inspected", 400
+        )
     run.protocol = protocol_for(exchange.method, exchange.path, policy.protocols)
     if run.protocol is not None or _is_read_only(policy, exchange):
         return
@@ -130,6 +134,16 @@ def _accept_target(policy: CompiledPolicy, run: RequestRun) -> None:
             "parse",
             "this method and path are no LLM protocol that the policy knows",
         )
+
+
+def _asks_for_upgrade(exchange: Exchange) -> bool:
+    """Whether the client wants to go on in another protocol, as WebSocket clients do.
+
+    h2c does not count: clients offer it on every plain connection (Java's HttpClient does), and it
+    is dropped by the gateways, never passed on.
+    """
+    offers = ",".join(exchange.headers.get_all("upgrade")).split(",")
+    return any(offer.strip().lower() not in ("", "h2c") for offer in offers)
 
 
 def _bound(policy: CompiledPolicy, request: LlmRequest) -> None:

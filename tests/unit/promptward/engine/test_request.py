@@ -86,6 +86,34 @@ class TestTargets:
         assert isinstance(decide(policy, **fields), Allow) is passes
 
 
+    @pytest.mark.parametrize(
+        ("upgrade", "passes"),
+        [
+            ("websocket", False),
+            ("WebSocket", False),
+            ("h2c, websocket", False),
+            ("h2c", True),  # what Java's HttpClient offers on every plain connection
+        ],
+    )
+    def test_nothing_passes_that_goes_on_in_another_protocol(
+        self, upgrade: str, passes: bool
+    ) -> None:
+        """Wherever it is asked for: what follows is read by nobody."""
+        policy = {
+            "target": {"read_only_paths": ["/v1/models"]},
+            "parsing": {"unknown_protocol": "allow"},
+        }
+        headers = [("connection", "upgrade"), ("upgrade", upgrade)]
+        for fields in (
+            {"method": "GET", "path": "/v1/models", "body": b""},
+            {"method": "GET", "path": "/v1/realtime", "body": b""},
+            {},
+        ):
+            decision = decide(policy, headers=headers, **fields)
+            assert isinstance(decision, Allow) is passes
+            assert passes or denied(decision) == (400, "upgrade_refused")
+
+
 class TestOrder:
     def test_an_unknown_caller_learns_nothing_about_the_body(self) -> None:
         assert denied(decide({}, b"{not json", key=None)) == (401, "missing_credentials")
