@@ -85,7 +85,6 @@ class TestTargets:
         fields = {"path": "/v1/models?limit=1", **fields}
         assert isinstance(decide(policy, **fields), Allow) is passes
 
-
     @pytest.mark.parametrize(
         ("upgrade", "passes"),
         [
