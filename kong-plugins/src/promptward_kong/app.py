@@ -132,6 +132,7 @@ class App:
             "Workers": self.pool.pids,
             "WorkerRestarts": self.pool.restarts,
             "Waiting": self.pool.waiting,
+            "Running": self.pool.running,
         }
 
     def stop(self) -> None:

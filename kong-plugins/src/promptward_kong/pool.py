@@ -104,7 +104,13 @@ class WorkerPool:
 
     @property
     def waiting(self) -> int:
+        """Jobs no worker has yet."""
         return len(self._waiting)
+
+    @property
+    def running(self) -> int:
+        """Jobs that workers have."""
+        return sum(lane.current is not None for w in self._workers for lane in w.lanes)
 
     # -- instances -----------------------------------------------------------------------------
 

@@ -496,24 +496,36 @@ def test_a_server_that_stops_settles_requests_whose_end_it_will_not_see(kong):
     ] * 3
 
 
+def kill_workers_at_their_next_job(kong, eventually) -> None:
+    """Stop them where they are; a thread kills them once one has been given the next job."""
+    status = kong.server.status()
+    for pid in status["Workers"]:
+        os.kill(pid, signal.SIGSTOP)
+    running = kong.server.status()["Running"]  # jobs that will not end
+
+    def kill() -> None:
+        eventually(lambda: kong.server.status()["Running"] > running, "a stopped worker has a job")
+        for pid in status["Workers"]:
+            os.kill(pid, signal.SIGKILL)
+
+    threading.Thread(target=kill, daemon=True).start()
+
+
 def test_a_request_that_could_not_be_settled_is_settled_later(kong, eventually):
     """The worker dies in the log phase: the next one settles."""
     budget = {"id": "day", "unit": "total_tokens", "limit": 50000}
     document = policy(budgets=[budget])
 
     def stop_workers(state: RequestState) -> tuple[int, HeaderList, bytes]:
-        pids = kong.server.status()["Workers"]
-        for pid in pids:
-            os.kill(pid, signal.SIGSTOP)
-        threading.Timer(0.5, lambda: [os.kill(pid, signal.SIGKILL) for pid in pids]).start()
+        kill_workers_at_their_next_job(kong, eventually)
         return json_upstream(state)
 
     assert kong.node(text(document), stop_workers).handle(request()).status == 200
     eventually(lambda: [s for _, _, s in kong.entries()] == ["settled"], "it is settled")
-    assert kong.events()[-1]["stream_end"] == "end_unknown"
+    eventually(lambda: [e["stream_end"] for e in kong.events()][-1:] == ["end_unknown"], "recorded")
 
 
-def test_a_withheld_response_is_charged(kong):
+def test_a_withheld_response_is_charged(kong, eventually):
     """The worker fails over the response: the client gets 503, the upstream has worked."""
     budget = {"id": "day", "unit": "total_tokens", "limit": 50000, "partition_by": ["principal"]}
     budget["window"] = {"type": "fixed", "duration": "1d"}
@@ -521,14 +533,8 @@ def test_a_withheld_response_is_charged(kong):
     document = policy(streaming={"mode": "buffer"}, checks=checks, budgets=[budget])
 
     def kill_workers(state: RequestState) -> tuple[int, HeaderList, bytes]:
-        for pid in kong.server.status()["Workers"]:
-            os.kill(pid, signal.SIGSTOP)
-        threading.Timer(1.0, kill_stopped).start()
+        kill_workers_at_their_next_job(kong, eventually)
         return json_upstream(state)
-
-    def kill_stopped() -> None:
-        for pid in kong.server.status()["Workers"]:
-            os.kill(pid, signal.SIGKILL)
 
     answer = kong.node(text(document), kill_workers, buffered=True).handle(request())
     assert (answer.status, answer.source, answer.unchecked) == (503, "exit", [])
