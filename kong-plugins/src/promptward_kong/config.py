@@ -21,6 +21,9 @@ from promptward.settings import Free, ListOf, MapOf, Node, OneOf, Scalar, Struct
 
 # Keys Kong adds to a configuration (runloop/plugins_iterator.lua).
 _KONG_KEYS = frozenset({"route_id", "service_id", "consumer_id", "consumer_group_id"})
+# Kong notes here which fields of a record, at any depth, were vault references
+# (kong/db/schema/init.lua, process_auto_fields).
+_REFERENCES = "$refs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +191,7 @@ def _restore_fields(nodes: Mapping[str, Node], value: object) -> object:
     return {
         name: restore(nodes[name], item) if name in nodes else item
         for name, item in value.items()
-        if item is not None
+        if item is not None and name != _REFERENCES
     }
 
 

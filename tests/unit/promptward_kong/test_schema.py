@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from promptward.errors import PolicyError
 from promptward.policy.decode import decode
 from promptward.policy.model import Policy
 from promptward.settings import ListOf, OneOf, Struct, describe
@@ -202,5 +203,28 @@ def test_other_ways_to_give_a_policy_are_taken():
         {"policy_file": "/etc/p.yaml", "secrets": {"KEY": "{vault://env/key}"}},
     ):
         assert kong.problems(config) == []
-        assert {n: kong.sent(config)[n] for n in config} == config
-        assert not {"metadata", "spec"} & set(kong.sent(config))
+        sent = kong.sent(config, {"{vault://env/policy}": "text", "{vault://env/key}": "value"})
+        assert sent["$refs"] == {
+            name: given for name, given in config.items() if "vault" in json.dumps(given)
+        }
+        assert not {"metadata", "spec"} & set(sent)
+
+
+@pytest.mark.parametrize("found", [True, False])
+def test_secrets_of_a_nested_policy_may_be_vault_references(found):
+    schema = plugin_info(PromptwardPlugin(STREAMING))["Schema"]
+    kong = Configurations(json.loads(json.dumps(schema)), lua_match())
+    reference, secret = "{vault://env/secret}", "0123456789abcdef" * 2
+    issuer = {"issuer": "https://issuer.test", "audience": ["a"], "algorithms": ["HS256"]}
+    spec = {"identity": {"jwt": [{**issuer, "secret": reference}]}, "checks": []}
+    config = {"metadata": {"name": "x"}, "spec": spec}
+    assert kong.problems(config) == []
+    sent = kong.sent(config, {reference: secret} if found else {})
+    assert sent["spec"]["identity"]["jwt"][0]["$refs"] == {"secret": reference}
+    document = json.loads(read_config(own_config(sent)).policy_text)
+    if not found:
+        with pytest.raises(PolicyError, match="secret"):
+            decode(Policy, document)
+        return
+    (issuer,) = decode(Policy, document).spec.identity.jwt
+    assert issuer.secret == secret

@@ -5,15 +5,17 @@ validates as the Admin API does, and shows what the plugin server is sent afterw
 
 The rules are those of Kong Gateway 3.9 (kong/db/schema: metaschema.lua for definitions, init.lua
 for values, entity.lua for records), written anew. Stricter than Kong where Kong would let something
-useless pass: a range with its ends swapped, a choice that its own field refuses. Left out is what a
-definition that arrives as JSON cannot have: functions, entity checks, foreign keys, shorthands.
+useless pass: a range with its ends swapped, a choice that its own field refuses, a null attribute.
+Left out is what a definition that arrives as JSON cannot have: functions, entity checks, foreign
+keys, shorthands; `is_regex` is not evaluated.
 
-Three rules are easy to miss, and each has kept a plugin out of Kong:
+Four rules are easy to miss, and each has kept a plugin out of Kong:
 * a default is validated like a value, and a string is at least one byte long unless `len_min` says
   otherwise;
 * a record is required unless it says `required = false`, so an absent one is filled with its
   defaults and then misses what it requires;
-* the length of a description is limited at both ends.
+* the length of a description is limited at both ends;
+* a record that is given as `false` is an absent one.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 Field = dict[str, Any]
@@ -52,13 +55,13 @@ _ATTRIBUTES: dict[str, tuple[str, tuple[str, ...]]] = {
     "between": ("array", _NUMBERS),
     "eq": ("any", ()),
     "ne": ("any", ()),
-    "gt": ("number", ()),
+    "gt": ("number", _NUMBERS),
     "len_eq": ("integer", _SIZED),
-    "len_min": ("integer", ()),
-    "len_max": ("integer", ()),
+    "len_min": ("integer", _SIZED),
+    "len_max": ("integer", _SIZED),
     "match": ("string", ("string",)),
-    "not_match": ("string", ()),
-    "starts_with": ("string", ()),
+    "not_match": ("string", ("string",)),
+    "starts_with": ("string", ("string",)),
     "one_of": ("array", ("string", "number", "integer")),
     "not_one_of": ("array", ()),
     "contains": ("any", ("array", "set")),
@@ -102,6 +105,8 @@ def definition_problems(schema: Mapping[str, Any], lua_match: LuaMatch) -> list[
     """
     unknown = sorted(set(schema) - {"name", "fields"})
     problems = [f"schema.{name}: unknown field" for name in unknown]
+    if not isinstance(schema.get("name"), str) or not schema["name"]:
+        problems.append("schema.name: expected a string")
     problems += _fields_problems(schema.get("fields"), "", lua_match)
     if problems:
         return problems
@@ -162,6 +167,8 @@ def _attribute_problems(
         return _fields_problems(value, path, lua_match)
     if value is None or (wanted != "any" and not _is_type(wanted, value)):
         return [f"{path}: {name}: expected a {wanted}"]
+    if wanted == "array" and isinstance(value, list) and None in value:
+        return [f"{path}: {name}: required field missing"]
     if value == "" and wanted == "string":
         return [f"{path}: {name}: length must be at least 1"]
     return []
@@ -177,7 +184,8 @@ def _sense_problems(field: Field, path: str, lua_match: LuaMatch) -> Iterator[st
         len(between) == 2 and all(_is_type("number", end) for end in between)
     ):
         yield f"{path}: between: expected two numbers"
-    elif between is not None and between[0] > between[1]:
+        return
+    if between is not None and between[0] > between[1]:
         yield f"{path}: between: nothing is between {between}"
     for name in ("match", "not_match"):
         if name in field and not _is_pattern(field[name], lua_match):
@@ -216,10 +224,17 @@ class Configurations:
         filled = _filled(self._config, copy.deepcopy(dict(config)))
         return _problems(self._config, filled, "config", self._lua_match)
 
-    def sent(self, config: Mapping[str, Any]) -> dict[str, Any]:
-        """What the plugin server gets for a `config` without problems."""
+    def sent(
+        self, config: Mapping[str, Any], vault: Mapping[str, str] = MappingProxyType({})
+    ) -> dict[str, Any]:
+        """What the plugin server gets for a `config` without problems.
+
+        Args:
+            config: what the Admin API was given.
+            vault: secrets by their references; any other reference is an empty string.
+        """
         filled = _filled(self._config, copy.deepcopy(dict(config)))
-        sent: dict[str, Any] = _selected(self._config, filled)
+        sent: dict[str, Any] = _selected(self._config, filled, vault)
         return sent
 
 
@@ -247,6 +262,10 @@ def _filled(field: Field, value: Any) -> Any:
         if not field.get("required"):
             return None
         return _filled(field, {}) if kind == "record" else _ABSENT
+    if value is False and kind == "record":
+        return _filled(field, _ABSENT)
+    if value == [] and kind in ("record", "map"):
+        value = {}  # Lua has one kind of empty table
     if kind == "record" and isinstance(value, dict):
         for name, inner in _named(field):
             filled = _filled(inner, value.get(name, _ABSENT))
@@ -259,21 +278,43 @@ def _filled(field: Field, value: Any) -> Any:
     return value
 
 
-def _selected(field: Field, value: Any) -> Any:
-    """`value` as it is read back: nulls and forbidden empty strings are not there."""
+def _selected(field: Field, value: Any, vault: Mapping[str, str]) -> Any:
+    """`value` as it is read back: nulls and forbidden empty strings are not there, secrets are.
+
+    A record, at any depth, has the references of its own fields beside them, as `$refs`.
+    """
     match value:
         case dict() if field["type"] == "record":
             fields = dict(_named(field))
-            return {
-                name: _selected(fields[name], item)
+            given = {
+                name: item
                 for name, item in value.items()
                 if item is not None and not (item == "" and fields[name].get("len_min", 1) > 0)
             }
+            sent = {name: _selected(fields[name], item, vault) for name, item in given.items()}
+            refs = {name: _references(fields[name], item) for name, item in given.items()}
+            found = {name: references for name, references in refs.items() if references}
+            return {**sent, "$refs": found} if found else sent
         case dict():
-            return {name: _selected(field["values"], item) for name, item in value.items()}
+            return {name: _selected(field["values"], item, vault) for name, item in value.items()}
         case list():
-            return [_selected(field["elements"], item) for item in value]
+            return [_selected(field["elements"], item, vault) for item in value]
+        case str() if field.get("referenceable") and _is_reference(value):
+            return vault.get(value, "")
     return value
+
+
+def _references(field: Field, value: Any) -> Any:
+    """What Kong notes of a field: a reference, or those among its values."""
+    match value:
+        case str() if field.get("referenceable") and _is_reference(value):
+            return value
+        case dict() if field["type"] == "map" and field["values"].get("referenceable"):
+            return {name: item for name, item in value.items() if _is_reference(item)}
+        case list() if field["elements"].get("referenceable"):
+            # Lua's table by position; with gaps it is a map in JSON.
+            return {str(at): item for at, item in enumerate(value, 1) if _is_reference(item)}
+    return None
 
 
 def _problems(field: Field, value: Any, path: str, lua_match: LuaMatch) -> list[str]:
@@ -317,24 +358,17 @@ def _record_problems(
 
 
 def _validator_problems(field: Field, value: Any, path: str, lua_match: LuaMatch) -> Iterator[str]:
-    if field["type"] == "string" and field.get("referenceable") and _is_reference(value):
-        return
-    len_min = field.get("len_min", 1 if field["type"] == "string" else 0)
-    length = _length(value)
-    if "one_of" in field and value not in field["one_of"]:
-        yield f"{path}: expected one of: {field['one_of']}"
-    if "not_one_of" in field and value in field["not_one_of"]:
-        yield f"{path}: must not be one of: {field['not_one_of']}"
-    if "gt" in field and not value > field["gt"]:
-        yield f"{path}: value must be greater than {field['gt']}"
-    if "between" in field and not field["between"][0] <= value <= field["between"][1]:
-        yield f"{path}: value should be between {field['between']}"
-    if not len_min <= length <= field.get("len_max", length):
-        yield f"{path}: length must be {len_min} to {field.get('len_max', 'any')}"
+    if field["type"] == "string":
+        if field.get("referenceable") and _is_reference(value):
+            return
+        field = {"len_min": 1, **field}
+    for name, holds in _VALIDATORS.items():
+        if name in field and not holds(value, field[name]):
+            yield f"{path}: {name} {field[name]}: is not so for {value!r}"
     if "match" in field and not lua_match(value, field["match"]):
         yield f"{path}: invalid value: {value}"
-    if "starts_with" in field and not value.startswith(field["starts_with"]):
-        yield f"{path}: should start with: {field['starts_with']}"
+    if "not_match" in field and lua_match(value, field["not_match"]):
+        yield f"{path}: invalid value: {value}"
 
 
 def _is_type(kind: str, value: object) -> bool:
@@ -360,5 +394,24 @@ def _length(value: object) -> int:
     return len(value) if isinstance(value, list | dict) else 0
 
 
-def _is_reference(value: str) -> bool:
-    return value.startswith("{vault://") and value.endswith("}")
+def _is_reference(value: object) -> bool:
+    return isinstance(value, str) and value.startswith("{vault://") and value.endswith("}")
+
+
+_UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
+# Attribute -> whether a value has it. Kong looks at some only for being there.
+_VALIDATORS: dict[str, Callable[[Any, Any], bool]] = {
+    "eq": lambda value, wanted: bool(value == wanted),
+    "ne": lambda value, unwanted: bool(value != unwanted),
+    "one_of": lambda value, choices: value in choices,
+    "not_one_of": lambda value, choices: value not in choices,
+    "gt": lambda value, limit: bool(value > limit),
+    "timestamp": lambda value, _: bool(value > 0),
+    "uuid": lambda value, _: _UUID.fullmatch(value) is not None,
+    "between": lambda value, ends: bool(ends[0] <= value <= ends[1]),
+    "len_eq": lambda value, length: _length(value) == length,
+    "len_min": lambda value, length: _length(value) >= length,
+    "len_max": lambda value, length: _length(value) <= length,
+    "starts_with": lambda value, start: value.startswith(start),
+    "contains": lambda value, item: item in value,
+}

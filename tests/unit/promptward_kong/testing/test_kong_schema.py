@@ -75,6 +75,13 @@ def test_what_kong_takes(field):
         {"type": "string", "description": "ü" * 251},
         {"type": "string", "len_min": 1.5},
         {"type": "string", "one_of": ["a", 5]},
+        {"type": "string", "one_of": ["a", None]},
+        {"type": "string", "gt": 5},
+        {"type": "integer", "len_min": 5, "default": 5},
+        {"type": "integer", "starts_with": "5", "default": 5},
+        {"type": "integer", "between": ["0", 5], "default": 5},
+        {"type": "string", "default": "a", "eq": "b"},
+        {"type": "string", "default": "a", "uuid": True},
         {"type": "boolean", "one_of": [True]},
         {"type": "boolean", "default": "true"},
         {"type": "integer", "default": 1.5},
@@ -111,6 +118,12 @@ def test_only_fields_that_plugins_have_are_taken():
     array = {"name": "p", "fields": [{"config": {"type": "array", "elements": {"type": "string"}}}]}
     assert definition_problems(array, MATCH) == ["config: expected a record"]
     assert definition_problems({"name": "p", "fields": [], "priority": 5}, MATCH)
+
+
+@pytest.mark.parametrize("name", [None, "", 5])
+def test_a_definition_has_a_name(name):
+    named = {**schema(a={"type": "string"}), "name": name}
+    assert definition_problems(named, MATCH) == ["schema.name: expected a string"]
 
 
 @pytest.mark.parametrize(
@@ -177,6 +190,14 @@ def test_defaults_are_filled_in_and_nulls_are_not_sent():
         ({"type": "string", "not_one_of": ["a"]}, "a"),
         ({"type": "string", "match": "^/"}, "a/"),
         ({"type": "string", "starts_with": "/"}, "a/"),
+        ({"type": "string", "not_match": "^/"}, "/a"),
+        ({"type": "string", "eq": "a"}, "b"),
+        ({"type": "string", "ne": "a"}, "a"),
+        ({"type": "string", "len_eq": 2}, "a"),
+        ({"type": "string", "len_max": 1}, "ab"),
+        ({"type": "string", "uuid": True}, "x" * 36),
+        ({"type": "number", "timestamp": True}, 0),
+        ({"type": "array", "elements": {"type": "string"}, "contains": "a"}, ["b"]),
         ({"type": "array", "elements": {"type": "string"}}, "a"),
         ({"type": "array", "elements": {"type": "string"}}, [None]),
         ({"type": "array", "elements": {"type": "string"}, "len_min": 1}, []),
@@ -187,6 +208,56 @@ def test_defaults_are_filled_in_and_nulls_are_not_sent():
 )
 def test_values_that_are_refused(field, value):
     assert configurations(a=field).problems({"a": value})
+
+
+RECORD = {"type": "record", "fields": [{"size": {"type": "integer", "default": 5}}]}
+
+
+@pytest.mark.parametrize("empty", [[], {}, False])
+def test_what_lua_takes_for_an_empty_record(empty):
+    """One kind of empty table; and `value or default`, which `false` does not survive."""
+    made = configurations(a=RECORD)
+    assert made.problems({"a": empty}) == []
+    assert made.sent({"a": empty}) == {"a": {"size": 5}}
+
+
+def test_false_for_an_optional_record_is_none():
+    made = configurations(a={**RECORD, "required": False})
+    assert made.problems({"a": False}) == []
+    assert made.sent({"a": False}) == {}
+
+
+def test_an_empty_list_is_an_empty_map():
+    made = configurations(a={"type": "map", "keys": STRING, "values": STRING})
+    assert made.problems({"a": []}) == []
+    assert made.sent({"a": []}) == {"a": {}}
+
+
+def test_secrets_are_sent_and_noted_in_their_own_record():
+    secret = {"type": "string", "referenceable": True}
+    made = configurations(
+        list={"type": "array", "elements": secret},
+        map={"type": "map", "keys": {"type": "string"}, "values": secret},
+        items={"type": "array", "elements": {"type": "record", "fields": [{"key": secret}]}},
+        plain={"type": "string"},
+    )
+    a, b = "{vault://env/a}", "{vault://env/b}"
+    sent = made.sent(
+        {
+            "list": ["x", a],
+            "map": {"m": a, "n": "x"},
+            "items": [{"key": b}, {"key": a}],
+            "plain": a,
+        },
+        {a: "secret"},
+    )
+    assert sent == {
+        "list": ["x", "secret"],
+        "map": {"m": "secret", "n": "x"},
+        "items": [{"key": "", "$refs": {"key": b}}, {"key": "secret", "$refs": {"key": a}}],
+        "plain": a,
+        "$refs": {"list": {"2": a}, "map": {"m": a}},
+    }
 
 
 def test_a_vault_reference_need_not_match():
