@@ -106,18 +106,22 @@ _CODE_NUMBERS = frozenset(str(n) for n in range(97, 123))
 LONG_WORD, LONG_PLAIN_WORD = 15, 24  # letters of a word that may be base64, with and without digits
 
 
-def _encodings(text: str, words: frozenset[str], odd: frozenset[str]) -> set[str]:
-    """The encodings worth trying on a text, judged by its words."""
+def _encodings(text: str, odd: frozenset[str]) -> set[str]:
+    """The encodings worth trying on a text, judged by its words that are no known words.
+
+    No known word is made of digits (tested), so what is written in digits is among the others.
+    """
     out = set()
     longest = [w for w in odd if len(w) >= LONG_WORD]
-    if any(len(w) >= LONG_PLAIN_WORD or not w.isalpha() for w in longest):
+    if longest and any(len(w) >= LONG_PLAIN_WORD or not w.isalpha() for w in longest):
         out |= {"base64", "base32", "hex"}
-    if len(words & _HEX_PAIRS) >= 4 or "0x" in text:
-        out.add("hex")
-    if len(words & _CODE_NUMBERS) >= 4:
-        out.add("decimal")
-    if "0110" in text or "0111" in text:
-        out.add("binary")
+    if not all(map(str.isalpha, odd)):
+        if len(odd & _HEX_PAIRS) >= 4 or "0x" in text:
+            out.add("hex")
+        if len(odd & _CODE_NUMBERS) >= 4:
+            out.add("decimal")
+        if "0110" in text or "0111" in text:
+            out.add("binary")
     if ".-" in text and "-." in text:
         out.add("morse")
     return out
@@ -135,15 +139,16 @@ _BLOBS: tuple[tuple[str, re.Pattern[str], Stretches, Callable[[str], bytes]], ..
 )
 
 
-def blobs(text: str, words: frozenset[str], odd: frozenset[str]) -> Iterator[tuple[str, Payload]]:
+def blobs(text: str, odd: frozenset[str]) -> Iterator[tuple[str, Payload]]:
     """(encoding, (start, end, decoded)) of every readable payload in `text`.
 
     Args:
         text: raw text; case matters.
-        words: its distinct folded words, for the gates.
-        odd: those of them that are no known words.
+        odd: its distinct folded words that are no known words, for the gates.
     """
-    tried = _encodings(text, words, odd)
+    tried = _encodings(text, odd)
+    if not tried:
+        return
     for name, pattern, stretches, decode in _BLOBS:
         if name not in tried:
             continue

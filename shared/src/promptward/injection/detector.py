@@ -8,7 +8,7 @@ Invariants: pure and deterministic; linear in the text; nothing of the text is k
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from promptward.exchange import Source
 from promptward.injection.features import SILENT
@@ -28,8 +28,7 @@ MAX_HITS = 32  # hits reported for one text, the heaviest first
 PAYLOAD_EVIDENCE = 0.5  # a decoded view that alone scores this much is itself a finding
 
 
-@dataclass(frozen=True, slots=True)
-class _Reading:
+class _Reading(NamedTuple):
     """What one view says."""
 
     view: View

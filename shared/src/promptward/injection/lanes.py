@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from promptward.injection.features import PAIR_WINDOW, WINDOW_STRIDE, WINDOW_WORDS, window_count
 from promptward.injection.lexicon import Masks, masks_of
@@ -21,8 +21,7 @@ BLOCK = 16  # lanes in one mask: a few hundred bytes, where shifts and ands cost
 _OVERLAP = WINDOW_WORDS - WINDOW_STRIDE
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
+class Block(NamedTuple):
     """Some windows of a view.
 
     Attributes:

@@ -49,7 +49,7 @@ def _wanted() -> frozenset[str]:
 
 def unleet(folded: str, words: frozenset[str]) -> str | None:
     """`folded` with digits in words read as letters, if keywords come to light."""
-    mixed = [w for w in words if w.isascii() and not w.isalpha() and not w.isdigit()]
+    mixed = [w for w in words if not w.isalpha() and w.isascii() and not w.isdigit()]
     if not mixed or not _may_be_keywords(mixed):
         return None
     read = frozenset(map(_unleet_word, mixed))

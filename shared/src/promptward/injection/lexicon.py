@@ -11,7 +11,15 @@ Source: hand-written for this project.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import (
+    Callable,
+    Collection,
+    Container,
+    Iterable,
+    KeysView,
+    Mapping,
+    Sequence,
+)
 from dataclasses import dataclass
 from functools import cache
 from typing import cast
@@ -53,6 +61,11 @@ def _ends_in_stem(tail: Sequence[str], rest: list[str]) -> bool:
     return len(tail) == len(rest) and tail[:-1] == rest[:-1] and tail[-1].startswith(rest[-1][:-1])
 
 
+def _may_be_short(word: str, stems: Container[str]) -> bool:
+    """Whether a word that is not in Latin script begins like a short stem."""
+    return not word.isascii() and word[:SHORT_KEY] in stems
+
+
 class Lexicon:
     """Finds concepts in words; immutable once built.
 
@@ -79,11 +92,13 @@ class Lexicon:
                         self._add(entry, concept)
         for stems in self._stems.values():
             stems.sort(key=lambda item: -len(item[0]))
-        self.vocabulary = frozenset(self._exact)
         self._cuts = _Cuts(self._unspaced)
-        self._stemming = frozenset(self._starred)
-        self._firsts = frozenset(self._seconds)
-        self._company = {first: frozenset(found) for first, found in self._seconds.items()}
+        self._speaking = frozenset((*self._exact, *self._seconds, *self._starred))
+
+    @property
+    def vocabulary(self) -> KeysView[str]:
+        """The entries that are whole words."""
+        return self._exact.keys()
 
     def _add(self, entry: str, concept: str) -> None:
         star = entry.endswith("*")
@@ -133,7 +148,7 @@ class Lexicon:
     def _stemmed(self, words: frozenset[str]) -> dict[str, tuple[str, ...]]:
         """The concepts of those of `words` that have some; none of them is an entry itself."""
         stems = self._stems
-        near = [w for w in words if w[:STEM_KEY] in stems or w[:SHORT_KEY] in stems]
+        near = [w for w in words if w[:STEM_KEY] in stems or _may_be_short(w, stems)]
         return {word: found for word in near if (found := self.of_word(word))}
 
     def marks(
@@ -146,33 +161,37 @@ class Lexicon:
             distinct: the same, each once.
             odd: those of them that are no `known_words()`, if that is known.
         """
-        exact = self._exact
-        known = self._stemmed(distinct - known_words() if odd is None else odd)
-        known.update((word, exact[word]) for word in distinct & self.vocabulary)
-        seconds = self._seconds_among(distinct)
-        starred = {word: self._starred[word] for word in distinct & self._stemming}
-        wanted = frozenset((*known, *seconds, *starred))
-        if not wanted:
-            return []
-        places = [(at, word) for at, word in enumerate(words) if word in wanted]
-        out = [(at, concept) for at, word in places if word in known for concept in known[word]]
+        speaking = self.speaking(distinct)
+        meant = self._stemmed(distinct - known_words() if odd is None else odd)
+        meant.update((word, self._exact[word]) for word in speaking & self._exact.keys())
+        seconds = self._seconds_among(speaking, distinct)
+        starred = {word: self._starred[word] for word in speaking & self._starred.keys()}
+        wanted = meant.keys() | seconds.keys() | starred.keys()
+        out: list[tuple[int, str]] = []
         phrases: list[tuple[int, str]] = []
         following = (*words[1:], "")
-        for at, begun in [
-            (at + 2, seconds[word][following[at]])
-            for at, word in places
-            if word in seconds and following[at] in seconds[word]
-        ] + [(at + 1, starred[word]) for at, word in places if word in starred]:
-            _go_on(words, at, begun, phrases)
+        for at, word in [(at, word) for at, word in enumerate(words) if word in wanted]:
+            for concept in meant.get(word, ()):
+                out.append((at, concept))
+            if word in seconds and (begun := seconds[word].get(following[at])):
+                _go_on(words, at + 2, begun, phrases)
+            if word in starred:
+                _go_on(words, at + 1, starred[word], phrases)
         return sorted(out + phrases) if phrases else out
 
-    def _seconds_among(self, distinct: frozenset[str]) -> dict[str, dict[str, _Phrases]]:
+    def speaking(self, distinct: frozenset[str]) -> frozenset[str]:
+        """Those of some words that are entries or begin phrases."""
+        return distinct & self._speaking
+
+    def _seconds_among(
+        self, speaking: frozenset[str], distinct: frozenset[str]
+    ) -> dict[str, dict[str, _Phrases]]:
         """First word → second → phrases, where the first and one of the second words occur."""
-        seconds, company = self._seconds, self._company
+        seconds = self._seconds
         return {
-            first: seconds[first]
-            for first in distinct & self._firsts
-            if not company[first].isdisjoint(distinct)
+            first: found
+            for first in speaking
+            if (found := seconds.get(first)) and not found.keys().isdisjoint(distinct)
         }
 
     def words(self, text: str) -> list[str]:
@@ -200,7 +219,6 @@ class Lexicon:
         return Triggers(
             frozenset(words),
             {first: tuple(sorted(others, key=sorted)) for first, others in phrases.items()},
-            frozenset(phrases),
             frozenset(head for head, does in stems.items() if does),
         )
 
@@ -212,25 +230,31 @@ class Triggers:
     Attributes:
         words: those that mean one by themselves.
         phrases: first word of a phrase that does → for each such phrase its other whole words.
-        firsts: the first words.
         stems: beginnings of words with a stem that does.
     """
 
     words: frozenset[str]
     phrases: Mapping[str, tuple[frozenset[str], ...]]
-    firsts: frozenset[str]
     stems: frozenset[str]
 
-    def among(self, distinct: frozenset[str], odd: frozenset[str]) -> bool:
-        """Whether a text of these words may mean one; `odd` are those not in `known_words()`."""
-        if not self.words.isdisjoint(distinct):
+    def among(
+        self, speaking: frozenset[str], distinct: frozenset[str], odd: frozenset[str]
+    ) -> bool:
+        """Whether a text of some words may mean one.
+
+        Args:
+            speaking: those of the words that are entries of the lexicon or begin phrases.
+            distinct: the words.
+            odd: those of them that are not in `known_words()`.
+        """
+        if not self.words.isdisjoint(speaking):
             return True
-        for first in self.firsts & distinct:
+        for first in self.phrases.keys() & speaking:
             for others in self.phrases[first]:
                 if others <= distinct:
                     return True
         stems = self.stems
-        return any(w[:STEM_KEY] in stems or w[:SHORT_KEY] in stems for w in odd)
+        return any([w[:STEM_KEY] in stems or _may_be_short(w, stems) for w in odd])
 
 
 class _Cuts:

@@ -1,8 +1,8 @@
 """The linear model: features of one window of words in, log-odds out; calibration to 0..1.
 
 Weights are data (`data/model.json`), trained by `shared/training/train.py`; nothing here learns.
-Invariants: weights are added in a fixed order and the final score is rounded, so that every
-interpreter gives the same number; a text that is not English is judged on its concepts alone.
+Invariants: sums of weights are exact and the final score is rounded, so that every interpreter
+gives the same number; a text that is not English is judged on its concepts alone.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import repeat
 from math import fsum, log
 from typing import Any
 
@@ -18,13 +19,14 @@ from promptward.exchange import Source
 from promptward.injection.features import (
     PAIR_WINDOW,
     SILENT,
+    TELLING,
     WINDOW_STRIDE,
     WINDOW_WORDS,
     length_feature,
     telling,
 )
 from promptward.injection.folding import load_data
-from promptward.injection.lanes import Block, lanes_in
+from promptward.injection.lanes import LANE, Block
 from promptward.injection.lexicon import Masks
 from promptward.injection.rules import around
 
@@ -32,6 +34,9 @@ from promptward.injection.rules import around
 # development English has 0.55..0.95, the other Latin-script languages 0.05..0.30.
 ENGLISH_SHARE = 0.4
 FOREIGN = "x:foreign"
+_IN_WINDOW = (1 << WINDOW_WORDS) - 1
+_WEIGHT_BITS = 20  # the words of a window weigh less than 2**19 together
+_NOTHING = repeat(0)
 # Sources that hold documents rather than requests: longer, and about systems more often, so the
 # same evidence is less surprising there.
 DOCUMENTS = frozenset(
@@ -54,13 +59,18 @@ def is_english(known: int, distinct: int) -> bool:
 class Model:
     """Weights and calibration.
 
+    A weight is kept as a whole number of `unit`ths, exactly what the float in the data is, so sums
+    are exact and the same in any order. A word's weight has `known` added: one sum over the words of
+    a window says what they weigh and how many of them are known.
+
     Attributes:
         bias: intercept.
+        unit: what 1.0 is, a power of two.
         concepts: weight of concept, pair and length features, by name.
-        partners: for each concept its weight, and the weights of its pairs with concepts that
-            sort after it.
-        words: weight of an English word.
-        vocabulary: the keys of `words`.
+        partners: for each telling concept its weight, and the weights of its pairs; a pair of two
+            telling ones belongs to the first by name.
+        words: weight of an English word, `known` added.
+        known: what counts a known word in a sum; far more than any window of words weighs.
         rule_scale: log-odds per unit of rule evidence (-log(1 - weight), summed).
         rule_cap: most rule evidence that counts.
         knots: for `user` and for `document` text the (log-odds, score) pairs of its calibration,
@@ -68,10 +78,11 @@ class Model:
     """
 
     bias: float
-    concepts: dict[str, float]
-    partners: Mapping[str, tuple[float, Mapping[str, float]]]
-    words: dict[str, float]
-    vocabulary: frozenset[str]
+    unit: int
+    concepts: Mapping[str, int]
+    partners: Mapping[str, tuple[int, Mapping[str, int]]]
+    words: Mapping[str, int]
+    known: int
     rule_scale: float
     rule_cap: float
     knots: Mapping[str, tuple[tuple[float, float], ...]]
@@ -86,9 +97,8 @@ class Model:
         """
         if not asked and not telling(masks):
             return SILENT
-        parts = self._concept_weights(masks, [0])[0]
-        distinct = frozenset(words)
-        return self._sum(len(words), distinct, distinct & self.vocabulary, parts)
+        (concepts,) = self._concept_weights(masks, [0])
+        return self._sum(len(words), frozenset(words), concepts)
 
     def log_odds_in(
         self, words: Sequence[str], distinct: frozenset[str], block: Block, lanes: Sequence[int]
@@ -103,46 +113,49 @@ class Model:
         """
         if not lanes:
             return []
-        known = distinct & self.vocabulary
-        parts = self._concept_weights(block.masks, lanes)
+        weights = self._concept_weights(block.masks, lanes)
         if len(words) <= WINDOW_WORDS:
-            return [self._sum(len(words), distinct, known, parts[0])]
+            return [self._sum(len(words), distinct, weights[0])]
         out = []
-        for lane in lanes:
+        for lane, concepts in zip(lanes, weights, strict=True):
             start = (block.first + lane) * WINDOW_STRIDE
             window = words[start : start + WINDOW_WORDS]
-            own = frozenset(window)
-            out.append(self._sum(len(window), own, own & known, parts[lane]))
+            out.append(self._sum(len(window), frozenset(window), concepts))
         return out
 
-    def _sum(
-        self, count: int, distinct: frozenset[str], known: frozenset[str], parts: list[float]
-    ) -> float:
-        """Log-odds of a window of `count` words, of which `known` have a weight."""
-        parts.append(self.concepts.get(length_feature(count), 0.0))
-        if is_english(len(known), len(distinct)):
-            parts.extend(map(self.words.__getitem__, known))
-        else:
-            parts.append(self.concepts.get(FOREIGN, 0.0))
-        return self.bias + fsum(parts)
+    def _sum(self, count: int, distinct: frozenset[str], concepts: int) -> float:
+        """Log-odds of a window of `count` words, `distinct` when each is taken once.
 
-    def _concept_weights(self, masks: Masks, lanes: Sequence[int]) -> dict[int, list[float]]:
-        """The weights of `concept_features` in each of these windows, without their names."""
-        parts: dict[int, list[float]] = {lane: [] for lane in lanes}
-        for concept, mask in masks.items():
-            weight, partners = self.partners.get(concept, (0.0, {}))
-            met = [(weight, mask)] if weight else []
-            near = masks.keys() & partners.keys()
-            if near:
+        Args:
+            count: how many words.
+            distinct: the words.
+            concepts: what its concepts and their pairs weigh.
+        """
+        weighed = sum(map(self.words.get, distinct, _NOTHING))
+        known = (weighed + self.known // 2) // self.known
+        total = concepts + self.concepts.get(length_feature(count), 0)
+        if is_english(known, len(distinct)):
+            total += weighed - known * self.known
+        else:
+            total += self.concepts.get(FOREIGN, 0)
+        return self.bias + total / self.unit
+
+    def _concept_weights(self, masks: Masks, lanes: Sequence[int]) -> list[int]:
+        """What the `concept_features` of each of these windows weigh together."""
+        windows = [_IN_WINDOW << lane * LANE for lane in lanes]
+        out = [0] * len(lanes)
+        for concept in masks.keys() & self.partners.keys():
+            weight, partners = self.partners[concept]
+            mask = masks[concept]
+            met = [(weight, mask)]
+            if near := masks.keys() & partners.keys():
                 wide = around(mask, PAIR_WINDOW)
-                met += [
-                    (partners[other], places) for other in near if (places := wide & masks[other])
-                ]
-            for worth, places in met:
-                for lane in lanes_in(places):
-                    if lane in parts:
-                        parts[lane].append(worth)
-        return parts
+                met += [(partners[o], places) for o in near if (places := wide & masks[o])]
+            for at, window in enumerate(windows):
+                for worth, places in met:
+                    if places & window:
+                        out[at] += worth
+        return out
 
     def rule_evidence(self, weights: Sequence[tuple[float, float]]) -> float:
         """Evidence of the rules that fired in one window, given as (weight, worth) pairs."""
@@ -160,26 +173,33 @@ class Model:
         return y0 + (y1 - y0) * (log_odds - x0) / (x1 - x0)
 
 
-def _partners(concepts: Mapping[str, float]) -> dict[str, tuple[float, dict[str, float]]]:
-    out: dict[str, tuple[float, dict[str, float]]] = {}
+def _partners(concepts: Mapping[str, int]) -> dict[str, tuple[int, dict[str, int]]]:
+    pairs: dict[str, dict[str, int]] = {concept: {} for concept in TELLING}
     for name, weight in concepts.items():
         kind, _, rest = name.partition(":")
-        if kind == "c":
-            out[rest] = (weight, out.get(rest, (0.0, {}))[1])
-        elif kind == "p":
+        if kind == "p":
             one, _, other = rest.partition("|")
-            out.setdefault(one, (0.0, {}))[1][other] = weight
-    return out
+            first, second = (one, other) if one in TELLING else (other, one)
+            pairs[first][second] = weight
+    return {concept: (concepts.get(f"c:{concept}", 0), found) for concept, found in pairs.items()}
 
 
 def decode_model(data: Any) -> Model:
     """The model in the JSON object `data`."""
+    named: Mapping[str, float] = data["concepts"]
+    worded: Mapping[str, float] = data["words"]
+    unit = max(weight.as_integer_ratio()[1] for weight in (*named.values(), *worded.values()))
+    exact = {weight: int(weight * unit) for weight in (*named.values(), *worded.values())}
+    concepts = {name: exact[weight] for name, weight in named.items()}
+    known = unit << _WEIGHT_BITS
+    counted = {weight: known + exact[weight] for weight in worded.values()}
     return Model(
         bias=data["bias"],
-        concepts=dict(data["concepts"]),
-        partners=_partners(data["concepts"]),
-        words=dict(data["words"]),
-        vocabulary=frozenset(data["words"]),
+        unit=unit,
+        concepts=concepts,
+        partners=_partners(concepts),
+        words={word: counted[weight] for word, weight in worded.items()},
+        known=known,
         rule_scale=data["rule_scale"],
         rule_cap=data["rule_cap"],
         knots={kind: tuple((x, y) for x, y in knots) for kind, knots in data["knots"].items()},

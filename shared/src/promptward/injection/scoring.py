@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import cache
 from typing import NamedTuple
 
@@ -64,8 +63,7 @@ def _by_anchor(source: Source) -> dict[str, tuple[Rule, ...]]:
     return {anchor: tuple(rules) for anchor, rules in out.items()}
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+class Window(NamedTuple):
     """Words `start:` of a view, and the concepts among them."""
 
     start: int
@@ -97,10 +95,10 @@ def read_marks(
     """
     if odd is None:
         odd = distinct - known_words()
-    if not _triggers().among(distinct, odd):
+    if not _triggers().among(lexicon().speaking(distinct), distinct, odd):
         return [], frozenset()
     marks = lexicon().marks(words, distinct, odd)
-    gates = frozenset(concept for _, concept in marks if concept[0] == GATE_MARK)
+    gates = frozenset([concept for _, concept in marks if concept[0] == GATE_MARK])
     return ([m for m in marks if m[1][0] != GATE_MARK] if gates else marks), gates
 
 

@@ -35,22 +35,18 @@ def _shifted() -> tuple[dict[str, int], dict[str, int]]:
 
 
 @cache
-def _reversed() -> tuple[frozenset[str], frozenset[str], frozenset[str]]:
-    """(keywords backwards, little words backwards, all longer known words backwards)."""
+def _reversed() -> frozenset[str]:
+    """Keywords, little words and all longer known words backwards."""
     real = known_words() | telltales()
-    longer = (w for w in real if len(w) >= LONGER_WORD)
-    return (
-        frozenset(w[::-1] for w in telltales()) - real,
-        frozenset(w[::-1] for w in LITTLE) - real,
-        frozenset(w[::-1] for w in longer) - real,
-    )
+    longer = {w for w in real if len(w) >= LONGER_WORD}
+    return frozenset(w[::-1] for w in telltales() | LITTLE | longer) - real
 
 
 def _shift_of(words: frozenset[str]) -> int:
     """The shift that undoes a shifted alphabet in `words`; 0 when there is none."""
     telling, little = _shifted()
-    found = [telling[w] for w in words if w in telling]
-    weak = [little[w] for w in words if w in little]
+    found = [telling[w] for w in telling.keys() & words]
+    weak = [little[w] for w in little.keys() & words]
     if not found and len(weak) < MIN_LITTLE:
         return 0
     votes = sorted(found * MIN_LITTLE + weak)
@@ -66,10 +62,10 @@ def unshift(folded: str, words: frozenset[str]) -> str | None:
 
 def unreverse(folded: str, words: frozenset[str]) -> str | None:
     """`folded` backwards, if reversed words are among `words`."""
-    telling, little, longer = _reversed()
-    betrayed = (
-        not words.isdisjoint(telling)
-        or len(words & little) >= MIN_LITTLE
-        or len(words & longer) >= MIN_LONGER
+    forwards = {w[::-1] for w in words & _reversed()}
+    betrayed = forwards and (
+        not forwards.isdisjoint(telltales())
+        or len(forwards & LITTLE) >= MIN_LITTLE
+        or sum(len(w) >= LONGER_WORD for w in forwards) >= MIN_LONGER
     )
     return folded[::-1] if betrayed else None

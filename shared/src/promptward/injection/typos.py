@@ -6,9 +6,10 @@ looked at.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from typing import NamedTuple
 
 from promptward.injection.keywords import keywords, strong_words
 from promptward.injection.lexicon import known_words
@@ -16,52 +17,64 @@ from promptward.injection.lexicon import known_words
 SHORTEST_TYPO, LONGEST_TYPO = 5, 14  # letters
 
 
+class _Near(NamedTuple):
+    """What words of one first and last letter may be typos of.
+
+    Attributes:
+        sizes: how long such a typo may be, as a mask.
+        sums: sums of the letters of the English words that may be scrambled, as a mask: most
+            words have another sum, and adding up is quicker than sorting.
+        keywords: the keywords that may be one edit away.
+    """
+
+    sizes: int
+    sums: int
+    keywords: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class _Typos:
     """What typos are looked up in.
 
     Attributes:
-        by_ends: first and last letter → keywords.
+        by_ends: first and last letter → what may be meant.
         cut: keyword without its last letter → it.
         scrambled: first letter, sorted middle, last letter → English word of the lexicon.
-        real: words that are no typos.
-        sizes: first and last letter → how long a typo with these may be, as a mask.
     """
 
-    by_ends: dict[str, tuple[str, ...]]
-    cut: dict[str, str]
-    scrambled: dict[str, str]
-    real: frozenset[str]
-    sizes: dict[str, int]
+    by_ends: Mapping[str, _Near]
+    cut: Mapping[str, str]
+    scrambled: Mapping[str, str]
 
 
 @cache
 def _typo_index() -> _Typos:
-    by_ends: dict[str, tuple[str, ...]] = {}
-    for word in sorted(strong_words()):
-        ends = word[0] + word[-1]
-        by_ends[ends] = (*by_ends.get(ends, ()), word)
-    cut = {w[:-1]: w for w in sorted(strong_words()) if len(w) > SHORTEST_TYPO}
+    strong = sorted(strong_words())
+    cut = {w[:-1]: w for w in strong if len(w) > SHORTEST_TYPO}
     scrambled = {
         _scrambled(w): w
         for w in sorted(known_words(), reverse=True)
         if len(w) > SHORTEST_TYPO and w.isascii() and w.isalpha()
     }
-    real = known_words() | keywords("not_typos")
-    return _Typos(by_ends, cut, scrambled, real, _sizes(by_ends, cut, scrambled))
-
-
-def _sizes(
-    by_ends: Mapping[str, tuple[str, ...]], cut: Iterable[str], scrambled: Iterable[str]
-) -> dict[str, int]:
-    sizes: dict[str, int] = {}
+    by_ends: dict[str, _Near] = {}
     for word in (*cut, *scrambled):
-        sizes[word[0] + word[-1]] = sizes.get(word[0] + word[-1], 0) | 1 << len(word)
-    for ends, keywords_there in by_ends.items():
-        for word in keywords_there:
-            sizes[ends] = sizes.get(ends, 0) | 0b111 << len(word) - 1
-    allowed = sum(1 << size for size in range(SHORTEST_TYPO, LONGEST_TYPO + 1))
-    return {ends: mask & allowed for ends, mask in sizes.items()}
+        near = by_ends.get(word[0] + word[-1], _NOTHING)
+        sums = 1 << sum(word.encode()) if word in scrambled else 0
+        near = near._replace(sizes=near.sizes | _sizes(len(word)), sums=near.sums | sums)
+        by_ends[word[0] + word[-1]] = near
+    for word in strong:
+        near = by_ends.get(word[0] + word[-1], _NOTHING)
+        sizes = near.sizes | _sizes(len(word) - 1, len(word), len(word) + 1)
+        near = near._replace(sizes=sizes, keywords=(*near.keywords, word))
+        by_ends[word[0] + word[-1]] = near
+    return _Typos(by_ends, cut, scrambled)
+
+
+_NOTHING = _Near(0, 0, ())
+
+
+def _sizes(*sizes: int) -> int:
+    return sum(1 << size for size in sizes if SHORTEST_TYPO <= size <= LONGEST_TYPO)
 
 
 def _scrambled(word: str) -> str:
@@ -87,12 +100,12 @@ def _close(word: str, keyword: str) -> bool:
     return head + tail >= longer - 1
 
 
-def _meant(word: str, index: _Typos) -> str | None:
+def _meant(word: str, near: _Near, index: _Typos) -> str | None:
     if word in index.cut:
         return index.cut[word]
-    if found := index.scrambled.get(_scrambled(word)):
+    if near.sums >> sum(word.encode()) & 1 and (found := index.scrambled.get(_scrambled(word))):
         return found
-    for keyword in index.by_ends.get(word[0] + word[-1], ()):
+    for keyword in near.keywords:
         half = len(keyword) // 2  # one edit leaves one half of the keyword whole
         whole = word.startswith(keyword[:half]) or word.endswith(keyword[-half:])
         if whole and _close(word, keyword):
@@ -107,10 +120,12 @@ def typos(words: frozenset[str]) -> dict[str, str]:
     same letters between the same first and last.
     """
     index = _typo_index()
-    sizes = index.sizes
-    near = [w for w in words if sizes.get(w[:1] + w[-1:], 0) >> len(w) & 1]
+    get = index.by_ends.get
     out = {}
-    for word in near:
-        if word.isascii() and word not in index.real and (meant := _meant(word, index)):
-            out[word] = meant
+    for word in words:
+        near = get(word[0] + word[-1])
+        if near and near.sizes >> len(word) & 1 and word.isascii():
+            meant = _meant(word, near, index)
+            if meant and word not in known_words() and word not in keywords("not_typos"):
+                out[word] = meant
     return out

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import accumulate, compress, islice
+from typing import NamedTuple
 
 from promptward.injection.decoding import blobs, unescaped
 from promptward.injection.folding import (
@@ -36,8 +37,7 @@ MAX_GROWTH = 4
 SPARE_CHARS = 4_096
 
 
-@dataclass(frozen=True, slots=True)
-class View:
+class View(NamedTuple):
     """One reading of the text.
 
     Attributes:
@@ -143,7 +143,7 @@ def _undone(plain: View) -> Iterator[tuple[str, str, Origin]]:
 def _payloads(
     raw: str, kind: str, origin: Origin, budget: _Budget, depth: int, plain: View, foreign: str
 ) -> Iterator[View]:
-    for name, (start, end, text) in blobs(raw, plain.distinct, plain.odd):
+    for name, (start, end, text) in blobs(raw, plain.odd):
         if budget.take(len(text)):
             inner = then(within(start, end), origin)
             yield from _readings(text, f"{kind}.{name}", inner, budget, depth + 1)

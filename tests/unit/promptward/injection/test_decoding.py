@@ -9,7 +9,7 @@ from promptward.injection.decoding import as_text, blobs, unescaped
 
 def decoded(text: str) -> list[tuple[str, str]]:
     words = frozenset(text.lower().replace(",", " ").split())
-    return [(name, payload[2]) for name, payload in blobs(text, words, words)]
+    return [(name, payload[2]) for name, payload in blobs(text, words)]
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import fsum
+from typing import cast
 
 import pytest
 
@@ -33,16 +35,15 @@ def test_inference_is_the_sum_of_the_trained_features(text: str) -> None:
     marks, _ = read_marks(view.words, view.meant)
     (window,) = windows_of(view.words, marks)
     weights = model()
-    known = set(window.words) & weights.vocabulary
+    data = cast(Mapping[str, Mapping[str, float]], load_data("model"))
+    known = set(window.words) & data["words"].keys()
     names = [*concept_features(window.masks), length_feature(len(window.words))]
-    parts = [weights.concepts.get(name, 0.0) for name in names]
+    parts = [data["concepts"].get(name, 0.0) for name in names]
     if is_english(len(known), len(set(window.words))):
-        parts += [weights.words[word] for word in known]
+        parts += [data["words"][word] for word in known]
     else:
-        parts.append(weights.concepts.get(FOREIGN, 0.0))
-    assert weights.log_odds(window.words, window.masks) == pytest.approx(
-        weights.bias + fsum(parts), abs=1e-9
-    )
+        parts.append(data["concepts"].get(FOREIGN, 0.0))
+    assert weights.log_odds(window.words, window.masks) == weights.bias + fsum(parts)
 
 
 def test_windows_without_a_telling_concept_are_silent() -> None:
