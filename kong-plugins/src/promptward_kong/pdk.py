@@ -201,9 +201,6 @@ The server's own stdout is logged at `info` only, which Kong's default level hid
 # -- the response (response, log) ------------------------------------------------------------------
 
 _upstream_status: _Call[[], int] = _Call("service.response.get_status", _status)
-_upstream_headers: _Call[[], dict[str, list[str]]] = _Call(
-    "service.response.get_headers", _multimap, MAX_HEADERS
-)
 
 upstream_body: _Call[[], bytes] = _Call("service.response.get_raw_body", _bytes)
 """Body of a buffered upstream response (response, log)."""
@@ -224,7 +221,8 @@ which are gone by then.
 response_headers: _Call[[], dict[str, list[str]]] = _Call(
     "response.get_headers", _multimap, MAX_HEADERS
 )
-"""Headers that went to the client (log)."""
+"""Headers of the answer to the client; in response, Kong has put the upstream's into it (log,
+response)."""
 
 set_response_headers: _Call[[Headers], None] = _Call("response.set_headers", _nothing)
 """Set headers of the answer to the client (access, response)."""
@@ -241,8 +239,13 @@ async def authenticate(credential_id: str) -> None:
 
 
 async def upstream_response() -> tuple[int, dict[str, list[str]], bytes]:
-    """Status, headers and body of a buffered upstream response (response; body also in log)."""
-    return await _upstream_status(), await _upstream_headers(), await upstream_body()
+    """Status, headers and body of a buffered upstream response (response; body also in log).
+
+    The headers are the answer's: `service.response.get_headers` gives a buffered response's through
+    a metatable, and a plugin server gets the table without it, which is empty
+    (kong/pdk/service/response.lua, attach_buffered_headers_mt).
+    """
+    return await _upstream_status(), await response_headers(), await upstream_body()
 
 
 async def exit_with(status: int, body: bytes, headers: Headers) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import msgpack
 import pytest
 
+from promptward_kong.testing import ClientRequest, Node, PluginConfig, RpcClient
 from promptward_kong.testing.pdk import ExitError, Pdk, RequestState
 from promptward_kong.testing.rpc import LuaError, lua_value, multimap, step_of
 
@@ -150,6 +151,34 @@ def test_headers_are_cut_at_the_limit_silently():
     state = RequestState("GET", "/", [(f"h{i}", "v") for i in range(150)], b"")
     assert len(Pdk(state).call("kong.request.get_headers", [])) == 100
     assert len(Pdk(state).call("kong.request.get_headers", [1000])) == 150
+
+
+class _Buffering:
+    """In the place of the gate: buffers, and asks for headers when the upstream has answered."""
+
+    def __init__(self) -> None:
+        self.seen: list[Any] = []
+
+    def access(self, state: RequestState) -> None:
+        state.buffered = True
+        Pdk(state).call("kong.response.set_headers", [{"x-a": "ours", "x-b": "ours"}])
+
+    def header_filter(self, state: RequestState, _source: str) -> None:
+        state.phase = "response"
+        for owner in ("kong.service.response", "kong.response"):
+            self.seen += [multimap(Pdk(state).call(f"{owner}.get_headers", [1000]))]
+
+
+def test_a_buffered_responses_headers_are_those_of_the_answer():
+    """The upstream's own are behind a metatable (kong/pdk/service/response.lua), which no plugin
+    server is sent; Kong has put them in place of what access had set."""
+    headers = [("content-type", "text/plain"), ("x-a", "1"), ("x-a", "2")]
+    gate = _Buffering()
+    plugin = PluginConfig("without phases", {}, ())
+    node = Node(RpcClient("/nowhere"), plugin, lambda _: (200, headers, b""), gate)
+    assert node.handle(ClientRequest()).status == 200
+    answered = {"content-type": ["text/plain"], "x-a": ["1", "2"], "x-b": ["ours"]}
+    assert gate.seen == [{}, answered]
 
 
 def test_lua_loses_what_it_loses():

@@ -452,6 +452,20 @@ def test_an_upgrade_is_refused_where_kong_would_tunnel_it(shared_kong):
     assert b"upgrade_refused" in answer.body
 
 
+@pytest.mark.parametrize("buffered", [False, True])
+def test_a_key_of_an_earlier_request_opens_nothing(kong, gate, buffered):
+    """Kong may show the headers of a request whose log event failed to one that comes later."""
+    node = kong.node(text(policy()), buffered=buffered, gate=gate)
+    kong.server.kill()
+    assert node.handle(request()).status == 500
+    kong.server.start()
+    answer = node.handle(ClientRequest(headers=request().headers[2:], body=request().body))
+    assert (answer.status, json.loads(answer.body)["error"]["code"]) == (503, "no_verdict")
+    assert answer.upstream is None
+    assert node.handle(request()).status == 200
+    assert node.handle(ClientRequest(body=request().body)).status == 401
+
+
 def test_a_response_whose_ticket_is_lost_is_withheld(kong, gate):
     """The server restarts between access and response: what should have been checked is not sent."""
     document = policy(streaming={"mode": "buffer"}, checks=[{"id": "p", "type": "pii"}])

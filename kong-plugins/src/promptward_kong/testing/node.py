@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from promptward_kong.testing.pdk import ExitError, HeaderList, Pdk, RequestState
+from promptward_kong.testing.pdk import ExitError, HeaderList, Pdk, RequestState, header_table
 from promptward_kong.testing.rpc import LuaError, NoDataError, RpcClient, RpcError, step_of
 
 Upstream = Callable[[RequestState], tuple[int, HeaderList, bytes]]
@@ -105,6 +105,7 @@ class Node:
         self.gate = gate
         self._instances: dict[str, tuple[int, int]] = {}
         self._starting = threading.Lock()
+        self._saved: RequestState | None = None
 
     def handle(self, request: ClientRequest) -> Answer:
         """Everything that happens to one request, log phase included."""
@@ -124,11 +125,12 @@ class Node:
         answer.unchecked, answer.log = unchecked, state.log
         state.phase, state.response_status = "log", answer.status
         state.response_headers, state.source = answer.headers, answer.source
-        if "log" in self.plugin.phases:
-            try:
-                self._run("log", state, unchecked)
-            except LuaError as error:  # in a timer: nobody waits for it
-                state.log.append(("err", str(error)))
+        self._saved = None
+        try:
+            self._run("log", state, unchecked)
+        except LuaError as error:  # in a timer: nobody waits for it
+            state.log.append(("err", str(error)))
+            self._saved = state  # see Pdk: the next request gets this coroutine
         return answer
 
     def _proxy(self, state: RequestState, unchecked: list[str]) -> Answer:
@@ -140,10 +142,12 @@ class Node:
                 self.gate.access(state)
             seen = state
             state.upstream = status, headers, body = self.upstream(state)
-            # nginx adds the upstream's fields to what access has set
-            state.response_headers = [*state.response_headers, *headers]
+            if state.buffered:  # Kong.response: in place of what access has set
+                Pdk.put_response_headers(state, header_table(headers, len(headers)))
+            else:  # nginx: beside what access has set
+                state.response_headers = [*state.response_headers, *headers]
             state.response_status, state.phase = status, "response"
-            if "response" in self.plugin.phases and state.buffered:
+            if state.buffered:
                 self._run("response", state, unchecked)
             state.phase = "header_filter"
             if self.gate is not None:
@@ -158,6 +162,8 @@ class Node:
 
     def _run(self, phase: str, state: RequestState, unchecked: list[str]) -> None:
         """`Rpc:handle_event`: start the instance when needed, run the event, swallow errors."""
+        if phase not in self.plugin.phases:
+            return
         for _ in range(5):
             instance = self._instance()
             try:
@@ -192,7 +198,7 @@ class Node:
         return int(started["Id"])
 
     def _event(self, instance: int, phase: str, state: RequestState) -> None:
-        pdk = Pdk(state)
+        pdk = Pdk(state, self._saved)
         step = self.rpc.call("plugin.HandleEvent", {"InstanceId": instance, "EventName": phase})
         event_id = step["EventId"]
         while step["Data"] != "ret":
