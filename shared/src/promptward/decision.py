@@ -56,7 +56,8 @@ class Ticket:
         usage_injected: whether we asked the upstream for a usage event that the client did not
             ask for and must not see.
         tenant: partition that shards the ledger, see `ReserveRequest`.
-        input_tokens: the estimate of input tokens, for settling without usage.
+        input_tokens: the estimate of input tokens, for settling without usage; 0 when no budget
+            counts tokens or cost.
         started_s: Unix time at which the request arrived, in seconds.
         vault: pseudonym -> original. Personal data: never logged, never put into gateway
             metadata; `repr` leaves it out.

@@ -43,7 +43,7 @@ class Reservation:
         lines: see `BudgetLine`.
         tenant: see `ReserveRequest`.
         ttl_s: the longest of the lines' budgets.
-        input_tokens: estimate of the texts alone.
+        input_tokens: estimate of the texts alone; 0 where every line counts requests.
         unpriced: True when a cost budget applies and the model has no price.
     """
 
@@ -138,7 +138,9 @@ def plan_reservation(
     chosen = [b for b in budgets if b.applies(request.model, route)]
     if not chosen:
         return None
-    text_tokens = count_text_tokens(request, counter)
+    # Requests are counted whatever is in them; only tokens and their cost depend on the texts.
+    countless = all(b.settings.unit in COUNTED for b in chosen)
+    text_tokens = 0 if countless else count_text_tokens(request, counter)
     lines, unpriced = [], False
     for budget in chosen:
         estimate = estimate_request(request, budget.settings, text_tokens, max_output)

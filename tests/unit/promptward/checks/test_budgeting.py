@@ -72,6 +72,20 @@ def test_texts_are_counted_exactly_as_far_as_that_is_cheap() -> None:
     assert counter.seen == []
 
 
+def test_texts_are_only_counted_for_budgets_of_tokens_or_cost() -> None:
+    def plan(*units: str) -> tuple[list[int], int, int]:
+        counter = LengthCounter()
+        budgets = [budget(id=unit.replace("_", "-"), unit=unit) for unit in units]
+        plan = plan_reservation(budgets, PRICES, None, ANN, request("gpt-x"), "", 10, counter)
+        assert plan is not None
+        return [line.amount for line in plan.lines], plan.input_tokens, len(counter.seen)
+
+    counted = len("four words of text") + 4
+    assert plan("requests", "concurrent_requests") == ([1, 1], 0, 0)
+    assert plan("requests", "input_tokens") == ([1, counted], counted, 1)
+    assert plan("cost_usd") == ([counted * 1000 + 10 * 2000], counted, 1)
+
+
 def reserved(made: Budget, asked: LlmRequest, max_output: int | None = None) -> int:
     plan = plan_reservation([made], PRICES, None, ANN, asked, "r", max_output)
     assert plan is not None
