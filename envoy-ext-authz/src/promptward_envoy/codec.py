@@ -28,15 +28,16 @@ _MAX_EXACT_INTEGER = 2**53
 
 def header_pairs(header_map: Message) -> list[tuple[str, str]]:
     """Every field of a `HeaderMap`, pseudo-headers included, in order."""
-    return [
-        (h.key.lower(), h.raw_value.decode("latin-1") if h.raw_value else h.value)
-        for h in header_map.headers
-    ]
+    pairs = []
+    for field in header_map.headers:
+        raw = field.raw_value  # read once: every access makes a new object
+        pairs.append((field.key.lower(), raw.decode("latin-1") if raw else field.value))
+    return pairs
 
 
 def regular_headers(pairs: Iterable[tuple[str, str]]) -> Headers:
     """The fields a client may send: no pseudo-headers, no partial-body marker."""
-    return Headers((n, v) for n, v in pairs if n[:1] != ":" and n != PARTIAL_BODY_HEADER)
+    return Headers([p for p in pairs if p[0][:1] != ":" and p[0] != PARTIAL_BODY_HEADER])
 
 
 def add_header_options(target: Message, pairs: HeaderPairs, *, raw: bool = True) -> None:
@@ -46,13 +47,12 @@ def add_header_options(target: Message, pairs: HeaderPairs, *, raw: bool = True)
         raw: use `raw_value`, which takes any octets; ext_authz reads only `value`.
     """
     for name, value in pairs:
-        option = target.add()
-        option.header.key = name
+        header = target.add(append_action=_OVERWRITE_OR_ADD).header
+        header.key = name
         if raw:
-            option.header.raw_value = value.encode("latin-1", "replace")
+            header.raw_value = value.encode("latin-1", "replace")
         else:
-            option.header.value = value
-        option.append_action = _OVERWRITE_OR_ADD
+            header.value = value
 
 
 def expand_removals(patterns: tuple[str, ...], headers: Headers) -> list[str]:

@@ -8,6 +8,7 @@ into PROMETHEUS_MULTIPROC_DIR and the supervisor's admin port adds them up.
 from __future__ import annotations
 
 import os
+from collections import Counter as Counts
 from collections.abc import Iterable, Sequence
 
 from prometheus_client import (
@@ -50,7 +51,8 @@ class Metrics:
         decisions = self._counter("decisions", "Request decisions.", _DECISION_LABELS)
         findings = self._counter("findings", "Findings by check.", ["check", "effect"])
         self._decisions, self._findings = _Series(decisions), _Series(findings)
-        self.tokens = self._counter("tokens", "Tokens as upstreams reported them.", ["direction"])
+        tokens = self._counter("tokens", "Tokens as upstreams reported them.", ["direction"])
+        self._tokens = _Series(tokens)
         self.failures = self._counter(
             "failures",
             "Exchanges that failed closed through a fault of ours.",
@@ -98,13 +100,14 @@ class Metrics:
         findings, usage = getattr(seen, "findings", ()), getattr(seen, "usage", None)
         self.count_findings(findings)
         if isinstance(usage, Usage):
-            self.tokens.labels("input").inc(usage.input_tokens)
-            self.tokens.labels("output").inc(usage.output_tokens)
+            self._tokens["input",].inc(usage.input_tokens)
+            self._tokens["output",].inc(usage.output_tokens)
 
     def count_findings(self, findings: Iterable[Finding]) -> None:
-        """Count findings by check and effect."""
-        for finding in findings:
-            self._findings[finding.check, finding.effect.value].inc()
+        """Count findings by check and effect; a text with many has few kinds of them."""
+        kinds = [(finding.check, finding.effect._value_) for finding in findings]
+        for kind, count in Counts(kinds).items() if kinds else ():
+            self._findings[kind].inc(count)
 
     def show_policies(self, refs: Iterable[PolicyRef]) -> None:
         """Show these policies as 1 and those before them as 0.

@@ -34,7 +34,7 @@ class Headers:
     __slots__ = ("pairs",)
 
     def __init__(self, pairs: Iterable[tuple[str, str]] = ()) -> None:
-        self.pairs: tuple[tuple[str, str], ...] = tuple((n.lower(), v) for n, v in pairs)
+        self.pairs: tuple[tuple[str, str], ...] = tuple([(n.lower(), v) for n, v in pairs])
 
     def get_all(self, name: str) -> list[str]:
         """Every value of `name` (lower-case), in order."""

@@ -101,9 +101,9 @@ def finding_json(finding: Finding) -> dict[str, JSON]:
         "check": finding.check,
         "rule": finding.rule,
         "category": finding.category,
-        "severity": finding.severity.value,
+        "severity": finding.severity._value_,  # `value` is a property, ten times as slow
         "score": finding.score,
-        "effect": finding.effect.value,
+        "effect": finding.effect._value_,
         "taxonomy": list(finding.taxonomy),
     }
     if finding.span is not None:
