@@ -15,28 +15,45 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import NamedTuple
 
 from promptward.recognizers.compiled import CompiledRecognizer, Windows
 from promptward.recognizers.cue_words import CueGate, folded
 from promptward.recognizers.model import CONTEXT_CHARS, Digits, Match
-from promptward.recognizers.shapes import DEEPEST, ShapeGate, shapes
+from promptward.recognizers.shapes import DEEPEST, ShapeGate, outline_of, shapes
 from promptward.recognizers.syntax import parse
 
-# Digits at most this far apart are one stretch: farther than a shape is long. The bound keeps
-# what `re` remembers of a stretch small.
-_STRETCH = re.compile("[0-9][0-9]*(?:[^0-9]{1,24}[0-9]+){0,200}")
-_DIGIT = re.compile("[0-9]")
-_SHORT = 256  # characters
-# What every recognizer that is tried next to words needs (see `Digits`): four digits with the
-# separators of phone numbers (RFC 3966 visual separators, space, "/") between them.
-_NUMBER = re.compile("[0-9](?:[ .()/\xa0-]{0,3}[0-9]){3}")
+# So much of a text is searched at a time, which bounds the memory that takes.
+_CHUNK = 65_536
+# What a chunk knows of the text before and after its digits: a match's beginning, and a number to
+# its end (twelve digits with two separators between two are the longest before a label).
+_BEFORE, _AFTER = DEEPEST + 1, 48
+# Numbers are searched for words together when digits are no farther apart: windows would overlap.
+_APART = CONTEXT_CHARS + 16
+# What every recognizer that is tried next to words needs (see `Digits`), in the bytes of `_KINDS`.
+_NUMBER = re.compile(
+    b"0(?<!00)(?:(?<!a0)|(?<=(?<![a0])a0)|(?<=(?<![a0])aa0)|(?<=(?<![a0])aaa0)"
+    b"|(?<=(?<![a0])aaaa0))-{0,3}0-{0,3}0-{0,3}0"
+)
+_DIGIT = re.compile(b"0")
 _PLACE = re.compile("[0-9A-Za-z_]+|[+(]")
 # Characters that a match can have before its first digit (a month's name, "September of the").
 _LONGEST_LEAD = 32
 _LONGEST_LABEL = 16  # characters from a number to the end of the word after it
-# Characters of a number before a label: twelve digits with two separators between two.
-_BEFORE_LABEL = 48
+_TO_LABEL = 3  # from the last digit of a number to the word after it
 
+
+def _kind(byte: int) -> int:
+    """`0` for a digit of an outline, `a` for a letter, `-` for what may separate digits."""
+    char = chr(byte)
+    if char in "01":
+        return ord("0")
+    if char in " .()/-\xa0":  # RFC 3966 visual separators, space, "/"
+        return ord("-")
+    return ord("a") if char.isascii() and (char.isalpha() or char == "_") else ord(" ")
+
+
+_KINDS = bytes(map(_kind, range(256)))
 
 _Cue = tuple[int, frozenset[int]]  # where it ends, slots
 
@@ -54,6 +71,30 @@ class _Scan:
     found: list[Match]
     resume: list[int]
     windows: Windows = field(default_factory=dict)
+
+
+class _Chunk(NamedTuple):
+    """Part of a text: what may match before one of its digits is tried with it.
+
+    Attributes:
+        outline: of the part, and of `_BEFORE` and `_AFTER` characters around it.
+        base: where the outline begins in the text.
+        low, high: the part in the outline.
+    """
+
+    outline: bytes
+    base: int
+    low: int
+    high: int
+
+
+def _chunks(text: str, start: int) -> Iterator[_Chunk]:
+    """The chunks from `start` on that hold a digit."""
+    for low in range(start, len(text), _CHUNK):
+        base, high = max(0, low - _BEFORE), min(low + _CHUNK, len(text))
+        outline = outline_of(text[base : high + _AFTER])
+        if b"1" in outline or b"0" in outline:
+            yield _Chunk(outline, base, low - base, high - base)
 
 
 class DigitScanner:
@@ -83,7 +124,7 @@ class DigitScanner:
             else:
                 self._unshaped.append(slot)
         self._shapes = ShapeGate(shaped)
-        self._words = CueGate(words)
+        self._words = CueGate(words) if words else None
         self._cued = ShapeGate({slot: found for slot, found in cued.items() if found})
         self._cued_unshaped = frozenset(slot for slot, found in cued.items() if not found)
         self._labelled = ShapeGate(labelled)
@@ -91,62 +132,70 @@ class DigitScanner:
 
     def scan(self, text: str, start: int, found: list[Match]) -> None:
         """Append the accepted matches that begin at `start` or later."""
-        span = _digits_span(text, start) if self._recognizers else None
-        if span is None:
+        if not self._recognizers:
             return
         scan = _Scan(text, found, [start] * len(self._recognizers))
-        # Entering a group in its middle is no loss: a place is judged by what is around it.
-        for stretch in _STRETCH.finditer(text, *span):
-            low, high = stretch.span()
-            for at, slots in self._shapes.places(text, low, high + DEEPEST):
+        for chunk in _chunks(text, start):
+            for at, slots in self._shapes.places(chunk.outline, chunk.low, chunk.high):
                 for slot in slots:
-                    self._try(slot, at, scan)
-            for slot in self._unshaped:
-                for place in _PLACE.finditer(text, max(start, low - _LONGEST_LEAD), high):
+                    self._try(slot, chunk.base + at, scan)
+            if self._unshaped or self._words is not None:
+                kinds = chunk.outline.translate(_KINDS)
+                self._at_words(scan, chunk, kinds)
+                if self._words is not None:
+                    self._near_words(scan, chunk, kinds, self._words)
+
+    def _at_words(self, scan: _Scan, chunk: _Chunk, kinds: bytes) -> None:
+        """Try what has no shapes wherever it may have a digit near its beginning."""
+        for slot in self._unshaped:
+            for low, high in _stretches(_DIGIT, kinds, chunk):
+                begin = max(0, chunk.base + low - _LONGEST_LEAD)
+                for place in _PLACE.finditer(scan.text, begin, chunk.base + high):
                     self._try(slot, place.start(), scan)
-            if (number := _NUMBER.search(text, low, high)) is not None:
-                self._beside_words(scan, number.start(), high)
 
-    def _beside_words(self, scan: _Scan, low: int, high: int) -> None:
-        """Try what needs a word before or after a number that begins in `text[low:high]`."""
-        begin = max(0, low - CONTEXT_CHARS - _LONGEST_LEAD)
-        words = self._words.found_in(folded(scan.text[begin : high + _LONGEST_LABEL]))
-        if not words:
-            return
-        cued = self._cued_slots
-        cues = [(begin + end, slots) for _, end, slots in words if not cued.isdisjoint(slots)]
-        if cues:
-            self._after_cues(scan, cues, high)
-        for start, _, slots in words:
-            if not self._labelled_slots.isdisjoint(slots):
-                self._before_label(scan, begin + start, slots)
+    def _near_words(self, scan: _Scan, chunk: _Chunk, kinds: bytes, gate: CueGate[int]) -> None:
+        """Try what needs a word before or after a number."""
+        base = chunk.base
+        for low, high in _stretches(_NUMBER, kinds, chunk):
+            begin = max(0, base + low - CONTEXT_CHARS - _LONGEST_LEAD)
+            words = gate.found_in(folded(scan.text[begin : base + high + _LONGEST_LABEL]))
+            cued = self._cued_slots
+            cues = [(begin + end, slots) for _, end, slots in words if not cued.isdisjoint(slots)]
+            if cues:
+                self._after_cues(scan, chunk, cues, min(high, chunk.high))
+            for start, _, slots in words:
+                label = max(0, begin + start - base)
+                behind = kinds[max(0, label - _TO_LABEL) : label]
+                if b"0" in behind and not self._labelled_slots.isdisjoint(slots):
+                    self._before_label(scan, chunk, label, slots)
 
-    def _before_label(self, scan: _Scan, label: int, slots: frozenset[int]) -> None:
+    def _before_label(self, scan: _Scan, chunk: _Chunk, label: int, slots: frozenset[int]) -> None:
         """Try what has the label that begins there behind it."""
-        low = max(0, label - _BEFORE_LABEL)
-        for at, fitting in self._labelled.places(scan.text, low, label):
+        low, high = max(chunk.low, label - _AFTER), min(label, chunk.high)
+        for at, fitting in self._labelled.places(chunk.outline, low, high):
             for slot in slots.intersection(fitting):
-                self._try(slot, at, scan)
+                self._try(slot, chunk.base + at, scan)
 
-    def _after_cues(self, scan: _Scan, cues: Sequence[_Cue], high: int) -> None:
+    def _after_cues(self, scan: _Scan, chunk: _Chunk, cues: Sequence[_Cue], high: int) -> None:
         """Try what has a context word before it.
 
         Args:
-            cues: where one ends and whose it is, from left to right.
-            high: no match begins with a digit at or after it.
+            cues: where one ends in the text and whose it is, from left to right.
+            high: no match begins with a digit at or after it in the outline.
         """
-        text, ends = scan.text, [end for end, _ in cues]
+        base, ends = chunk.base, [end for end, _ in cues]
 
         def open_at(at: int) -> frozenset[int]:
             near = cues[bisect_left(ends, at - CONTEXT_CHARS) : bisect_right(ends, at)]
             return frozenset().union(*(slots for _, slots in near))
 
         for first, last in _reaches(ends):
-            for at, fitting in self._cued.places(text, first, min(last, high) + DEEPEST):
-                for slot in open_at(at).intersection(fitting):
-                    self._try(slot, at, scan)
+            begin, end = max(chunk.low, first - base), min(last - base, high)
+            for at, fitting in self._cued.places(chunk.outline, begin, end):
+                for slot in open_at(base + at).intersection(fitting):
+                    self._try(slot, base + at, scan)
             if any(not self._cued_unshaped.isdisjoint(slots) for _, slots in cues):
-                for place in _PLACE.finditer(text, first, last):
+                for place in _PLACE.finditer(scan.text, first, last):
                     for slot in open_at(place.start()) & self._cued_unshaped:
                         self._try(slot, place.start(), scan)
 
@@ -164,20 +213,15 @@ class DigitScanner:
                 scan.resume[slot] = end
 
 
-def _digits_span(text: str, start: int) -> tuple[int, int] | None:
-    """From the first digit at or after `start` to the last; None without one.
-
-    `str.find` is ten times as quick per character as `re` is on its way to a digit, but there are
-    ten digits to look for.
-    """
-    if len(text) - start < _SHORT:
-        hit = _DIGIT.search(text, start)
-        return (hit.start(), len(text)) if hit is not None else None
-    firsts = {digit: text.find(digit, start) for digit in "0123456789"}
-    standing = [digit for digit, at in firsts.items() if at >= 0]
-    if not standing:
-        return None
-    return min(firsts[digit] for digit in standing), 1 + max(map(text.rfind, standing))
+def _stretches(first: re.Pattern[bytes], kinds: bytes, chunk: _Chunk) -> Iterator[tuple[int, int]]:
+    """Where digits are no farther apart than `_APART`, from the first hit on."""
+    hit = first.search(kinds, chunk.low)
+    while hit is not None and hit.start() < chunk.high + _LONGEST_LEAD:
+        high = hit.end()
+        while (last := kinds.rfind(b"0", high, high + _APART)) >= 0:
+            high = last + 1
+        yield hit.start(), high
+        hit = first.search(kinds, high)
 
 
 def _reaches(ends: Sequence[int]) -> Iterator[tuple[int, int]]:

@@ -67,11 +67,12 @@ class Digits:
 
     No word character may come before the match. One that needs a context word or a label to count
     has four digits with at most three of ` .-/()` and U+00A0 between two, of which the first
-    comes 32 characters after the beginning at most.
+    comes 32 characters after the beginning at most, and at most four letters after that of its
+    word.
 
     Attributes:
-        labels: lower-case words one of which `followed_by` needs, two characters after the match
-            at most.
+        labels: lower-case words one of which `followed_by` needs, two characters at most after
+            the match, which ends with a digit.
     """
 
     labels: tuple[str, ...] = ()

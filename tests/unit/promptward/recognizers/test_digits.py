@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from promptward.recognizers import Digits, Match, Recognizer
+from promptward.recognizers import Digits, Match, Recognizer, digits
 from promptward.recognizers.compiled import CompiledRecognizer
 from promptward.recognizers.digits import DigitScanner
 
@@ -88,3 +88,25 @@ def test_a_context_word_reaches_as_far_as_windows_do() -> None:
 def test_a_word_character_before_a_number_is_refused() -> None:
     with pytest.raises(ValueError, match="word character"):
         scan("123456", number("[0-9]{6}", not_before="[a-z]"))
+
+
+def test_a_text_is_searched_in_chunks_that_hide_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(digits, "_CHUNK", 64)
+    weak = Recognizer("w", "W", "[0-9]{6}", 0.1, Digits(), context=("pin",))
+    month = Recognizer(
+        "m", "M", "(?i)[a-z]{3,9} [0-9]{1,2}, [0-9]{4}", 0.1, Digits(), context=("born",)
+    )
+    label = Recognizer(
+        "l", "L", "[0-9](?:[ -]?[0-9]){5,8}", 0.9, Digits(labels=("desk",)),
+        followed_by=" desk\\b", not_after="",
+    )  # fmt: skip
+    own = ["AB12", "123456", "September 12, 1991", "12-34-56-789"]
+    text = "AB12 pin 123456, born September 12, 1991 and 12-34-56-789 desk"
+    for before in range(130):
+        found = scan("x, " * before + text, number("[A-Z]{2}[0-9]{2}"), weak, month, label)
+        assert sorted(found) == sorted(own), before
+
+
+def test_a_context_word_is_looked_for_near_numbers_of_one_word_with_letters() -> None:
+    weak = Recognizer("w", "W", "[A-Z]{0,4}[0-9]{6}", 0.1, Digits(), context=("pin",))
+    assert scan("pin ABCD123456, QW123456 X12 123456", weak) == ["ABCD123456", "QW123456", "123456"]

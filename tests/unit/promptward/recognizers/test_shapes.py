@@ -7,7 +7,7 @@ import random
 import pytest
 
 from promptward.recognizers import CATALOGUE, Digits
-from promptward.recognizers.shapes import DEEPEST, ShapeGate, shape_of, shapes
+from promptward.recognizers.shapes import DEEPEST, ShapeGate, outline_of, shapes
 from promptward.recognizers.syntax import parse
 from promptward.testing.patterns import matching_text
 
@@ -38,27 +38,44 @@ def test_a_number_has_a_digit_near_its_beginning(pattern: str) -> None:
         shapes(parse(pattern))
 
 
-def test_shape_of() -> None:
-    assert shape_of("0 Aß-9é中") == "0 Aa-da中"
-    assert shape_of("70") == "1d"
+def test_outline() -> None:
+    assert outline_of("07 Ab_-") == b"01 Aa_-"
+    assert outline_of("Éß\xa0中\ud800😀") == b"\xc0\xe0\xa0???"
 
 
 def test_places_and_what_fits_there() -> None:
     gate = ShapeGate(
-        {"a": frozenset({"1d-"}), "b": frozenset({"1d", "(1d"}), "c": frozenset({"A1d"})}
+        {
+            "a": frozenset({"1d-"}),
+            "b": frozenset({"1d", "(1d"}),
+            "c": frozenset({"A1d"}),
+            "d": frozenset({"aa0", "aA1d"}),
+        }
     )
-    text = "12-3 45 (67 x89 C10 -20- 3"
-    found = [(text[at:], things) for at, things in gate.places(text, 0, len(text))]
-    assert found == [
-        ("12-3 45 (67 x89 C10 -20- 3", ("b", "a")),
-        ("45 (67 x89 C10 -20- 3", ("b",)),
-        ("(67 x89 C10 -20- 3", ("b",)),
-        ("67 x89 C10 -20- 3", ("b",)),
-        ("C10 -20- 3", ("c",)),
-        ("20- 3", ("b", "a")),
+    text = "12-3 45 (67 x89 C10 é-20- ab0 yB77 3 xab01 aa10"
+    found = [
+        (text[at:].split(maxsplit=1)[0], things)
+        for at, things in gate.places(outline_of(text), 0, 99)
     ]
-    assert list(gate.places(text, 5, 7)) == [(5, ("b",))]
-    assert list(ShapeGate({}).places(text, 0, 9)) == []
+    assert found == [
+        ("12-3", ("b", "a")),
+        ("45", ("b",)),
+        ("(67", ("b",)),
+        ("67", ("b",)),
+        ("C10", ("c",)),
+        ("20-", ("b", "a")),
+        ("ab0", ("d",)),
+        ("yB77", ("d",)),
+    ]
+    assert gate.places(outline_of(text), 5, 7) == [(5, ("b",))]
+    assert gate.places(outline_of(text), 6, 8) == []
+    assert ShapeGate({}).places(outline_of(text), 0, 9) == []
+
+
+def test_a_number_may_follow_a_letter_beyond_ascii() -> None:
+    gate = ShapeGate({"a": frozenset({"1d", "A1"})})
+    text = "é12 ÉÀ1 中12 e12"
+    assert [at for at, _ in gate.places(outline_of(text), 0, 99)] == [1, 5, 9]
 
 
 @pytest.mark.parametrize(
@@ -76,4 +93,4 @@ def test_every_match_has_one_of_its_shapes(spec: object) -> None:
     gate = ShapeGate({spec.id: made})  # type: ignore[attr-defined]
     for seed in range(100):
         text = " " + matching_text(pattern, random.Random(seed))
-        assert 1 in [at for at, _ in gate.places(text, 0, 1 + DEEPEST)], text
+        assert 1 in [at for at, _ in gate.places(outline_of(text), 0, 1 + DEEPEST)], text
