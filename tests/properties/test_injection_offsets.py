@@ -11,7 +11,7 @@ from promptward.exchange import Source
 from promptward.injection import InjectionDetector
 from promptward.injection.folding import fold, fold_table
 from promptward.injection.origins import Folded
-from promptward.injection.views import MAX_GROWTH, SPARE_CHARS, expand, word_ends
+from promptward.injection.views import MAX_GROWTH, SPARE_CHARS, WordEnds, expand
 
 DETECTOR = InjectionDetector()
 WORDS = st.sampled_from(
@@ -66,7 +66,8 @@ def test_every_view_maps_into_the_text_and_stays_in_budget(text: str) -> None:
 @settings(max_examples=300, deadline=None)
 def test_words_of_a_view_stand_where_it_says(text: str) -> None:
     view = expand(text)[0]
-    ends = word_ends(view)
+    places = WordEnds(view)
+    ends = [places.of(index) for index in range(len(places))]
     assert [view.text[e - len(w) : e] for e, w in zip(ends, view.read, strict=True)] == view.read
     assert ends == sorted(ends)
 

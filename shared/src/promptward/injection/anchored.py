@@ -31,6 +31,7 @@ _FREQUENT = (1000.0, 30.0, 10.0, 3.0, 1.0, 0.3, 0.1, 0.05)
 MARKED = 0.1  # times as often as that, if it holds a mark or symbol
 _MARK = re.compile("[^a-z0-9 ]")
 MOST_FREQUENT = 40.0  # a list that occurs more often tells nothing
+SELDOM = 4  # a mark whose surroundings are less than one in so many characters is looked for first
 
 
 def _frequency(group: Group) -> float:
@@ -91,12 +92,13 @@ class Anchored:
         anchors: the literals it is searched by; none if it has to be tried everywhere.
     """
 
-    __slots__ = ("_others", "_reach", "anchors", "pattern")
+    __slots__ = ("_mark", "_others", "_reach", "anchors", "pattern")
 
     def __init__(self, pattern: str) -> None:
         self.pattern = re.compile(pattern)
         self.anchors: Group = frozenset()
         self._others: tuple[Group, ...] = ()
+        self._mark = ""  # a mark or symbol that every match holds
         self._reach = 0
         try:
             # Without its ends of the text a pattern has all its literals still.
@@ -109,25 +111,32 @@ class Anchored:
             self.anchors, *others = groups
             self._others = tuple(others)
             self._reach = max_length(node)
+            alone = [literal for group in groups if len(group) == 1 for literal in group]
+            self._mark = next((c for c in alone if len(c) == 1 and _MARK.match(c)), "")
 
     def search(self, text: str) -> re.Match[str] | None:
         """The first match in `text`."""
         if not self.anchors:
             return self.pattern.search(text)
-        for start, end in self._regions(text):
+        anchors, others = self.anchors, self._others
+        if self._mark:
+            places = text.count(self._mark)
+            if places * self._reach * SELDOM < len(text):
+                anchors, others = frozenset({self._mark}), (*self._others, self.anchors)
+        for start, end in self._regions(text, anchors):
             region = text[start:end]
-            if all(any(map(region.__contains__, group)) for group in self._others):
+            if all(any(map(region.__contains__, group)) for group in others):
                 found = self.pattern.search(text, start, end)
                 if found:
                     # The region may end amid what the match would have taken further.
                     return self.pattern.match(text, found.start()) or self.pattern.search(text)
         return None
 
-    def _regions(self, text: str) -> Iterator[tuple[int, int]]:
-        """The parts of `text` in which matches may lie, from the left, none touching another."""
+    def _regions(self, text: str, literals: Group) -> Iterator[tuple[int, int]]:
+        """The parts of `text` around `literals`, from the left, none touching another."""
         reach = self._reach
         places: list[int] = []
-        for literal in self.anchors:
+        for literal in literals:
             at = text.find(literal)
             while at >= 0:
                 places.append(at)

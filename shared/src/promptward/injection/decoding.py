@@ -115,12 +115,14 @@ def _encodings(text: str, odd: frozenset[str]) -> set[str]:
     longest = [w for w in odd if len(w) >= LONG_WORD]
     if longest and any(len(w) >= LONG_PLAIN_WORD or not w.isalpha() for w in longest):
         out |= {"base64", "base32", "hex"}
-    if not all(map(str.isalpha, odd)):
-        if len(odd & _HEX_PAIRS) >= 4 or "0x" in text:
+    numbers = [w for w in odd if not w.isalpha()]
+    if numbers:
+        joined = " ".join(numbers)
+        if len(odd & _HEX_PAIRS) >= 4 or ("0x" in joined and "0x" in text):
             out.add("hex")
         if len(odd & _CODE_NUMBERS) >= 4:
             out.add("decimal")
-        if "0110" in text or "0111" in text:
+        if "011" in joined and ("0110" in text or "0111" in text):
             out.add("binary")
     if ".-" in text and "-." in text:
         out.add("morse")

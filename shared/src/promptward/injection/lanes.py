@@ -19,6 +19,7 @@ from promptward.injection.rules import LONGEST_REACH
 LANE = WINDOW_WORDS + max(LONGEST_REACH, PAIR_WINDOW)  # bits from one lane to the next
 BLOCK = 16  # lanes in one mask: a few hundred bytes, where shifts and ands cost nearly nothing
 _OVERLAP = WINDOW_WORDS - WINDOW_STRIDE
+_WINDOW = (1 << WINDOW_WORDS) - 1
 
 
 class Block(NamedTuple):
@@ -26,12 +27,12 @@ class Block(NamedTuple):
 
     Attributes:
         first: number of the first window.
-        count: how many.
+        lanes: how many.
         masks: concept → where it stands, lane by lane.
     """
 
     first: int
-    count: int
+    lanes: int
     masks: Masks
 
 
@@ -49,19 +50,17 @@ def blocks_of(size: int, marks: Sequence[tuple[int, str]]) -> Iterator[Block]:
             low = bisect_left(marks, (start, ""))
             high = bisect_left(marks, (start + lanes * WINDOW_STRIDE + _OVERLAP, ""))
             some = marks[low:high]
-        yield Block(first, lanes, _masks(some, start, lanes))
+        masks = masks_of(some, start)
+        yield Block(first, lanes, {c: _in_lanes(mask, lanes) for c, mask in masks.items()})
 
 
-def _masks(marks: Sequence[tuple[int, str]], start: int, lanes: int) -> Masks:
-    masks: Masks = {}
-    get = masks.get
-    for at, concept in marks:
-        lane, offset = divmod(at - start, WINDOW_STRIDE)
-        bits = 1 << lane * LANE + offset if lane < lanes else 0
-        if lane and offset < _OVERLAP:  # it stands in the window before as well
-            bits |= 1 << lane * LANE + offset - (LANE - WINDOW_STRIDE)
-        masks[concept] = get(concept, 0) | bits
-    return masks
+def _in_lanes(mask: int, lanes: int) -> int:
+    """The places in `mask`, each in the lane of every window that has it."""
+    out = 0
+    for lane in range(lanes):
+        if places := mask >> lane * WINDOW_STRIDE & _WINDOW:
+            out |= places << lane * LANE
+    return out
 
 
 def lanes_in(mask: int) -> list[int]:

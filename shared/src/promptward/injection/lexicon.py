@@ -166,13 +166,13 @@ class Lexicon:
         meant.update((word, self._exact[word]) for word in speaking & self._exact.keys())
         seconds = self._seconds_among(speaking, distinct)
         starred = {word: self._starred[word] for word in speaking & self._starred.keys()}
-        wanted = meant.keys() | seconds.keys() | starred.keys()
-        out: list[tuple[int, str]] = []
+        begin = seconds.keys() | starred.keys()
+        wanted = meant.keys() | begin
+        places = [(at, word) for at, word in enumerate(words) if word in wanted]
+        out = [(at, concept) for at, word in places if word in meant for concept in meant[word]]
         phrases: list[tuple[int, str]] = []
         following = (*words[1:], "")
-        for at, word in [(at, word) for at, word in enumerate(words) if word in wanted]:
-            for concept in meant.get(word, ()):
-                out.append((at, concept))
+        for at, word in [(at, word) for at, word in places if word in begin]:
             if word in seconds and (begun := seconds[word].get(following[at])):
                 _go_on(words, at + 2, begun, phrases)
             if word in starred:
@@ -254,7 +254,7 @@ class Triggers:
                 if others <= distinct:
                     return True
         stems = self.stems
-        return any([w[:STEM_KEY] in stems or _may_be_short(w, stems) for w in odd])
+        return any(w[:STEM_KEY] in stems or _may_be_short(w, stems) for w in odd)
 
 
 class _Cuts:
@@ -313,7 +313,7 @@ def common_words() -> frozenset[str]:
 @cache
 def known_words() -> frozenset[str]:
     """Words that need no closer look: the lexicon's own, and common English ones."""
-    return lexicon().vocabulary | common_words()
+    return common_words().union(lexicon().vocabulary)
 
 
 def _with_gates() -> dict[str, Mapping[str, str]]:

@@ -60,8 +60,8 @@ class Model:
     """Weights and calibration.
 
     A weight is kept as a whole number of `unit`ths, exactly what the float in the data is, so sums
-    are exact and the same in any order. A word's weight has `known` added: one sum over the words of
-    a window says what they weigh and how many of them are known.
+    are exact and the same in any order. A word's weight has `known` added: one sum over the words
+    of a window says what they weigh and how many of them are known.
 
     Attributes:
         bias: intercept.

@@ -81,29 +81,32 @@ CODE_RULES: Mapping[str, PatternRule] = {rule.id: rule for rule in _load("codes"
 
 @dataclass(frozen=True, slots=True)
 class _Gates:
-    """The rules of one source by what may open them."""
+    """The rules of one source, and their numbers by what may open them."""
 
-    by_mark: Mapping[str, PatternRule]
-    by_word: Mapping[str, tuple[PatternRule, ...]]
+    rules: tuple[PatternRule, ...]
+    by_mark: Mapping[str, int]
+    by_word: Mapping[str, tuple[int, ...]]
     words: frozenset[str]
-    by_opener: Mapping[str, tuple[PatternRule, ...]]
+    by_opener: tuple[tuple[str, tuple[int, ...]], ...]
 
 
 @cache
 def _gates(source: Source) -> _Gates:
-    rules = [r for r in PATTERN_RULES if not r.sources or source in r.sources]
-    by_word: dict[str, list[PatternRule]] = {}
-    for rule in rules:
+    applying = (r for r in PATTERN_RULES if not r.sources or source in r.sources)
+    rules = tuple(sorted(applying, key=lambda rule: rule.id))
+    by_word: dict[str, list[int]] = {}
+    by_opener: dict[str, list[int]] = {}
+    for number, rule in enumerate(rules):
         for word in rule.words:
-            by_word.setdefault(word, []).append(rule)
+            by_word.setdefault(word, []).append(number)
+        for opener in rule.openers:
+            by_opener.setdefault(opener, []).append(number)
     return _Gates(
-        {GATE_MARK + rule.id: rule for rule in rules if rule.phrases},
+        rules,
+        {GATE_MARK + rule.id: number for number, rule in enumerate(rules) if rule.phrases},
         {word: tuple(found) for word, found in by_word.items()},
         frozenset(by_word),
-        {
-            opener: tuple(rule for rule in rules if opener in rule.openers)
-            for opener in sorted({opener for rule in rules for opener in rule.openers})
-        },
+        tuple((opener, tuple(found)) for opener, found in sorted(by_opener.items())),
     )
 
 
@@ -119,17 +122,15 @@ def matches(
         source: where the text came from.
     """
     gates = _gates(source)
-    opened: dict[str, PatternRule] = {}
-    for opener, rules in gates.by_opener.items():
+    opened = {gates.by_mark[mark] for mark in gates.by_mark.keys() & marked}
+    for opener, numbers in gates.by_opener:
         if opener in folded:
-            opened.update((rule.id, rule) for rule in rules)
-    for mark in marked:
-        if mark in gates.by_mark:
-            opened[gates.by_mark[mark].id] = gates.by_mark[mark]
+            opened.update(numbers)
     for word in gates.words & words:
-        opened.update((rule.id, rule) for rule in gates.by_word[word])
+        opened.update(gates.by_word[word])
     out = []
-    for _, rule in sorted(opened.items()):
+    for number in sorted(opened):
+        rule = gates.rules[number]
         if rule.also and rule.also.isdisjoint(words):
             continue
         if rule.pattern and (not rule.gate or any(map(folded.__contains__, rule.gate))):

@@ -6,10 +6,11 @@ harmless text does not dilute an attack.
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from functools import cache
+from itertools import repeat
+from operator import itemgetter
 from typing import NamedTuple
 
 from promptward.exchange import Source
@@ -17,12 +18,13 @@ from promptward.injection.features import SILENT, TELLING, WINDOW_STRIDE, window
 from promptward.injection.lanes import Block, blocks_of, firsts_in, lanes_in
 from promptward.injection.lexicon import GATE_MARK, Masks, Triggers, known_words, lexicon, masks_of
 from promptward.injection.model import Model
+from promptward.injection.patterns import PATTERN_RULES
 from promptward.injection.rules import CONCEPT_RULES, Matcher, Rule
-from promptward.injection.views import View, word_ends
+from promptward.injection.views import View, WordEnds
 
 # Marks of tables, lists of options and code. Words that meet across them (a flag's help text, the
 # cells of a row) do not speak to each other, so a rule that fires there is worth less.
-STRUCTURE = re.compile(r"[|{}\[\]`=;]|\n\n")
+STRUCTURE = (*"|{}[]`=;", "\n\n")
 STRUCTURED_FROM = 3  # marks within a rule's window from which it counts as structure
 STRUCTURED_WORTH = 0.35  # chosen on the documentation and code of the development data
 
@@ -71,6 +73,14 @@ class Window(NamedTuple):
     masks: Masks
 
 
+_CONCEPT = itemgetter(1)
+
+
+@cache
+def _gate_marks() -> frozenset[str]:
+    return frozenset(GATE_MARK + rule.id for rule in PATTERN_RULES if rule.phrases)
+
+
 @cache
 def _triggers() -> Triggers:
     """What may open a pattern rule, let a concept rule fire or make the model worth asking."""
@@ -98,7 +108,7 @@ def read_marks(
     if not _triggers().among(lexicon().speaking(distinct), distinct, odd):
         return [], frozenset()
     marks = lexicon().marks(words, distinct, odd)
-    gates = frozenset([concept for _, concept in marks if concept[0] == GATE_MARK])
+    gates = _gate_marks().intersection(map(_CONCEPT, marks))
     return ([m for m in marks if m[1][0] != GATE_MARK] if gates else marks), gates
 
 
@@ -139,17 +149,11 @@ class Places:
         view: the view.
     """
 
-    __slots__ = ("_ends", "_marks", "view")
+    __slots__ = ("_ends", "view")
 
     def __init__(self, view: View) -> None:
         self.view = view
-        self._ends: list[int] = []
-        self._marks: list[int] = []  # where marks of structure stand
-
-    def _find(self) -> list[int]:
-        self._ends = word_ends(self.view)
-        self._marks = [mark.start() for mark in STRUCTURE.finditer(self.view.text)]
-        return self._ends
+        self._ends: WordEnds | None = None
 
     def around(self, at: int, window: int) -> tuple[int, int, float]:
         """What stands from `window` words before word `at` to as many after.
@@ -157,12 +161,11 @@ class Places:
         Returns:
             the range of the view's text, and what a rule is worth that fired there.
         """
-        ends = self._ends or self._find()
+        ends = self._ends = self._ends or WordEnds(self.view)
         first, last = max(0, at - window), min(at + window, len(ends) - 1)
-        start, end = ends[first] - len(self.view.read[first]), ends[last]
-        enough = bisect_left(self._marks, start) + STRUCTURED_FROM - 1
-        structured = enough < len(self._marks) and self._marks[enough] < end
-        return start, end, STRUCTURED_WORTH if structured else 1.0
+        start, end = ends.of(first) - len(self.view.read[first]), ends.of(last)
+        marks = sum(map(self.view.text.count, STRUCTURE, repeat(start), repeat(end)))
+        return start, end, STRUCTURED_WORTH if marks >= STRUCTURED_FROM else 1.0
 
 
 def place_rules(where: Places, found: Sequence[tuple[Rule, int]]) -> tuple[Fired, ...]:
@@ -194,8 +197,8 @@ def read_view(
     where = Places(view)
     for block in blocks_of(len(view.words), marks):
         found = _found_in(block, source)
-        lanes = sorted(range(block.count) if asked else found.keys() | _telling(block.masks))
-        silent = silent or len(lanes) < block.count
+        lanes = sorted(range(block.lanes) if asked else found.keys() | _telling(block.masks))
+        silent = silent or len(lanes) < block.lanes
         values = [0.0] * len(lanes)
         if weights:
             values = weights.log_odds_in(view.words, view.meant, block, lanes)

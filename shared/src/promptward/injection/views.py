@@ -8,9 +8,9 @@ from.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, compress, islice
+from itertools import accumulate, compress
 from typing import NamedTuple
 
 from promptward.injection.decoding import blobs, unescaped
@@ -79,19 +79,38 @@ class _Budget:
         return True
 
 
-def word_ends(view: View) -> list[int]:
-    """Where the words of `view` end in its text."""
-    text = spaced(view.text)
-    between = text.split(" ")
-    if list(filter(None, between)) == view.read:
-        ends = accumulate(map((1).__add__, map(len, between)), initial=-1)
-        return list(compress(islice(ends, 1, None), between))
-    out: list[int] = []
-    at = 0
-    for word in view.read:
-        at = text.index(word, at) + len(word)
-        out.append(at)
-    return out
+class WordEnds:
+    """Where the words of a view end in its text, found when it is asked.
+
+    A text of words and single spaces ends its word `i` after `i` spaces and the letters so far;
+    more spaces are further, empty pieces between spaces.
+
+    Args:
+        view: the view.
+    """
+
+    __slots__ = ("_letters", "_pieces")
+
+    def __init__(self, view: View) -> None:
+        text = spaced(view.text)
+        between = text.split(" ")
+        self._pieces: Sequence[int] = [*compress(range(len(between)), between)]
+        self._letters = [*accumulate(map(len, between))]
+        if len(self._pieces) != len(view.read):  # some were cut where there is no space
+            at = 0
+            self._letters = []
+            for number, word in enumerate(view.read):
+                at = text.index(word, at) + len(word)
+                self._letters.append(at - number)
+            self._pieces = range(len(view.read))
+
+    def __len__(self) -> int:
+        return len(self._pieces)
+
+    def of(self, index: int) -> int:
+        """Where the word number `index` ends."""
+        piece = self._pieces[index]
+        return self._letters[piece] + piece
 
 
 def view_of(kind: str, folded: str, origin: Origin) -> View:

@@ -8,7 +8,7 @@ from promptward.injection.lanes import BLOCK, LANE, blocks_of, firsts_in, lanes_
 
 def test_a_word_stands_in_every_window_that_has_it() -> None:
     (block,) = blocks_of(400, [(0, "A"), (119, "A"), (120, "B"), (159, "B"), (160, "C")])
-    assert (block.first, block.count) == (0, 3)
+    assert (block.first, block.lanes) == (0, 3)
     assert block.masks["A"] == 1 | 1 << 119
     assert block.masks["B"] == 1 << 120 | 1 << 159 | 1 << LANE | 1 << LANE + 39
     assert block.masks["C"] == 1 << LANE + 40
@@ -18,9 +18,9 @@ def test_long_texts_are_read_in_blocks() -> None:
     size = (2 * BLOCK + 3) * WINDOW_STRIDE
     marks = [(at, "A") for at in range(0, size, 7)]
     blocks = list(blocks_of(size, marks))
-    assert sum(block.count for block in blocks) == sum(1 for _ in windows([""] * size))
+    assert sum(block.lanes for block in blocks) == sum(1 for _ in windows([""] * size))
     for block in blocks:
-        for lane in range(block.count):
+        for lane in range(block.lanes):
             start = (block.first + lane) * WINDOW_STRIDE
             bits = block.masks["A"] >> lane * LANE & (1 << WINDOW_WORDS) - 1
             stands = {at - start for at, _ in marks if start <= at < start + WINDOW_WORDS}

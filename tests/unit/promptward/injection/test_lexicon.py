@@ -85,4 +85,5 @@ def test_triggers_are_words_without_which_a_concept_cannot_be(words: str, may: b
         }
     )
     distinct = frozenset(words.split())
-    assert terms.triggers("LOUD".__eq__).among(distinct, distinct) is may
+    triggers = terms.triggers("LOUD".__eq__)
+    assert triggers.among(terms.speaking(distinct), distinct, distinct) is may
