@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from promptward_kong.testing import Node, PluginConfig, RpcClient, ServerProcess
-from promptward_kong.testing.pdk import ExitError, HeaderList, Pdk, RequestState
+from promptward_kong.testing.gate import LuaGate
+from promptward_kong.testing.pdk import HeaderList, RequestState
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
@@ -99,66 +100,6 @@ def shared_faulty() -> Iterator[FaultyKong]:
         kong = FaultyKong(Path(name))
         yield kong
         kong.close()
-
-
-class LuaGate:
-    """promptward-gate/handler.lua in LuaJIT, with the parts of Kong's PDK it uses."""
-
-    def __init__(self) -> None:
-        from lupa import luajit21
-
-        self._runtime = luajit21.LuaRuntime(encoding="latin-1", unpack_returned_tuples=True)
-        source = (ROOT / "kong-plugins/promptward-gate/handler.lua").read_text("utf-8")
-        self._load = self._runtime.eval(_GATE_HARNESS)
-        self.source = source
-
-    def access(self, state: RequestState) -> None:
-        self._run("access", state, "")
-
-    def header_filter(self, state: RequestState, source: str) -> None:
-        self._run("header_filter", state, source)
-
-    def _table(self, value: dict[Any, Any]) -> Any:
-        items = {k: self._table(v) if isinstance(v, dict) else v for k, v in value.items()}
-        return self._runtime.table_from(items)
-
-    def _run(self, phase: str, state: RequestState, source: str) -> None:
-        line = f"{state.method} {state.target} {state.http_version}"
-        shared = self._table(state.shared)
-        put: list[Any] = []
-        refusal = self._load(self.source, phase, shared, line, state.target, source, put.append)
-        for table in put:
-            Pdk.put_response_headers(state, dict(table.items()))
-        if refusal is not None:
-            headers = [(str(n).lower(), str(v)) for n, v in refusal.headers.items()]
-            raise ExitError(int(refusal.status), str(refusal.body).encode(), headers)
-
-
-# Loads the handler with stubs for the globals it uses and returns what it exits with, if anything.
-_GATE_HARNESS = """
-function(source, phase, shared, request, request_uri, response_source, set_headers)
-  local exited
-  local stubs = {
-    kong = {
-      ctx = { shared = shared },
-      log = { err = function() end },
-      response = {
-        exit = function(status, body, headers)
-          exited = { status = status, body = body, headers = headers }
-        end,
-        get_source = function() return response_source end,
-        set_headers = set_headers,
-      },
-    },
-    ngx = { var = { request = request, request_uri = request_uri } },
-  }
-  local chunk = assert(loadstring(source, "handler.lua"))
-  setfenv(chunk, setmetatable(stubs, { __index = _G }))
-  local handler = chunk()
-  handler[phase](handler, {})
-  return exited
-end
-"""
 
 
 @pytest.fixture

@@ -107,8 +107,14 @@ class Node:
         self._starting = threading.Lock()
         self._saved: RequestState | None = None
 
-    def handle(self, request: ClientRequest) -> Answer:
-        """Everything that happens to one request, log phase included."""
+    def handle(
+        self, request: ClientRequest, deliver: Callable[[Answer], None] | None = None
+    ) -> Answer:
+        """Everything that happens to one request, log phase included.
+
+        Args:
+            deliver: gets the answer before the log phase, as the client does.
+        """
         state = RequestState(
             method=request.method,
             target=request.target,
@@ -123,6 +129,8 @@ class Node:
         unchecked: list[str] = []
         answer = self._proxy(state, unchecked)
         answer.unchecked, answer.log = unchecked, state.log
+        if deliver is not None:
+            deliver(answer)
         state.phase, state.response_status = "log", answer.status
         state.response_headers, state.source = answer.headers, answer.source
         self._saved = None
