@@ -19,14 +19,22 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent / "support"))
 
 from stacks.docker import KONG_IMAGE, engine_answers, running
+from stacks.native import NativeStack
 from stacks.native_cloudflare import NativeCloudflare
 from stacks.native_envoy import NativeEnvoy
+from stacks.native_kong_driver import NativeKongDriver
 from stacks.stack import COMPOSE, Stack
 
-_NATIVE = {"envoy": NativeEnvoy, "cloudflare": NativeCloudflare}
+_GATEWAYS = ("envoy", "cloudflare")
+_NATIVE: dict[str, type[NativeStack]] = {
+    "envoy": NativeEnvoy,
+    "cloudflare": NativeCloudflare,
+    "kong-driver": NativeKongDriver,
+}
 
 # Kong is in no package registry: its stack is tested where its image is given (IT_KONG_IMAGE), in
-# containers. Not in it: what its policy or its missing database rules out.
+# containers. The native backend has a driver in its place, which is not Kong. Not in either: what
+# the policy of the stack or the missing database rules out.
 _NOT_KONG = {
     "test_stream_arrives_while_the_upstream_is_still_writing",
     "test_policy_is_reloaded_and_a_broken_one_is_not",
@@ -37,6 +45,7 @@ _ONLY_DOCKER = {
     "test_images.py",
     "test_kong_stand_in.py",
 }
+_ONLY_NATIVE = {"test_kong_driver.py"}
 
 
 def backends(config: pytest.Config) -> list[str]:
@@ -60,8 +69,11 @@ def pytest_report_header() -> str:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Images exist only on the docker backend."""
-    if collection_path.name in _ONLY_DOCKER and "docker" not in backends(config):
+    """Images exist only on the docker backend, the driver in Kong's place only on the native one."""
+    name, on = collection_path.name, backends(config)
+    if (name in _ONLY_DOCKER and "docker" not in on) or (
+        name in _ONLY_NATIVE and "native" not in on
+    ):
         return True
     return None
 
@@ -69,19 +81,26 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "stack" not in metafunc.fixturenames:
         return
-    gateways = ("envoy",) if "envoy" in metafunc.fixturenames else tuple(_NATIVE)
     on = backends(metafunc.config)
     if metafunc.definition.path.name == "test_images.py":
         on = ["docker"]
-    runs = [(gateway, b) for gateway in gateways for b in on]
-    if _kong_takes(metafunc) and "docker" in on:
-        runs.append(("kong", "docker"))
+    if "kong_driver" in metafunc.fixturenames:
+        runs = [("kong-driver", "native")]
+    elif "envoy" in metafunc.fixturenames:
+        runs = [("envoy", b) for b in on]
+    else:
+        runs = [(gateway, b) for gateway in _GATEWAYS for b in on] + _kong_runs(metafunc, on)
     metafunc.parametrize("started", runs, indirect=True, ids=map("-".join, runs), scope="session")
 
 
-def _kong_takes(metafunc: pytest.Metafunc) -> bool:
+def _kong_runs(metafunc: pytest.Metafunc, on: list[str]) -> list[tuple[str, str]]:
+    """Kong itself where its image is given, and what stands in its place."""
     gateways = metafunc.definition.path.name == "test_gateways.py"
-    return gateways and KONG_IMAGE in os.environ and metafunc.function.__name__ not in _NOT_KONG
+    if not gateways or metafunc.function.__name__ in _NOT_KONG:
+        return []
+    possible = {"docker": ("kong", "docker"), "native": ("kong-driver", "native")}
+    given = {"docker": KONG_IMAGE in os.environ, "native": True}
+    return [possible[b] for b in on if given[b]]
 
 
 @pytest.fixture(scope="session")
@@ -92,7 +111,8 @@ def started(
     gateway, backend = request.param
     directory = tmp_path_factory.mktemp(f"{gateway}-{backend}")
     policy_dir = directory / "policy"
-    shutil.copytree(COMPOSE / gateway / "policy", policy_dir)
+    folder = _NATIVE[gateway].folder if backend == "native" else gateway
+    shutil.copytree(COMPOSE / folder / "policy", policy_dir)
     for path in (policy_dir, *policy_dir.iterdir()):
         path.chmod(path.stat().st_mode | 0o055)  # the containers' user reads it
     with contextlib.ExitStack() as cleanup:
@@ -114,7 +134,7 @@ def started(
 @pytest.fixture
 def stack(started: Stack) -> Iterator[Stack]:
     """Any gateway, whole before and after each test, under the policy that is shipped."""
-    shipped = (COMPOSE / started.gateway / "policy" / "policy.yaml").read_text()
+    shipped = (COMPOSE / started.folder / "policy" / "policy.yaml").read_text()
     yield started
     started.heal()
     if started.policy_file.read_text() != shipped:
@@ -125,4 +145,11 @@ def stack(started: Stack) -> Iterator[Stack]:
 @pytest.fixture
 def envoy(stack: Stack) -> Stack:
     """The Envoy stack."""
+    return stack
+
+
+@pytest.fixture
+def kong_driver(stack: Stack) -> NativeKongDriver:
+    """The native stack with a driver in Kong's place."""
+    assert isinstance(stack, NativeKongDriver)
     return stack

@@ -49,7 +49,7 @@ class DockerStack(Stack):
 
     def __init__(self, gateway: str, project: str, services: Services, policy_dir: Path) -> None:
         super().__init__(policy_dir)
-        self.gateway = gateway
+        self.gateway = self.folder = gateway
         self.guards = _GUARDS[gateway]
         self._services = services
         self._network = f"{project}_inside"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -76,6 +77,22 @@ class NativeStack(Stack):
         listen, reached = self.serve_on("upstream")
         arguments = [at(listen) if a == "0.0.0.0:8080" else a for a in command_of(service)]
         self.run("upstream", [sys.executable, *service["entrypoint"][1:], *arguments], {})
+        return reached
+
+    def run_redis(self, service: dict[str, Any]) -> Address:
+        """Start Redis as the compose file does; where it is reached.
+
+        Raises:
+            BackendMissingError: it is not installed.
+        """
+        binary = shutil.which("redis-server")
+        if binary is None:
+            raise BackendMissingError("native backend: needs redis-server")
+        listen, reached = self.serve_on("redis")
+        data = self.directory / "redis"
+        data.mkdir()
+        where = ["--bind", listen[0], "--port", str(listen[1]), "--dir", str(data)]
+        self.run("redis", [binary, *command_of(service)[1:], *where], {})
         return reached
 
     def run(self, name: str, command: Sequence[str], environ: Mapping[str, str]) -> None:

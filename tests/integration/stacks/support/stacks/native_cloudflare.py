@@ -14,7 +14,7 @@ from stacks.stack import COMPOSE, ROOT
 class NativeCloudflare(NativeStack):
     """workerd and the demo upstream."""
 
-    gateway = "cloudflare"
+    gateway = folder = "cloudflare"
     guards = ("worker",)
 
     def boot(self) -> None:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -22,16 +20,16 @@ _REPLICAS = ("promptward-a", "promptward-b")
 class NativeEnvoy(NativeStack):
     """Envoy, two replicas, Redis and the demo upstream."""
 
-    gateway = "envoy"
+    gateway = folder = "envoy"
     guards = _REPLICAS
     ledger_port: Address  # of promptward-a, where a test has it
 
     def boot(self) -> None:
-        envoy, redis = find_envoy(os.environ, Path(__file__).parent), shutil.which("redis-server")
-        if envoy is None or redis is None:
-            raise BackendMissingError("native backend: needs Envoy (make install) and redis-server")
+        envoy = find_envoy(os.environ, Path(__file__).parent)
+        if envoy is None:
+            raise BackendMissingError("native backend: needs Envoy (make install)")
         services = yaml.safe_load((_FOLDER / "compose.yaml").read_text())["services"]
-        reached = {("redis", 6379): self._run_redis(redis, services["redis"])}
+        reached = {("redis", 6379): self.run_redis(services["redis"])}
         reached["upstream", 8080] = self.run_upstream(services["upstream"])
         for name in _REPLICAS:
             ledger = reached["redis", 6379]
@@ -48,14 +46,6 @@ class NativeEnvoy(NativeStack):
             for a in command_of(services["envoy"])[1:]
         ]
         self.run("envoy", [str(envoy), *arguments, "--use-dynamic-base-id"], {})
-
-    def _run_redis(self, binary: str, service: dict[str, Any]) -> Address:
-        listen, reached = self.serve_on("redis")
-        data = self.directory / "redis"
-        data.mkdir()
-        where = ["--bind", listen[0], "--port", str(listen[1]), "--dir", str(data)]
-        self.run("redis", [binary, *command_of(service)[1:], *where], {})
-        return reached
 
     def _run_replica(self, name: str, environ: dict[str, str], redis: Address) -> Address:
         listen, reached = self.serve_on(name)

@@ -37,13 +37,15 @@ class Stack(ABC):
     """One gateway with everything around it.
 
     Attributes:
-        gateway: `envoy`, `cloudflare` or `kong`: a folder of deploy/compose.
+        gateway: `envoy`, `cloudflare`, `kong`, or `kong-driver`, which is not Kong.
+        folder: of deploy/compose.
         backend: `docker` or `native`.
         http: base URL of the gateway.
         guards: the services that decide; the gateway fails closed without them.
     """
 
     gateway: str
+    folder: str
     backend: str
     http: str
     guards: tuple[str, ...]
