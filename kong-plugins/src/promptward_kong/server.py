@@ -34,7 +34,7 @@ from promptward_kong.events import (
     Submit,
 )
 from promptward_kong.loop import Channel, Loop
-from promptward_kong.wire import FrameReader, RpcRequest, WireError, pack_error, pack_result
+from promptward_kong.wire import STEP, FrameReader, RpcRequest, WireError, pack_error, pack_result
 
 _log = logging.getLogger(__name__)
 
@@ -181,7 +181,7 @@ class PluginServer:
         def reply(result: object) -> None:
             channel.send(pack_result(request.id, result))
 
-        of_request = request.method.startswith(("plugin.HandleEvent", "plugin.Step"))
+        of_request = request.method.startswith(("plugin.HandleEvent", STEP))
         try:
             if request.method == "plugin.HandleEvent":
                 self._handle_event(request.argument, reply)

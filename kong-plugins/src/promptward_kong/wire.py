@@ -15,6 +15,9 @@ from dataclasses import dataclass
 
 import msgpack  # type: ignore[import-untyped]
 
+STEP = "plugin.Step"
+"""The method that brings the result of a PDK call; its name may go on."""
+
 # Longest head of a message that is kept to recover its id: array header, type and a 64-bit id.
 _HEAD_BYTES = 16
 # msgpack's buffer per connection; it would take 1 MiB. Most messages are smaller than this.
@@ -135,6 +138,10 @@ class FrameReader:
                 return RpcRequest(message_id, method, argument)
             case [0, int(message_id), str(method), []]:
                 return RpcRequest(message_id, method, None)
+            case [0, int(message_id), list(), [{"EventId": _} as argument]]:
+                # Kong takes a header `_method` for the name of the step that brings the headers
+                # (mp_rpc.lua, get_step_method).
+                return RpcRequest(message_id, STEP, argument)
             case [_, int(message_id), *_]:
                 raise WireError("not a request", message_id)
         raise WireError("not a message", None)

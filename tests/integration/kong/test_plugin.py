@@ -452,6 +452,23 @@ def test_an_upgrade_is_refused_where_kong_would_tunnel_it(shared_kong):
     assert b"upgrade_refused" in answer.body
 
 
+@pytest.mark.parametrize("values", [("plugin.CloseInstance",), ("a", "b"), ("",)])
+def test_a_header_that_names_a_step_for_kong_changes_nothing(kong, gate, values):
+    """mp_rpc.lua takes the name of the step from a field `_method` of what the step brings."""
+    headers = tuple(("_method", value) for value in values)
+
+    def upstream(state: RequestState) -> tuple[int, HeaderList, bytes]:
+        status, answered, body = json_upstream(state)
+        return status, [*answered, *headers], body
+
+    node = kong.node(text(policy(streaming={"mode": "buffer"})), upstream, buffered=True, gate=gate)
+    answer = node.handle(request(headers=headers))
+    assert answer.status == 200
+    assert answer.upstream is not None
+    assert [v for n, v in answer.upstream.headers if n == "_method"] == list(values)
+    assert answer.log == []
+
+
 @pytest.mark.parametrize("buffered", [False, True])
 def test_a_key_of_an_earlier_request_opens_nothing(kong, gate, buffered):
     """Kong may show the headers of a request whose log event failed to one that comes later."""

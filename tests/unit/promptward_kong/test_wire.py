@@ -30,6 +30,13 @@ def test_octets_that_are_not_utf8_survive_both_ways():
     assert b"\xff\x80abc" in pack(odd)
 
 
+@pytest.mark.parametrize("values", [["plugin.CloseInstance"], ["a", "b"], [""], []])
+def test_a_header_that_kong_takes_for_a_method_is_no_method(values):
+    step = {"EventId": 7, "Data": {"_method": values}}
+    (request,) = FrameReader(1 << 20).feed(packed(0, 5, values, [step]))
+    assert request == RpcRequest(5, "plugin.Step", step)
+
+
 def test_a_message_over_the_limit_still_names_its_id():
     reader = FrameReader(1000)
     data = packed(0, 77_000, "plugin.Step", ["x" * 5000])
@@ -54,6 +61,7 @@ def test_a_message_far_over_the_limit_at_once_still_names_its_id():
         (packed(1, 5, None, None), 5),
         (packed(0, 5, "m", [1, 2]), 5),
         (packed(0, 5, 6, [1]), 5),
+        (packed(0, 5, ["m"], [1]), 5),
         (packed("x"), None),
         (msgpack.packb("GET / HTTP/1.1"), None),
         (packed(0, 9, "m", [])[:-1] + b"\xc1", 9),

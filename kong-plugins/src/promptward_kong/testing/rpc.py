@@ -90,8 +90,10 @@ def multimap(table: dict[str, Any]) -> dict[str, list[Any]]:
     return fixed
 
 
-def step_of(event_id: int, method: str, result: Any) -> tuple[str, dict[str, Any]]:
+def step_of(event_id: int, method: str, result: Any) -> tuple[Any, dict[str, Any]]:
     """The call that brings the result of PDK `method` to the plugin.
+
+    Its name is a string, unless there is a header `_method`: Kong sends the values of that.
 
     Raises:
         LuaError: packing the result raises in Kong.
@@ -107,7 +109,8 @@ def step_of(event_id: int, method: str, result: Any) -> tuple[str, dict[str, Any
     argument = {"EventId": event_id}
     if result is not None:  # a nil field is no field
         argument["Data"] = result
-    return STEP_METHODS.get(method, "plugin.Step"), argument
+    named = result.get("_method") if isinstance(result, dict) else None
+    return named or STEP_METHODS.get(method, "plugin.Step"), argument
 
 
 class RpcClient:
@@ -132,7 +135,7 @@ class RpcClient:
         self._lock = threading.Lock()
         self._last_id = 0
 
-    def call(self, method: str, argument: Any) -> Any:
+    def call(self, method: Any, argument: Any) -> Any:
         """Call `method`.
 
         Raises:
