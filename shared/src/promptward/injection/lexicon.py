@@ -71,6 +71,9 @@ class Lexicon:
 
     Args:
         entries: concept → language → entries separated by `|`.
+
+    Attributes:
+        spellings: concept → how many entries it has.
     """
 
     def __init__(self, entries: Mapping[str, Mapping[str, str]]) -> None:
@@ -81,6 +84,10 @@ class Lexicon:
         self._seconds: dict[str, dict[str, _Phrases]] = {}
         self._starred: dict[str, _Phrases] = {}
         self._unspaced: set[str] = set()
+        self.spellings = {
+            concept: sum(joined.count("|") + 1 for joined in languages.values())
+            for concept, languages in entries.items()
+        }
         # A word that is English means its English self everywhere (Swedish "order").
         english = common_words() | {
             entry for languages in entries.values() for entry in languages.get("en", "").split("|")
@@ -203,23 +210,28 @@ class Lexicon:
     def triggers(self, concepts: Callable[[str], bool]) -> Triggers:
         """What may mean one of `concepts`, so that texts without it need no closer look."""
         words = {w for w, found in self._exact.items() if any(map(concepts, found))}
-        phrases: dict[str, set[frozenset[str]]] = {}
         begun = [
-            (first, [second], rest)
+            ([first, second], rest)
             for first, seconds in self._seconds.items()
             for second, rest in seconds.items()
         ]
-        begun += [(first, [], rest) for first, rest in self._starred.items()]
-        for first, second, further in begun:
+        begun += [([first], rest) for first, rest in self._starred.items()]
+        phrases: dict[str, list[tuple[frozenset[str], str]]] = {}
+        for head, further in begun:
             for rest, concept in (item for found in further.values() for item in found):
                 if concepts(concept):
-                    others = frozenset(w for w in [*second, *rest] if not w.endswith("*"))
-                    phrases.setdefault(first, set()).add(others)
-        stems = {head: any(concepts(c) for _, c in found) for head, found in self._stems.items()}
+                    parts = [*head, *rest]
+                    whole = frozenset(part for part in parts if not part.endswith("*"))
+                    stands = " ".join(["", *parts, ""]).replace("* ", "")
+                    phrases.setdefault(head[0], []).append((whole, stands))
+        stems = {
+            head: tuple(stem for stem, concept in found if concepts(concept))
+            for head, found in self._stems.items()
+        }
         return Triggers(
             frozenset(words),
-            {first: tuple(sorted(others, key=sorted)) for first, others in phrases.items()},
-            frozenset(head for head, does in stems.items() if does),
+            {first: tuple(found) for first, found in phrases.items()},
+            {head: found for head, found in stems.items() if found},
         )
 
 
@@ -229,32 +241,50 @@ class Triggers:
 
     Attributes:
         words: those that mean one by themselves.
-        phrases: first word of a phrase that does → for each such phrase its other whole words.
-        stems: beginnings of words with a stem that does.
+        phrases: first word of a phrase that does → for each such phrase its whole words, and the
+            phrase as it stands among words that are joined by spaces.
+        stems: beginnings of words with a stem that does → these stems.
     """
 
     words: frozenset[str]
-    phrases: Mapping[str, tuple[frozenset[str], ...]]
-    stems: frozenset[str]
+    phrases: Mapping[str, tuple[tuple[frozenset[str], str], ...]]
+    stems: Mapping[str, tuple[str, ...]]
 
     def among(
-        self, speaking: frozenset[str], distinct: frozenset[str], odd: frozenset[str]
+        self,
+        words: Sequence[str],
+        distinct: frozenset[str],
+        odd: frozenset[str],
+        speaking: frozenset[str],
     ) -> bool:
-        """Whether a text of some words may mean one.
+        """Whether a text may mean one.
 
         Args:
-            speaking: those of the words that are entries of the lexicon or begin phrases.
-            distinct: the words.
+            words: its words.
+            distinct: these, each once.
             odd: those of them that are not in `known_words()`.
+            speaking: those of them that are entries of the lexicon or begin phrases.
         """
         if not self.words.isdisjoint(speaking):
             return True
-        for first in self.phrases.keys() & speaking:
-            for others in self.phrases[first]:
-                if others <= distinct:
-                    return True
+        near = [
+            stands
+            for first in self.phrases.keys() & speaking
+            for whole, stands in self.phrases[first]
+            if whole <= distinct
+        ]
+        if near:
+            text = " ".join(["", *words, ""])
+            if any(map(text.__contains__, near)):
+                return True
         stems = self.stems
-        return any(w[:STEM_KEY] in stems or _may_be_short(w, stems) for w in odd)
+        for word in odd:
+            found = stems.get(word[:STEM_KEY])
+            if found is None and not word.isascii():
+                found = stems.get(word[:SHORT_KEY])
+            if found and word.startswith(found):
+                return True
+        return False
 
 
 class _Cuts:

@@ -85,9 +85,10 @@ def _gate_marks() -> frozenset[str]:
 def _triggers() -> Triggers:
     """What may open a pattern rule, let a concept rule fire or make the model worth asking."""
     loud = set(TELLING)
+    frequency = lexicon().spellings
     for rule in CONCEPT_RULES:
-        if loud.isdisjoint(rule.needs):
-            loud.add(min(rule.needs))
+        if loud.isdisjoint(rule.needs):  # the concept that the fewest words mean speaks for it
+            loud.add(min(sorted(rule.needs), key=frequency.__getitem__))
     return lexicon().triggers(lambda concept: concept in loud or concept[0] == GATE_MARK)
 
 
@@ -105,7 +106,7 @@ def read_marks(
     """
     if odd is None:
         odd = distinct - known_words()
-    if not _triggers().among(lexicon().speaking(distinct), distinct, odd):
+    if not _triggers().among(words, distinct, odd, lexicon().speaking(distinct)):
         return [], frozenset()
     marks = lexicon().marks(words, distinct, odd)
     gates = _gate_marks().intersection(map(_CONCEPT, marks))
