@@ -4,8 +4,8 @@ Sources: https://developers.cloudflare.com/workers/runtime-apis/ and the WHATWG 
 W3C Web Cryptography specifications.
 """
 
-from collections.abc import Awaitable
-from typing import Protocol
+from collections.abc import Awaitable, Callable
+from typing import Any, Literal, Protocol, overload
 
 from pyodide.ffi import JsArray, JsBuffer, JsNull, JsProxy
 
@@ -14,16 +14,7 @@ class Options(JsProxy):
 
     def __setattr__(self, name: str, value: object) -> None: ...
 
-class ReadResult(JsProxy):
-    done: bool
-    value: JsBuffer
-
-class Reader(JsProxy):
-    def read(self) -> Awaitable[ReadResult]: ...
-    def cancel(self) -> Awaitable[None]: ...
-
 class ReadableStream(JsProxy):
-    def getReader(self) -> Reader: ...
     def pipeTo(self, writable: WritableStream) -> Awaitable[None]: ...
     def cancel(self) -> Awaitable[None]: ...
 
@@ -41,11 +32,9 @@ class TransformController(JsProxy):
 
 class Headers(JsProxy): ...
 
-class AbortController(JsProxy):
-    signal: JsProxy
+class Error(JsProxy):
     @staticmethod
-    def new() -> AbortController: ...
-    def abort(self) -> None: ...
+    def new(message: str) -> Error: ...
 
 class Request(JsProxy):
     method: str
@@ -63,23 +52,44 @@ class Response(JsProxy):
     def arrayBuffer(self) -> Awaitable[JsBuffer]: ...
 
 class Resolvers(JsProxy):
-    promise: Awaitable[None]
-    def resolve(self) -> None: ...
+    promise: Awaitable[Any]
+    def resolve(self, value: object = ...) -> None: ...
+    def reject(self, reason: JsProxy) -> None: ...
 
 class Promise:
     @staticmethod
     def withResolvers() -> Resolvers: ...
 
-class Fetcher(JsProxy):
-    def fetch(self, url: str, init: Options) -> Awaitable[Response]: ...
+class Fetcher(JsProxy): ...
+
+class Document(JsProxy):
+    """Status and body."""
+
+    @overload
+    def __getitem__(self, index: Literal[0]) -> int: ...
+    @overload
+    def __getitem__(self, index: Literal[1]) -> JsBuffer: ...
+
+Wake = Callable[[int, object], None]
+
+class Border(JsProxy):
+    """promptward_worker/border.mjs."""
+
+    wait: Callable[[Awaitable[object], float, Wake], None]
+    requestHead: Callable[[Request], str]
+    responseHead: Callable[[Response], str]
+    respond: Callable[[JsProxy | None, str], Response]
+    readWhole: Callable[[Request | Response, Wake], None]
+    readBounded: Callable[[Request | Response, int, Wake], None]
+    send: Callable[[Fetcher | None, str, str, JsProxy | None, float, Wake], None]
+    fetchDocument: Callable[[str, str, JsProxy | None, int, int, float, Wake], None]
+    callObject: Callable[[LedgerNamespace, str, str, str, float, Wake], None]
 
 class KvNamespace(JsProxy):
     def get(self, key: str) -> Awaitable[str | JsNull]: ...
     def put(self, key: str, value: str, options: Options) -> Awaitable[None]: ...
 
 class LedgerStub(JsProxy):
-    def reserve(self, text: str) -> Awaitable[str]: ...
-    def settle(self, text: str) -> Awaitable[str]: ...
     def entries(self, text: str) -> Awaitable[str]: ...
 
 class LedgerNamespace(JsProxy):

@@ -11,11 +11,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 COMPATIBILITY_DATE = "2026-09-08"  # the first with Python 3.14; the same as in wrangler.jsonc
 _FLAGS = ("python_workers", "python_workers_development", "enable_request_signal")
 _OBJECT_CLASS = "BudgetLedgerObject"
+_KINDS = {".py": "pythonModule", ".mjs": "esModule"}  # as the rules of wrangler.jsonc have it
 # Cloudflare's own internet access has no private addresses; tests use loopback. Without tlsOptions
 # there would be no https.
 _INTERNET = 'allow = ["public", "private"], tlsOptions = (trustBrowserCas = true)'
@@ -56,7 +57,7 @@ class WorkerConfig:
 
 
 def _module(name: str) -> str:
-    kind = "pythonModule" if name.endswith(".py") else "data"
+    kind = _KINDS.get(PurePosixPath(name).suffix, "data")
     quoted = json.dumps(name)
     return f"(name = {quoted}, {kind} = embed {quoted})"
 

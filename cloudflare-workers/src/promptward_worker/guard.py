@@ -18,7 +18,7 @@ import js
 from promptward.decision import Allow, Deny, HeaderPairs
 from promptward.engine import EngineApi, ResponsePlan, StreamEnd
 from promptward.exchange import Exchange, Headers
-from promptward_worker import codec, javascript, origin
+from promptward_worker import codec, javascript, origin, turns
 from promptward_worker.failures import failure_event
 from promptward_worker.settings import WorkerSettings
 from promptward_worker.streaming import GuardedStream
@@ -85,13 +85,13 @@ class Guard:
         return refusal(self.engine.fail_closed(exchange, _UPSTREAM_ERROR), headers)
 
     async def _respond(self, allow: Allow, response: js.Response) -> js.Response:
-        status, ticket = response.status, allow.ticket
-        received = javascript.header_pairs(response.headers)
+        status, received = javascript.response_head(response)
+        ticket = allow.ticket
         readable = codec.readable_headers(received)
         headers = Headers(readable)
         plan = self.engine.plan_response(ticket, status, headers)
         if plan is ResponsePlan.BUFFER:
-            return await self._buffered(allow, response, received)
+            return await self._buffered(allow, response, status, received)
         if plan is ResponsePlan.PASS:
             shown = codec.client_headers(readable, allow.response_headers)
             self._later(self.engine.on_unseen_response(ticket, status))
@@ -108,18 +108,16 @@ class Guard:
         return javascript.response(status, shown, stream.readable)
 
     async def _buffered(
-        self, allow: Allow, response: js.Response, received: list[tuple[str, str]]
+        self, allow: Allow, response: js.Response, status: int, received: list[tuple[str, str]]
     ) -> js.Response:
         body = await javascript.read_body(response, received, self.max_response_bytes)
-        view = codec.response_view(response.status, received, body)
+        view = codec.response_view(status, received, body)
         verdict = await self.engine.on_response(allow.ticket, view)
         if isinstance(verdict, Deny):
             return refusal(verdict, allow.response_headers)
         shown = codec.client_headers(view.headers, allow.response_headers)
         content = body.data if verdict.mutations.body is None else verdict.mutations.body
-        return javascript.response(
-            response.status, codec.apply(shown, verdict.mutations), content or None
-        )
+        return javascript.response(status, codec.apply(shown, verdict.mutations), content or None)
 
     async def _pump(self, allow: Allow, stream: GuardedStream, source: js.ReadableStream) -> None:
         end = await stream.run(source)
@@ -134,7 +132,7 @@ class Guard:
             except Exception as error:  # noqa: BLE001 - nobody else will see it
                 javascript.log(failure_event("settle_failed", error))
 
-        self.context.waitUntil(logged())
+        self.context.waitUntil(turns.begin(logged()))
 
 
 def refusal(deny: Deny, extra: HeaderPairs = ()) -> js.Response:

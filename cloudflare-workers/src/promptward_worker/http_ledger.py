@@ -44,15 +44,13 @@ class HttpLedger:
         return wire.states(await self._ask(wire.SETTLE_PATH, wire.settle_text(request)))
 
     async def _ask(self, path: str, text: str) -> str:
-        call = javascript.post_twice(
-            self._url + path, self._headers, text.encode(), _MAX_ANSWER_BYTES
+        question = text.encode()
+        status, body = await javascript.post_twice(
+            "ledger", self._timeout_s, self._url + path, self._headers, question, _MAX_ANSWER_BYTES
         )
+        if status != 200:
+            raise PortError("ledger", f"the ledger port answered {status}")
         try:
-            status, body = await javascript.within("ledger", self._timeout_s, call)
-            if status != 200:
-                raise PortError("ledger", f"the ledger port answered {status}")
             return body.decode()
         except ValueError as error:
-            raise PortError(
-                "ledger", "the ledger port's answer is no text, or too large"
-            ) from error
+            raise PortError("ledger", "the ledger port's answer is no text") from error

@@ -1,30 +1,33 @@
 """The only way to the JavaScript side: Fetch objects to plain values and back.
 
-Header lists and options cross as one JSON text, because each property access across the border
-makes a proxy, which costs tens of microseconds. The functions that every request calls are looked
-up once per isolate (`_host`), and not at import time: the memory snapshot holds plain Python only.
+Header lists and options cross as one JSON text, and what takes several steps over there is one
+function of border.mjs, because each property access across the border makes a proxy, which costs
+tens of microseconds. The functions that every request calls are looked up once per isolate, and
+not at import time: the memory snapshot holds plain Python only.
 
 Invariants: nothing here decides anything; a body is never read past the given bound; what is kept
-between requests are the realm's own functions, never an object of a request.
+between requests are functions, never an object of a request.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Awaitable, Iterable
 from functools import cache
 from typing import TypeVar
 
 import js
-from pyodide.ffi import JsException, JsProxy, to_js
+from pyodide.ffi import JsBuffer, JsException, JsProxy, to_js
+from workers import import_from_javascript
 
 from promptward.errors import PortError
 from promptward.exchange import JSON, Body
+from promptward_worker.turns import Waiting
 
 T = TypeVar("T")
 _compact = json.JSONEncoder(separators=(",", ":")).encode
 Pairs = Iterable[tuple[str, str]]
+_MODULE = "promptward_worker/border.mjs"
 _REASON_CHARACTERS = 200
 # Statuses that must not have a body (Fetch standard, "null body status").
 _NULL_BODY = frozenset({101, 204, 205, 304})
@@ -35,19 +38,36 @@ class _Host:
 
     def __init__(self) -> None:
         self.now_ms = js.Date.now
-        self.parse = js.JSON.parse
         self.stringify = js.JSON.stringify
         self.array = js.Array.from_
-        self.response = js.Response.new
-        self.controller = js.AbortController.new
         self.resolvers = js.Promise.withResolvers
-        self.fetch = js.fetch
         self.log = js.console.log
 
 
 @cache
 def _host() -> _Host:
     return _Host()
+
+
+class _Border:
+    """Functions of border.mjs."""
+
+    def __init__(self) -> None:
+        module: js.Border = import_from_javascript(_MODULE)
+        self.wait = module.wait
+        self.request_head = module.requestHead
+        self.response_head = module.responseHead
+        self.respond = module.respond
+        self.read_whole = module.readWhole
+        self.read_bounded = module.readBounded
+        self.send = module.send
+        self.fetch_document = module.fetchDocument
+        self.call_object = module.callObject
+
+
+@cache
+def _border() -> _Border:
+    return _Border()
 
 
 class WallClock:
@@ -62,9 +82,16 @@ def now_ms() -> int:
     return _host().now_ms()
 
 
-def header_pairs(headers: js.Headers) -> list[tuple[str, str]]:
-    """Header fields in iteration order: names lower-case, repeated fields joined with `, `."""
-    return [(name, value) for name, value in json.loads(as_json(headers))]
+def request_head(request: js.Request) -> tuple[str, str, list[tuple[str, str]]]:
+    """Method, URL and header fields: names lower-case, repeated fields joined with `, `."""
+    method, url, headers = json.loads(_border().request_head(request))
+    return method, url, [(name, value) for name, value in headers]
+
+
+def response_head(response: js.Response) -> tuple[int, list[tuple[str, str]]]:
+    """Status and header fields, as those of a request."""
+    status, headers = json.loads(_border().response_head(response))
+    return status, [(name, value) for name, value in headers]
 
 
 def as_json(items: JsProxy) -> str:
@@ -76,16 +103,19 @@ def as_json(items: JsProxy) -> str:
 async def read_body(message: js.Request | js.Response, pairs: Pairs, max_bytes: int) -> Body:
     """The body; of one that is larger than `max_bytes`, no more than what shows that it is.
 
-    With a declared length and no encoding the body is read in one step, which costs far less
-    than a loop over chunks; HTTP framing keeps the sender to the declared length.
+    With a declared length and no encoding the body is read in one step, which costs less than a
+    loop over chunks; HTTP framing keeps the sender to the declared length.
     """
     fields = dict(pairs)
     declared = fields.get("content-length", "")
     plain = fields.get("content-encoding", "identity") == "identity"
+    bytes_: JsBuffer
     if declared.isascii() and declared.isdigit() and plain and int(declared) <= max_bytes:
-        return Body((await message.arrayBuffer()).to_bytes())
-    stream = body_stream(message)
-    return Body() if stream is None else await _read_chunks(stream, max_bytes)
+        bytes_ = await Waiting(_border().read_whole, message)
+        return Body(bytes_.to_bytes())
+    bytes_ = await Waiting(_border().read_bounded, message, max_bytes)
+    data = bytes_.to_bytes()
+    return Body(data, complete=len(data) <= max_bytes)
 
 
 def body_stream(message: js.Request | js.Response) -> js.ReadableStream | None:
@@ -94,51 +124,26 @@ def body_stream(message: js.Request | js.Response) -> js.ReadableStream | None:
     return stream if isinstance(stream, JsProxy) else None
 
 
-async def _read_chunks(stream: js.ReadableStream, max_bytes: int) -> Body:
-    reader = stream.getReader()
-    chunks: list[bytes] = []
-    size = 0
-    while True:
-        step = await reader.read()
-        if step.done:
-            return Body(b"".join(chunks))
-        chunk = step.value.to_bytes()
-        size += len(chunk)
-        chunks.append(chunk)
-        if size > max_bytes:
-            await reader.cancel()
-            return Body(b"".join(chunks), complete=False)
-
-
 def response(status: int, headers: Pairs, body: bytes | js.ReadableStream | None) -> js.Response:
     """A Response for the client."""
-    init = _host().parse(_compact({"status": status, "headers": list(headers)}))
+    init = _compact({"status": status, "headers": list(headers)})
     content = to_js(body) if isinstance(body, bytes) else body
-    return _host().response(None if status in _NULL_BODY else content, init)
+    return _border().respond(None if status in _NULL_BODY else content, init)
 
 
-def request_init(
-    method: str, headers: Pairs, body: bytes | None
-) -> tuple[js.Options, js.AbortController]:
-    """Options for `fetch` (redirects are never followed) and the controller that aborts it."""
-    host = _host()
-    init = host.parse(_compact({"method": method, "headers": list(headers), "redirect": "manual"}))
-    if body:
-        init.body = to_js(body)
-    controller = host.controller()
-    init.signal = controller.signal
-    return init, controller
+def settled(promise: Awaitable[T], timeout_s: float = 0) -> Waiting[T]:
+    """Awaits a promise for at most `timeout_s` (0: no limit)."""
+    return Waiting(_border().wait, promise, timeout_s * 1000)
 
 
-async def within(port: str, timeout_s: float, work: Awaitable[T]) -> T:
-    """Await `work` for at most `timeout_s`.
+async def within(port: str, timeout_s: float, work: Waiting[T]) -> T:
+    """Await `work`, which has `timeout_s`.
 
     Raises:
         PortError: it took longer, or failed on the JavaScript side.
     """
     try:
-        async with asyncio.timeout(timeout_s):
-            return await work
+        return await work
     except TimeoutError as error:
         raise PortError(port, f"no answer within {timeout_s} s") from error
     except JsException as error:
@@ -150,14 +155,23 @@ def _reason(error: JsException) -> str:
     return f"{error.name}: {error.message.partition(chr(10))[0][:_REASON_CHARACTERS]}"
 
 
-def fetch(url: str, init: js.Options) -> Awaitable[js.Response]:
-    """The global fetch."""
-    return _host().fetch(url, init)
+def _request_init(method: str, headers: Pairs) -> str:
+    """Options for `fetch` as JSON; redirects are never followed."""
+    return _compact({"method": method, "headers": list(headers), "redirect": "manual"})
 
 
-def resolvers() -> js.Resolvers:
-    """A promise, and what resolves it."""
-    return _host().resolvers()
+def send(
+    binding: js.Fetcher | None,
+    url: str,
+    method: str,
+    headers: Pairs,
+    body: bytes | None,
+    timeout_s: float,
+) -> Waiting[js.Response]:
+    """Ask a service binding, or the global fetch; awaits the Response for at most `timeout_s`."""
+    content = to_js(body) if body else None
+    init = _request_init(method, headers)
+    return Waiting(_border().send, binding, url, init, content, timeout_s * 1000)
 
 
 async def fetch_bytes(url: str, timeout_s: float, max_bytes: int) -> bytes:
@@ -166,47 +180,59 @@ async def fetch_bytes(url: str, timeout_s: float, max_bytes: int) -> bytes:
     Raises:
         PortError: see `within`.
     """
-
-    async def get() -> bytes:
-        init, _ = request_init("GET", [("accept", "application/json")], None)
-        answer = await fetch(url, init)
-        if answer.status != 200:
-            raise PortError("keys", f"status {answer.status}")
-        stream = body_stream(answer)
-        if stream is None:
-            return b""
-        body = await _read_chunks(stream, max_bytes)
-        if not body.complete:
-            raise PortError("keys", "the document is too large")
-        return body.data
-
-    return await within("keys", timeout_s, get())
+    init = _request_init("GET", [("accept", "application/json")])
+    status, data = await _document("keys", timeout_s, url, init, None, 1, max_bytes)
+    if status != 200:
+        raise PortError("keys", f"status {status}")
+    if len(data) > max_bytes:
+        raise PortError("keys", "the document is too large")
+    return data
 
 
-async def post_twice(url: str, headers: Pairs, body: bytes, max_bytes: int) -> tuple[int, bytes]:
+async def post_twice(
+    port: str, timeout_s: float, url: str, headers: Pairs, body: bytes, max_bytes: int
+) -> tuple[int, bytes]:
     """Status and body of the answer to a small call that may be made twice without harm.
 
-    The second attempt is for a kept connection that the server has closed meanwhile. The caller
-    bounds the time; when it is over the call is aborted.
+    The second attempt is for a kept connection that the server has closed meanwhile; the time is
+    for both.
 
     Raises:
-        JsException: both attempts failed.
-        ValueError: the answer is larger than `max_bytes`.
+        PortError: both attempts failed, or the answer is larger than `max_bytes`.
     """
-    init, controller = request_init("POST", headers, body)
-    try:
-        try:
-            answer = await fetch(url, init)
-        except JsException:
-            answer = await fetch(url, init)
-        stream = body_stream(answer)
-        found = Body() if stream is None else await _read_chunks(stream, max_bytes)
-    except asyncio.CancelledError:
-        controller.abort()
-        raise
-    if not found.complete:
-        raise ValueError("the answer is too large")
-    return answer.status, found.data
+    init = _request_init("POST", headers)
+    status, data = await _document(port, timeout_s, url, init, body, 2, max_bytes)
+    if len(data) > max_bytes:
+        raise PortError(port, "the answer is too large")
+    return status, data
+
+
+async def _document(
+    port: str,
+    timeout_s: float,
+    url: str,
+    init: str,
+    body: bytes | None,
+    attempts: int,
+    max_bytes: int,
+) -> tuple[int, bytes]:
+    content = to_js(body) if body else None
+    arguments = (url, init, content, attempts, max_bytes, timeout_s * 1000)
+    call: Waiting[js.Document] = Waiting(_border().fetch_document, *arguments)
+    found = await within(port, timeout_s, call)
+    return found[0], found[1].to_bytes()
+
+
+def call_object(
+    namespace: js.LedgerNamespace, name: str, method: str, text: str, timeout_s: float
+) -> Waiting[str]:
+    """Call a method of a Durable Object; awaits its answer for at most `timeout_s`."""
+    return Waiting(_border().call_object, namespace, name, method, text, timeout_s * 1000)
+
+
+def resolvers() -> js.Resolvers:
+    """A promise, and what settles it."""
+    return _host().resolvers()
 
 
 def log(event: dict[str, JSON]) -> None:

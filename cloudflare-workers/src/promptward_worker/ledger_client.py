@@ -17,7 +17,7 @@ import js
 from promptward.ledger import wire
 from promptward.ledger.keys import digest
 from promptward.ports import LineState, ReserveOutcome, ReserveRequest, SettleRequest
-from promptward_worker.javascript import within
+from promptward_worker.javascript import call_object, within
 from promptward_worker.sharding import shard_of, share
 
 
@@ -45,18 +45,17 @@ class DurableObjectLedger:
                 replace(line, limit=share(line.limit, shard, shards)) for line in request.lines
             )
             request = replace(request, lines=lines)
-        stub = self._stub(request.tenant, shard)
-        text = wire.reserve_text(request)
-        answer = await within("ledger", self._timeout_s, stub.reserve(text))
-        return wire.outcome(answer)
+        return wire.outcome(
+            await self._ask(request.tenant, shard, "reserve", wire.reserve_text(request))
+        )
 
     async def settle(self, request: SettleRequest) -> tuple[LineState, ...]:
         shard = shard_of(request.request_id, self._shards.get(request.tenant, 1))
-        stub = self._stub(request.tenant, shard)
-        text = wire.settle_text(request)
-        answer = await within("ledger", self._timeout_s, stub.settle(text))
-        return wire.states(answer)
+        return wire.states(
+            await self._ask(request.tenant, shard, "settle", wire.settle_text(request))
+        )
 
-    def _stub(self, tenant: str, shard: int) -> js.LedgerStub:
+    async def _ask(self, tenant: str, shard: int, method: str, text: str) -> str:
         name = digest(tenant) if shard == 0 else f"{digest(tenant)}.{shard}"
-        return self._namespace.getByName(name)
+        call = call_object(self._namespace, name, method, text, self._timeout_s)
+        return await within("ledger", self._timeout_s, call)

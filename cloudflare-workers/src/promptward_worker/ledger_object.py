@@ -3,7 +3,7 @@
 Same arithmetic as every other ledger (`promptward.ledger.Book`); here are only the clock, the wire
 and what holds a call together.
 
-Invariants: methods never await, so one runs after the other; what fails writes nothing (all
+Invariants: methods never wait, so one runs after the other; what fails writes nothing (all
 changes of a call are one statement). A reservation is written before it is answered. A settlement
 is written with the next call, or `WRITE_AFTER_S` later: if the object dies before that, the
 reservation stays open and is charged as estimated when it expires.
@@ -66,14 +66,14 @@ class BudgetLedgerObject(DurableObject):
         """The store's own clock, which decides windows: Unix time in microseconds."""
         return javascript.now_ms() * 1000
 
-    async def reserve(self, text: str) -> str:
+    def reserve(self, text: str) -> str:
         """A ReserveRequest; answers the ReserveOutcome."""
         request = wire.reserve_request(text)
         return self._transact(
             lambda shelf, now_us: wire.outcome_text(self._book.reserve(shelf, request, now_us))
         )
 
-    async def settle(self, text: str) -> str:
+    def settle(self, text: str) -> str:
         """A SettleRequest; answers the line states."""
         request = wire.settle_request(text)
 
@@ -95,7 +95,7 @@ class BudgetLedgerObject(DurableObject):
             self._shelf.forget()
             javascript.log(failure_event("settlement_not_written", error))
 
-    async def usage(self, text: str) -> str:
+    def usage(self, text: str) -> str:
         """`[budget or null, containing, at_most]`; answers usage rows."""
         budget, containing, at_most = json.loads(text)
 
@@ -106,7 +106,7 @@ class BudgetLedgerObject(DurableObject):
 
         return self._transact(look)
 
-    async def raise_limit(self, text: str) -> str:
+    def raise_limit(self, text: str) -> str:
         """`[bucket, limit, for_s]`; answers `[known]`."""
         key, limit, for_s = json.loads(text)
 
@@ -120,7 +120,7 @@ class BudgetLedgerObject(DurableObject):
 
         return self._transact(change)
 
-    async def reset(self, text: str) -> str:
+    def reset(self, text: str) -> str:
         """`[bucket]`; answers `[known]`."""
         (key,) = json.loads(text)
 
@@ -133,7 +133,7 @@ class BudgetLedgerObject(DurableObject):
 
         return self._transact(change)
 
-    async def entries(self, text: str) -> str:
+    def entries(self, text: str) -> str:
         """`[at_most]`; answers what every remembered request was charged."""
         (at_most,) = json.loads(text)
 

@@ -7,7 +7,6 @@ followed with its credentials.
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 
 import js
@@ -58,18 +57,15 @@ async def send(
     Raises:
         PortError: no answer in `upstream_timeout_s`, or the origin cannot be reached.
     """
-    init, controller = javascript.request_init(outgoing.method, outgoing.headers, outgoing.body)
+    bound = None
     if settings.upstream == BOUND_ORIGIN:
         if binding is None:
             raise PortError("upstream", "UPSTREAM is `binding` but there is no service ORIGIN")
-        pending = binding.fetch(url, init)
-    else:
-        pending = javascript.fetch(url, init)
+        bound = binding
+    method, headers, body = outgoing.method, outgoing.headers, outgoing.body
     try:
-        async with asyncio.timeout(settings.upstream_timeout_s):
-            return await pending
+        return await javascript.send(bound, url, method, headers, body, settings.upstream_timeout_s)
     except TimeoutError as error:
-        controller.abort()
         raise PortError("upstream", "no response headers in time") from error
     except JsException as error:
         raise PortError("upstream", "unreachable") from error

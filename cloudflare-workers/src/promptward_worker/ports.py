@@ -6,13 +6,15 @@ The larger ones have files of their own: `signatures`, `key_cache`, `ledger_clie
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
+from typing import TypeVar
 
 import js
 
 from promptward.exchange import JSON
 from promptward_worker import javascript
 
+T = TypeVar("T")
 _KV_TIMEOUT_S = 2.0
 
 
@@ -37,9 +39,13 @@ class WorkersKv:
         self._binding = binding
 
     async def get(self, key: str) -> str | None:
-        value = await javascript.within("kv", _KV_TIMEOUT_S, self._binding.get(key))
+        value = await self._within(self._binding.get(key))
         return value if isinstance(value, str) else None
 
     async def put(self, key: str, value: str, ttl_s: int = 0) -> None:
         options = js.JSON.parse(f'{{"expirationTtl":{ttl_s}}}' if ttl_s else "{}")
-        await javascript.within("kv", _KV_TIMEOUT_S, self._binding.put(key, value, options))
+        await self._within(self._binding.put(key, value, options))
+
+    async def _within(self, work: Awaitable[T]) -> T:
+        settled = javascript.settled(work, _KV_TIMEOUT_S)
+        return await javascript.within("kv", _KV_TIMEOUT_S, settled)

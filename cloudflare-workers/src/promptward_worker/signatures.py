@@ -21,6 +21,7 @@ from pyodide.ffi import JsException, to_js
 from promptward.auth.jose import key_fits
 from promptward.exchange import JSON
 from promptward.ports import Jwk
+from promptward_worker.javascript import settled
 
 MAX_KEYS = 256
 # WebCrypto algorithm by JWS `alg`: (for importing the key, for verifying)
@@ -56,9 +57,10 @@ class WebCryptoVerifier:
         algorithm = js.JSON.parse(json.dumps(_ALGORITHMS[alg][1]))
         try:
             # Native code on bounded input: there is nothing to wait for, so there is no timeout.
-            return await js.crypto.subtle.verify(
-                algorithm, imported, to_js(signature), to_js(signing_input)
+            valid: bool = await settled(
+                js.crypto.subtle.verify(algorithm, imported, to_js(signature), to_js(signing_input))
             )
+            return valid
         except JsException:  # for example a signature of an impossible length
             return False
 
@@ -73,8 +75,10 @@ class WebCryptoVerifier:
             return None
         algorithm = js.JSON.parse(json.dumps(_ALGORITHMS[alg][0]))
         try:
-            imported = await js.crypto.subtle.importKey(
-                "jwk", js.JSON.parse(text), algorithm, False, to_js(["verify"])
+            imported = await settled(
+                js.crypto.subtle.importKey(
+                    "jwk", js.JSON.parse(text), algorithm, False, to_js(["verify"])
+                )
             )
         except JsException:
             return None

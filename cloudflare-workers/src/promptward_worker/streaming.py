@@ -14,6 +14,7 @@ import js
 from pyodide.ffi import JsBuffer, JsException, create_proxy, to_js
 
 from promptward.engine import StreamEnd, StreamGuard
+from promptward_worker.javascript import settled
 
 
 class GuardedStream:
@@ -39,7 +40,7 @@ class GuardedStream:
     async def run(self, source: js.ReadableStream) -> StreamEnd:
         """Pipe `source` through the guard until either side ends; say how it ended."""
         try:
-            await source.pipeTo(self._stream.writable)
+            await settled(source.pipeTo(self._stream.writable))
         except JsException:
             return self._ended(StreamEnd.UPSTREAM_CUT)
         finally:

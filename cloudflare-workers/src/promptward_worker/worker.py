@@ -11,7 +11,6 @@ to the origin.
 from __future__ import annotations
 
 import gc
-from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Self
 
 import js
@@ -25,7 +24,7 @@ from promptward.errors import PolicyError, PortError
 from promptward.exchange import Exchange, GatewayIdentity
 from promptward.policy import CompiledPolicy, lint, load_policy
 from promptward.ports import BudgetLedger
-from promptward_worker import bundled, codec, javascript, zones
+from promptward_worker import bundled, codec, javascript, turns, zones
 from promptward_worker.access import AccessVerifier
 from promptward_worker.capabilities import CLOUDFLARE
 from promptward_worker.deployment import Deployment
@@ -95,7 +94,7 @@ class _Call:
     def __init__(self, served: Default | None) -> None:
         self._served = served
 
-    def __call__(self, request: Request) -> Awaitable[js.Response] | None:
+    def __call__(self, request: Request) -> object:
         # JavaScript holds on to this until its own collection; it need not hold the request too
         served, self._served = self._served, None
         return None if served is None else served.fetch(request)
@@ -120,13 +119,17 @@ class Default(WorkerEntrypoint):
         """Two, so that none refers to itself: what JavaScript lent is given back at once."""
         served, called = super().__new__(cls), super().__new__(cls)
         served.ctx, served.bindings = ctx, env
-        called.fetch = _Call(served)  # type: ignore[method-assign, assignment]
+        called.fetch = _Call(served)  # type: ignore[method-assign]
         return called
 
-    async def fetch(self, request: Request) -> js.Response:
-        """Guard one request; never raises and never lets an undecided request through."""
+    def fetch(self, request: Request) -> object:
+        """Guard one request; what the SDK turns into its Response."""
+        return turns.Answer(turns.begin(self._answered(request.js_object)))
+
+    async def _answered(self, request: js.Request) -> js.Response:
+        """Never raises and never lets an undecided request through."""
         try:
-            return await Handling(self.ctx, self.bindings).guarded(request.js_object)
+            return await Handling(self.ctx, self.bindings).guarded(request)
         except Unavailable as reason:
             return _unavailable(reason.code)
         except Exception as error:  # noqa: BLE001 - fail closed
@@ -152,7 +155,7 @@ class Handling:
     async def guarded(self, request: js.Request) -> js.Response:
         policy = await self.policy()
         keys = self._key_source(policy)
-        exchange = await self._exchange(request, policy, keys)
+        exchange, url = await self._exchange(request, policy, keys)
         engine = Engine(
             policy,
             Ports(
@@ -171,7 +174,7 @@ class Handling:
             self._deployment.origin,
             policy.spec.limits.max_body_bytes,
         )
-        return await guard.answer(exchange, request.url)
+        return await guard.answer(exchange, url)
 
     async def policy(self) -> CompiledPolicy:
         source = Source(
@@ -221,12 +224,13 @@ class Handling:
 
     async def _exchange(
         self, request: js.Request, policy: CompiledPolicy, keys: KeyCache
-    ) -> Exchange:
-        headers = javascript.header_pairs(request.headers)
+    ) -> tuple[Exchange, str]:
+        """The request, and its URL."""
+        method, url, headers = javascript.request_head(request)
         body = await javascript.read_body(request, headers, policy.spec.limits.max_body_bytes)
-        host, path = codec.host_and_path(request.url)
-        return codec.exchange(
-            method=request.method,
+        host, path = codec.host_and_path(url)
+        exchange = codec.exchange(
+            method=method,
             host=host,
             path=path,
             headers=headers,
@@ -234,6 +238,7 @@ class Handling:
             route=self.settings.route,
             identity=await self._access_identity(dict(headers), keys),
         )
+        return exchange, url
 
     async def _access_identity(
         self, headers: dict[str, str], keys: KeyCache

@@ -1,6 +1,7 @@
 """The part of workers-runtime-sdk that promptward_worker uses."""
 
 from collections.abc import Awaitable
+from typing import Any
 
 import js
 from pyodide.ffi import JsProxy
@@ -49,3 +50,5 @@ class DurableObject:
     env: Env
     ctx: ObjectContext
     def __init__(self, ctx: ObjectContext, env: Env) -> None: ...
+
+def import_from_javascript(name: str) -> Any: ...

@@ -5,8 +5,10 @@ from __future__ import annotations
 import gzip
 import json
 import socket
+import threading
 import zlib
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +18,8 @@ from promptward_workerd.testing.scripted_origin import Origin, Received, Wire, c
 
 pytestmark = pytest.mark.workerd
 Clients = Callable[[str], ChatClient]
+POLICY = Path(__file__).parent / "policy.yaml"
+DEADLINE_S = 20.0
 EMAIL = "jane.roe@example.com"
 AWS_KEY = "AKIAIOSFODNN7EXAMPLE"  # the key id of AWS's own documentation
 
@@ -244,3 +248,25 @@ def test_an_error_of_the_origin_is_shown_and_not_charged(client: Clients, origin
     answer = client("bob").chat("hello", {"x-script": "busy"})
     assert (answer.status, answer.document) == (503, {"error": {"message": "busy"}})
     assert before - remaining(client("bob").chat("hello").headers) == 12
+
+
+def test_an_origin_that_does_not_answer_is_given_up(
+    start_worker: Callable[..., Workerd], origin: Origin
+) -> None:
+    answered = threading.Event()
+
+    def hang(_: Received, wire: Wire) -> None:
+        answered.wait(DEADLINE_S)
+        wire.cut()
+
+    origin.scripts["hang"] = hang
+    worker = start_worker(
+        policy=POLICY, has_kv=False, variables={"UPSTREAM": origin.url, "UPSTREAM_TIMEOUT_S": "1"}
+    )
+    asking = ChatClient(worker.host, worker.port, "pw-test-bob")
+    before = remaining(asking.chat("hello").headers)
+    answer = asking.chat("hello", {"x-script": "hang"})
+    answered.set()
+    assert (answer.status, answer.code) == (503, "upstream_error")
+    assert before - remaining(asking.chat("hello").headers) == 12
+    assert '"event":"upstream_error","error":"PortError"' in worker.log.read_text("utf-8")

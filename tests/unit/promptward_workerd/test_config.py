@@ -13,12 +13,13 @@ def test_modules_bindings_and_variables_are_quoted(tmp_path: Path) -> None:
     text = render(
         WorkerConfig(
             tmp_path,
-            ("entry.py", "python_modules/a/data.json"),
+            ("entry.py", "package/border.mjs", "python_modules/a/data.json"),
             tmp_path / "state",
             {"UPSTREAM": 'http://a/"b"'},
         )
     )
     assert '(name = "entry.py", pythonModule = embed "entry.py")' in text
+    assert 'esModule = embed "package/border.mjs"' in text
     assert 'data = embed "python_modules/a/data.json"' in text
     assert r'text = "http://a/\"b\""' in text
     assert '(name = "POLICIES", kvNamespace = "kv")' in text
@@ -60,3 +61,11 @@ def test_production_runs_the_same_python_with_the_same_bindings(tmp_path: Path) 
     for binding in objects["bindings"]:
         wanted = f'(name = "{binding["name"]}", durableObjectNamespace = "{binding["class_name"]}")'
         assert wanted in text
+
+
+def test_production_takes_the_javascript_too() -> None:
+    (rule,) = read_settings(PROJECT / "wrangler.jsonc")["rules"]  # type: ignore[misc]
+    source = PROJECT / "src"
+    scripts = {path for path in source.rglob("*") if path.suffix in {".js", ".mjs"}}
+    assert rule["type"] == "ESModule"
+    assert scripts == {path for glob in rule["globs"] for path in source.glob(glob)} != set()

@@ -22,7 +22,7 @@ from promptward.engine import Engine
 from promptward.engine.ports import Ports
 from promptward.exchange import JSON, Body, Headers, Response
 from promptward.ports import LineState, ReserveOutcome, ReserveRequest, SettleRequest
-from promptward_worker import codec, javascript
+from promptward_worker import codec, javascript, turns
 from promptward_worker.ledger_object import BudgetLedgerObject
 from promptward_worker.ports import SystemEntropy
 from promptward_worker.worker import Default as RealDefault
@@ -69,39 +69,38 @@ class _Granting:
 class Default(RealDefault):
     """See the module's docstring."""
 
-    async def fetch(self, request: Request) -> js.Response:
+    def fetch(self, request: Request) -> object:
         """Run one variant."""
         _, marked, variant = request.url.partition("/.bench/")
         if not marked:
-            return await super().fetch(request)
+            return super().fetch(request)
         name, _, count = variant.partition("?n=")
         if name == "core":
-            return await self._core(request, int(count))
+            return turns.Answer(turns.begin(self._core(request.js_object, int(count))))
+        return self._bare(name, request.js_object)
+
+    async def _bare(self, name: str, request: js.Request) -> js.Response:
+        """On Pyodide's event loop, as any handler that does not know better."""
         if name == "memory":
             size = pyodide_js._module.HEAP8.byteLength
             return javascript.response(200, _JSON, str(size).encode())
-        return await self._bare(name, request.js_object)
-
-    async def _bare(self, name: str, request: js.Request) -> js.Response:
-        headers = javascript.header_pairs(request.headers)
-        body = await javascript.read_body(request, headers, _MAX_BYTES)
+        body = await request.arrayBuffer()
         if name == "bare":
             return javascript.response(200, _JSON, b"{}")
-        init, _ = javascript.request_init("POST", _JSON, body.data)
+        init = js.JSON.parse(json.dumps({"method": "POST", "headers": _JSON}))
+        init.body = body
         url = Handling(self.ctx, self.bindings).settings.upstream
         answer = await js.fetch(f"{url}/v1/chat/completions", init)
         if name == "stream":
             return javascript.response(200, (), javascript.body_stream(answer))
-        received = await javascript.read_body(
-            answer, javascript.header_pairs(answer.headers), _MAX_BYTES
-        )
-        return javascript.response(200, _JSON, received.data)
+        received = await answer.arrayBuffer()
+        return javascript.response(200, _JSON, received.to_bytes())
 
-    async def _core(self, request: Request, count: int) -> js.Response:
+    async def _core(self, request: js.Request, count: int) -> js.Response:
         handling = Handling(self.ctx, self.bindings)
         policy = await handling.policy()
-        headers = javascript.header_pairs(request.js_object.headers)
-        body = await javascript.read_body(request.js_object, headers, _MAX_BYTES)
+        _, _, headers = javascript.request_head(request)
+        body = await javascript.read_body(request, headers, _MAX_BYTES)
         exchange = codec.exchange(
             method="POST",
             host="bench",

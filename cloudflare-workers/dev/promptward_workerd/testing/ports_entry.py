@@ -20,6 +20,7 @@ from workers import Request, Response, WorkerEntrypoint
 from promptward.errors import PortError
 from promptward.ledger import Book
 from promptward.ports import BudgetLine, ReserveRequest, Window
+from promptward_worker import turns
 from promptward_worker.ledger_object import BudgetLedgerObject as RealLedgerObject
 from promptward_worker.ledger_shelf import SqlShelf
 from promptward_worker.signatures import WebCryptoVerifier
@@ -41,7 +42,7 @@ class BudgetLedgerObject(RealLedgerObject):
         self._stepped_us = int(now_us)
         if method == "crash":
             return self._transact(self._crash)
-        answer: str = await getattr(self, method)(text)
+        answer: str = getattr(self, method)(text)
         return answer
 
     def _crash(self, shelf: SqlShelf, now_us: int) -> str:
@@ -85,8 +86,10 @@ class Default(WorkerEntrypoint):
             return Response(json.dumps(_deployments(json.loads(text))))
         if port == "verify":
             alg, key, signing_input, signature = json.loads(text)
-            valid = await _VERIFIER.verify(
-                alg, key, base64.b64decode(signing_input), base64.b64decode(signature)
+            valid = await turns.begin(
+                _VERIFIER.verify(
+                    alg, key, base64.b64decode(signing_input), base64.b64decode(signature)
+                )
             )
             return Response(json.dumps(valid))
         seen = {"modules": sorted(sys.modules), "threads": threading.active_count()}
