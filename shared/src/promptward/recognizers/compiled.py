@@ -19,11 +19,11 @@ from promptward.recognizers.syntax import (
     Concat,
     Node,
     Repeat,
-    chars_source,
     first_chars,
     max_length,
     min_length,
     parse,
+    reverse,
     to_source,
 )
 
@@ -33,13 +33,6 @@ BLANKS = " \n"  # what most often stands between words
 
 # Place -> what stands before it. Lives as long as one scan: it says something about the text.
 Windows = dict[int, Window]
-
-
-def _preceded_pattern(prelude: Node) -> re.Pattern[str]:
-    """Matches a prelude that ends where the text does; tried at every place of a window."""
-    # (a look at one character is the quickest way to say no)
-    first = f"(?={chars_source(first_chars(prelude))})" if min_length(prelude) else ""
-    return re.compile(f"{first}(?:{to_source(prelude)})\\Z", re.ASCII)
 
 
 def _may_hold_a_blank(node: Node) -> bool:
@@ -114,7 +107,10 @@ class CompiledRecognizer:
         self.first = first_chars(body)
         bad = first_chars(parse(spec.not_before))
         self.starts_words = all(any(a <= ord(c) <= b for a, b in bad) for c in WORD_CHARS)
-        self.preceded = _preceded_pattern(prelude) if spec.preceded_by else None
+        # Backwards, so that it is tried at one place: the match's beginning.
+        self.preceded = (
+            re.compile(to_source(reverse(prelude)), re.ASCII) if spec.preceded_by else None
+        )
         self.follows = re.compile(to_source(required), re.ASCII) if spec.followed_by else None
         self.context = cues_of(spec.context)
         self.denial = cues_of(spec.denial)
@@ -148,7 +144,8 @@ class CompiledRecognizer:
 
     def _is_preceded(self, text: str, start: int) -> bool:
         assert self.preceded is not None
-        return self.preceded.search(text[max(0, start - CONTEXT_CHARS) : start]) is not None
+        before = text[max(0, start - CONTEXT_CHARS) : start]
+        return self.preceded.match(before[::-1]) is not None
 
     def _in_context(self, score: float, window: Window, minimum: float) -> float:
         """The score after the words of a window."""

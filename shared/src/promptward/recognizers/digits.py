@@ -25,6 +25,9 @@ from promptward.recognizers.syntax import parse
 
 # So much of a text is searched at a time, which bounds the memory that takes.
 _CHUNK = 65_536
+# In a text shorter than this a digit is found sooner than an outline made.
+_SHORT = 128
+_ANY_DIGIT = re.compile("[0-9]")
 # What a chunk knows of the text before and after its digits: a match's beginning, and a number to
 # its end (twelve digits with two separators between two are the longest before a label).
 _BEFORE, _AFTER = DEEPEST + 1, 48
@@ -132,7 +135,9 @@ class DigitScanner:
 
     def scan(self, text: str, start: int, found: list[Match]) -> None:
         """Append the accepted matches that begin at `start` or later."""
-        if not self._recognizers:
+        if not self._recognizers or (
+            len(text) - start < _SHORT and _ANY_DIGIT.search(text, start) is None
+        ):
             return
         scan = _Scan(text, found, [start] * len(self._recognizers))
         for chunk in _chunks(text, start):

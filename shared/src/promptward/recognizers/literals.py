@@ -13,11 +13,19 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from promptward.recognizers.compiled import CompiledRecognizer
+from promptward.recognizers.compiled import WORD_CHARS, CompiledRecognizer
 from promptward.recognizers.cue_words import folded
-from promptward.recognizers.model import Literals, Match
-from promptward.recognizers.partial import prefix_source
-from promptward.recognizers.syntax import Chars, parse, to_source
+from promptward.recognizers.model import NOT_WORD, Literals, Match
+from promptward.recognizers.runs import LEVELS, guaranteed_run, longest_run
+from promptward.recognizers.syntax import (
+    Chars,
+    chars_source,
+    first_chars,
+    merge,
+    parse,
+    reverse,
+    to_source,
+)
 
 # Characters of running text, the most frequent first (English letter frequencies, Norvig 2012;
 # the rest in the order of our own benign prompts, documents and code).
@@ -29,68 +37,95 @@ class _Pivot(NamedTuple):
 
     Attributes:
         item: index of the recognizer.
+        literal: see `Literals.values`.
         offset: of the character in the literal.
-        accept: matches the literal between what has to stand around it.
+        around: matches the literal between what has to stand around it; None for nothing.
     """
 
     item: int
     literal: str
     offset: int
-    accept: re.Pattern[str]
+    around: re.Pattern[str] | None
 
 
 class _Pivots:
     """Literals that are looked for by the same character."""
 
-    __slots__ = ("_gate", "_pivots", "items")
+    __slots__ = ("_by_offset", "_gate", "items", "run")
 
-    def __init__(self, char: str, pivots: Sequence[tuple[_Pivot, Literals, bool]]) -> None:
-        self._pivots = [pivot for pivot, _, _ in pivots]
-        self.items = frozenset(pivot.item for pivot in self._pivots)
+    def __init__(self, char: str, pivots: Sequence[tuple[_Pivot, _LiteralItem]]) -> None:
+        self.items = frozenset(pivot.item for pivot, _ in pivots)
+        self.run = min(item.run for _, item in pivots)
+        tables: dict[int, dict[str, list[_Pivot]]] = {}
+        for pivot, _ in pivots:
+            key = pivot.literal[: pivot.offset + 1]
+            tables.setdefault(pivot.offset, {}).setdefault(key, []).append(pivot)
+        self._by_offset = tuple(tables.items())
+        options = tuple(_looks(pivots))
         # Most often the character stands for itself: `re` is quicker to see that than Python.
-        self._gate = re.compile(f"{re.escape(char)}(?={'|'.join(_around(pivots))})")
+        source = re.escape(char) + (_look_before(char, pivots) if len(options) > 1 else "")
+        self._gate = re.compile(f"{source}(?:{'|'.join(options)})", re.ASCII | re.DOTALL)
 
     def find(self, text: str, places: dict[int, list[int]]) -> None:
         """Note where the literals stand."""
         for hit in self._gate.finditer(text):
             at = hit.start()
-            for item, _, offset, accept in self._pivots:
+            for offset, table in self._by_offset:
                 begin = at - offset
-                if begin >= 0 and accept.match(text, begin) is not None:
-                    places.setdefault(item, []).append(begin)
+                for item, literal, _, around in table.get(text[max(0, begin) : at + 1], ()):
+                    if text.startswith(literal, begin) and (
+                        around is None or around.match(text, begin) is not None
+                    ):
+                        places.setdefault(item, []).append(begin)
 
 
-def _around(pivots: Sequence[tuple[_Pivot, Literals, bool]]) -> Iterator[str]:
+def _look_before(char: str, pivots: Sequence[tuple[_Pivot, _LiteralItem]]) -> str:
+    """A quick look at the one character before the pivot, where something is known of it."""
+    known: list[tuple[int, int]] = []
+    anything_but_words = False
+    for pivot, item in pivots:
+        if pivot.offset:
+            code = ord(pivot.literal[pivot.offset - 1])
+            known.append((code, code))
+        elif item.anchor.before:
+            known += first_chars(reverse(parse(item.anchor.before)))
+        elif item.begins_words:
+            anything_but_words = True
+        else:
+            return ""
+    ranges = merge(known)
+    if not anything_but_words:
+        return f"(?<={chars_source(ranges)}{re.escape(char)})"
+    words = {c for c in WORD_CHARS if not any(low <= ord(c) <= high for low, high in ranges)}
+    return f"(?<![{''.join(sorted(words))}]{re.escape(char)})"
+
+
+def _looks(pivots: Sequence[tuple[_Pivot, _LiteralItem]]) -> Iterator[str]:
     """Patterns behind a pivot's character, of which one holds wherever a literal stands.
 
     Literals of one length up to the character share a look behind it.
     """
-    behind: dict[tuple[int, bool], dict[str, None]] = {}
-    for pivot, anchor, word in pivots:
-        before, literal = pivot.literal[: pivot.offset + 1], pivot.literal
-        if anchor.before or anchor.after or not pivot.offset:
-            limits = "(?<![0-9A-Za-z_])" if word else ""
-            limits += to_source(parse(anchor.before))
-            after = re.escape(literal[pivot.offset + 1 :]) + _after(anchor)
-            yield f"(?<={limits}{re.escape(before)}){after}"
-        else:
-            behind.setdefault((pivot.offset, word), {})[re.escape(before)] = None
-    for (_, word), befores in behind.items():
-        yield f"(?<={'(?<![0-9A-Za-z_])' if word else ''}(?:{'|'.join(befores)}))"
+    alike: dict[tuple[int, bool], dict[str, None]] = {}
+    for (_, literal, offset, around), item in pivots:
+        before, rest = re.escape(literal[: offset + 1]), re.escape(literal[offset + 1 :])
+        limit = f"(?<!{NOT_WORD}{before})" if item.begins_words else ""
+        if around is None and offset:
+            alike.setdefault((offset, item.begins_words), {})[before] = None
+            continue
+        anchor = item.anchor
+        if offset or anchor.before:
+            limit = f"(?<={to_source(parse(anchor.before))}{before})" + limit
+        yield f"{limit}(?={rest}{to_source(parse(anchor.after))})"
+    for (offset, word), befores in alike.items():
+        limit = f"(?<!{NOT_WORD}{'.' * (offset + 1)})" if word else ""
+        yield f"(?<={'|'.join(befores)}){limit}"
 
 
-def _after(anchor: Literals) -> str:
-    """What follows the literal, or as much of it as there is before the text's end."""
-    if not anchor.after:
-        return ""
-    node = parse(anchor.after)
-    return f"(?:{to_source(node)}|(?:{prefix_source(node)})\\Z)"
-
-
-def _accept(literal: str, anchor: Literals, word: bool) -> re.Pattern[str]:
-    limits = "(?<![0-9A-Za-z_])" if word else ""
-    limits += f"(?<={to_source(parse(anchor.before))})" if anchor.before else ""
-    return re.compile(limits + re.escape(literal) + _after(anchor))
+def _around(literal: str, anchor: Literals) -> re.Pattern[str] | None:
+    if not anchor.before and not anchor.after:
+        return None
+    before = f"(?<={to_source(parse(anchor.before))})" if anchor.before else ""
+    return re.compile(before + re.escape(literal) + to_source(parse(anchor.after)), re.ASCII)
 
 
 class LiteralScanner:
@@ -102,16 +137,15 @@ class LiteralScanner:
 
     def __init__(self, recognizers: Sequence[tuple[CompiledRecognizer, float]]) -> None:
         self._items = [_LiteralItem(compiled, minimum) for compiled, minimum in recognizers]
-        exact: dict[str, list[tuple[_Pivot, Literals, bool]]] = {}
-        fold: dict[str, list[tuple[_Pivot, Literals, bool]]] = {}
+        exact: dict[str, list[tuple[_Pivot, _LiteralItem]]] = {}
+        fold: dict[str, list[tuple[_Pivot, _LiteralItem]]] = {}
         for index, item in enumerate(self._items):
-            anchor, word = item.anchor, item.begins and item.starts_words
-            for literal in anchor.values:
+            for literal in item.anchor.values:
                 char = max(literal, key=_rarity)
-                accept = _accept(literal, anchor, word)
-                pivot = _Pivot(index, literal, literal.index(char), accept)
-                by_char = fold if anchor.fold else exact
-                by_char.setdefault(char, []).append((pivot, anchor, word))
+                around = _around(literal, item.anchor)
+                pivot = _Pivot(index, literal, literal.index(char), around)
+                by_char = fold if item.anchor.fold else exact
+                by_char.setdefault(char, []).append((pivot, item))
         self._exact = {char: _Pivots(char, pivots) for char, pivots in exact.items()}
         self._folded = {char: _Pivots(char, pivots) for char, pivots in fold.items()}
         self._folding = frozenset().union(*(p.items for p in self._folded.values()))
@@ -130,20 +164,26 @@ class LiteralScanner:
     def _places(self, text: str, allowed: frozenset[int] | None) -> dict[int, list[int]]:
         """Recognizer -> where its literals stand."""
         places: dict[int, list[int]] = {}
-        self._find(self._exact, text, allowed, places)
+        run = longest_run(text)
+        self._find(self._exact, text, run, allowed, places)
         if self._folded and (allowed is None or not allowed.isdisjoint(self._folding)):
-            self._find(self._folded, folded(text), allowed, places)
+            self._find(self._folded, folded(text), run, allowed, places)
         return places
 
     @staticmethod
     def _find(
         by_char: Mapping[str, _Pivots],
         text: str,
+        run: int,
         allowed: frozenset[int] | None,
         places: dict[int, list[int]],
     ) -> None:
         for char, pivots in by_char.items():
-            if char in text and (allowed is None or not allowed.isdisjoint(pivots.items)):
+            if (
+                pivots.run <= run
+                and char in text
+                and (allowed is None or not allowed.isdisjoint(pivots.items))
+            ):
                 pivots.find(text, places)
 
 
@@ -155,7 +195,7 @@ def _rarity(char: str) -> int:
 class _LiteralItem:
     """One recognizer and where it may match."""
 
-    __slots__ = ("_compiled", "_lead_chars", "_minimum", "anchor", "begins", "starts_words")
+    __slots__ = ("_compiled", "_lead_chars", "_minimum", "_starts", "anchor", "begins_words", "run")
 
     def __init__(self, compiled: CompiledRecognizer, minimum: float) -> None:
         anchor = compiled.spec.anchor
@@ -163,23 +203,35 @@ class _LiteralItem:
         self._compiled = compiled
         self._minimum = minimum
         self.anchor = anchor
-        self.starts_words = compiled.starts_words
-        self.begins = anchor.lead == 0 and anchor.trail == 0  # a match begins with the literal
+        # (a match that begins with the literal lets no word character before it)
+        self.begins_words = compiled.starts_words and anchor.lead == anchor.trail == 0
+        run = guaranteed_run(parse(compiled.spec.pattern))
+        self.run = max((level for level in LEVELS if level <= run), default=0)
         lead = parse(anchor.lead_class) if anchor.lead_class else Chars(())
         assert isinstance(lead, Chars)
         ranges = [range(low, high + 1) for low, high in lead.ranges]
         self._lead_chars = frozenset(chr(code) for codes in ranges for code in codes)
+        before = f"(?<!{to_source(parse(compiled.spec.not_before))})"
+        first = chars_source(compiled.first)
+        source = before + first if compiled.spec.not_before else first
+        self._starts = re.compile(source, re.ASCII) if anchor.trail else None
 
     def scan(self, text: str, start: int, places: list[int], found: list[Match]) -> None:
         """Try every place at which a match may begin that has a literal where one stands.
 
         A rejected match hides nothing that begins after it.
         """
-        match, trail = self._compiled.exact.match, self.anchor.trail
+        match, starts = self._compiled.exact.match, self._starts
         at = start
         for place in places:
             at = max(at, self._lead_start(text, place))
-            while at <= place + trail:
+            last = place + self.anchor.trail
+            while at <= last:
+                if starts is not None:
+                    begin = starts.search(text, at, last + 1)
+                    if begin is None:
+                        break
+                    at = begin.start()
                 hit = match(text, at)
                 at = (hit is not None and self._accept(text, hit, found)) or at + 1
 

@@ -172,6 +172,8 @@ def _best(cluster: list[Match]) -> list[Match]:
     """Greedy choice inside one group of matches that overlap, directly or through others."""
     if len(cluster) == 1:
         return cluster
+    if len(cluster) == 2:
+        return [min(cluster, key=_rank)]
     kept: list[Match] = []
     for match in sorted(cluster, key=_rank):
         at = bisect_left(kept, match.start, key=_start)

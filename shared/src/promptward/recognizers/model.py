@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 # Presidio's default context is 5 words before; 48 code points hold about eight English words.
 CONTEXT_CHARS = 48
@@ -18,8 +19,7 @@ DEFAULT_MIN_SCORE = 0.5
 Validator = Callable[[str], bool | float]
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
+class Match(NamedTuple):
     """A recognised span.
 
     Attributes:
@@ -48,7 +48,7 @@ class Literals:
         trail: when the literal stands before the match: the most characters from the literal's
             beginning to the match's, at most `CONTEXT_CHARS`.
         before: pattern of one length (RE2 syntax) that stands directly before the literal.
-        after: pattern (RE2 syntax) that stands directly after the literal.
+        after: pattern (RE2 syntax) that stands directly after one such literal of every match.
         fold: compare without regard to (ASCII) case; `after` is then compared with lower case.
     """
 

@@ -34,6 +34,35 @@ def entropy_bits(value: str) -> float:
     return math.log2(size) - sum(n * math.log2(n) for n in counts) / size
 
 
+def _distinct_enough(size: int) -> int:
+    """How many different characters a value needs at most, to have 3.0 bits per character.
+
+    Fewest bits has the value in which all but one of them stand once.
+    """
+    for distinct in range(1, size + 1):
+        rest = size - distinct + 1
+        if math.log2(size) - rest * math.log2(rest) / size > _RANDOM_BITS + 1e-9:
+            return distinct
+    return size + 1
+
+
+# 3.0 bits over at least 12 characters: English words and identifiers stay below or are of one kind
+# (measured on documentation and code).
+_RANDOM_BITS = 3.0
+_DISTINCT_ENOUGH = tuple(map(_distinct_enough, range(1, len(_WEIGHTED))))
+_TOO_ALIKE = 2**_RANDOM_BITS  # different characters that give no more bits
+
+
+def looks_random(value: str) -> bool:
+    """Whether the value has 3.0 bits per character; most often told without computing them."""
+    size, distinct = len(value), len(set(value))
+    if distinct < _TOO_ALIKE:
+        return False
+    if size < len(_WEIGHTED) and distinct >= _DISTINCT_ENOUGH[size - 1]:
+        return True
+    return entropy_bits(value) >= _RANDOM_BITS
+
+
 def _key(
     entity: str,
     rule: str,
@@ -67,11 +96,7 @@ def _is_generic_secret(value: str) -> bool:
     digits = sum(map(value.count, "0123456789"))
     if not digits or (digits <= 3 and _REFERENCE.match(value) is not None):
         return False
-    lower = value.upper() != value
-    upper = value.lower() != value
-    # 3.0 bits over at least 12 characters: English words and identifiers stay below or are of
-    # one kind (measured on documentation and code).
-    return (lower or upper) and entropy_bits(value) >= 3.0
+    return value.upper() != value.lower() and looks_random(value)
 
 
 SECRETS: tuple[Recognizer, ...] = (

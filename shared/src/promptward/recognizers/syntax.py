@@ -353,6 +353,19 @@ def first_chars(node: Node) -> tuple[tuple[int, int], ...]:
             return first_chars(item)
 
 
+def reverse(node: Node) -> Node:
+    """What matches the same strings written backwards."""
+    match node:
+        case Concat(items):
+            return Concat(tuple(map(reverse, reversed(items))))
+        case Alternation(options):
+            return Alternation(tuple(map(reverse, options)))
+        case Repeat(item, least, most, lazy):
+            return Repeat(reverse(item), least, most, lazy)
+        case _:
+            return node
+
+
 def _class_code(code: int) -> str:
     char = chr(code)
     if char.isascii() and char.isalnum():

@@ -14,7 +14,7 @@ from promptward.errors import PolicyError
 from promptward.recognizers import ambiguity
 from promptward.recognizers.checksums import alnum_of, digits_of, luhn, mod97, verhoeff
 from promptward.recognizers.model import Anywhere, Recognizer, Validator
-from promptward.recognizers.secrets import entropy_bits
+from promptward.recognizers.secrets import looks_random
 from promptward.recognizers.syntax import max_length, min_length, parse
 
 # A match longer than this has no place in a policy; the stream window has to hold it.
@@ -33,8 +33,7 @@ VALIDATORS: Mapping[str, Validator] = MappingProxyType(
         "iban": _rotated,
         "mod97": lambda value: bool(alnum_of(value)) and mod97(alnum_of(value)),
         "verhoeff": lambda value: bool(digits_of(value)) and verhoeff(digits_of(value)),
-        # 3.0 bits per character: above words, below what generators of keys produce.
-        "entropy": lambda value: entropy_bits(value) >= 3.0,
+        "entropy": looks_random,
     }
 )
 

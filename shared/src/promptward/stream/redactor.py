@@ -19,7 +19,6 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from promptward.errors import ExchangeError
 from promptward.operators.edits import Edit, render
@@ -166,12 +165,12 @@ class TextRedactor:
             first = bisect_left(self._known, base + self._start, key=_start)
             last = bisect_left(self._known, base + len(self._buffer), key=_start)
             for match in self._known[first:last]:
-                found.append(replace(match, start=match.start - base, end=match.end - base))
+                found.append(_moved(match, -base))
         return found
 
     def _release(self, cut: int, candidates: list[Match]) -> list[Edit]:
         base = self._base
-        matches = [replace(m, start=m.start + base, end=m.end + base) for m in resolve(candidates)]
+        matches = [_moved(m, base) for m in resolve(candidates)]
         edits = _edits(self._buffer, (self._start, cut), matches, self._operators, base=base)
         self.matches += matches
         drop = max(0, cut - _KEEP)
@@ -188,6 +187,10 @@ class TextRedactor:
                 f"more than {self._bound} characters of a stream would have to be held back",
                 502,
             )
+
+
+def _moved(match: Match, by: int) -> Match:
+    return match._replace(start=match.start + by, end=match.end + by)
 
 
 def _start(match: Match) -> int:

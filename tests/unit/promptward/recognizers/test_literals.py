@@ -47,9 +47,33 @@ def test_neighbours_of_the_literal() -> None:
     assert scan("a:b, g:a, :c, d:", spec) == ["a:b"]
 
 
-def test_what_follows_a_literal_may_be_cut_off_by_the_end() -> None:
-    spec = literal("a[0-9]{1,3}", Literals(("a",), after="[0-9]{2}"))
-    assert scan("a1 a12 a1", spec) == ["a1", "a12"]
+def test_what_follows_one_literal_of_every_match() -> None:
+    spec = literal("a[0-9]{2,3}a?", Literals(("a",), after="[0-9]{2}"))
+    assert scan("a1 a12 a1a a123a a12", spec) == ["a12", "a12", "a123a"]
+
+
+def test_literals_that_share_a_character_are_told_apart_by_what_is_before_it() -> None:
+    specs = [
+        literal("a_[0-9]", Literals(("a_",)), id="a"),
+        literal("_[0-9]{2}", Literals(("_",)), id="u", not_before="[0-9A-Za-z_]"),
+        literal("[a-f]{2}_[a-f]", Literals(("_",), lead=2, before="[a-f]{2}"), id="h"),
+    ]
+    assert scan("a_1 b_2 _34 ab_c gg_a é_56 x_78", *specs) == ["_34", "_56", "a_1", "ab_c"]
+
+
+def test_a_long_key_needs_a_long_run() -> None:
+    spec = literal("key-[0-9a-z]{20}", Literals(("key-",)))
+    value = "key-" + "a1b2" * 5
+    for before in (0, 200, 65_530):
+        assert scan(" " * before + value + " " * 200, spec) == [value]
+    assert scan("key-a1b2 " * 50, spec) == []
+
+
+def test_starts_after_a_word_are_those_of_the_pattern() -> None:
+    spec = literal(
+        "[0-9]{4}", Literals(("pin",), trail=8, fold=True), preceded_by="pin.{1,6}", not_before=""
+    )
+    assert scan("pin x123456 78901", spec) == ["3456"]
 
 
 def test_only_what_is_allowed_is_looked_for() -> None:

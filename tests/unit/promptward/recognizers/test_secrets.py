@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 
 import pytest
 
-from promptward.recognizers.secrets import entropy_bits
+from promptward.recognizers.secrets import entropy_bits, looks_random
 
 Finder = Callable[[str], list[tuple[str, str]]]
 
@@ -143,3 +144,18 @@ def test_entropy_of_known_strings() -> None:
     assert entropy_bits("aaaa") == 0
     assert entropy_bits("abab") == 1
     assert entropy_bits("abcd") == 2
+
+
+def test_randomness_is_told_as_by_computing_it() -> None:
+    rng = random.Random(3)
+    told = {True: 0, False: 0}
+    for size in (1, 7, 8, 9, 12, 16, 40, 255, 256, 300):
+        for letters in range(1, 40):
+            value = "".join(
+                rng.choices("0123456789abcdefghijklmnopqrstuvwxyzABCD"[:letters], k=size)
+            )
+            assert looks_random(value) == (entropy_bits(value) >= 3.0)
+            told[looks_random(value)] += 1
+    assert min(told.values()) > 50
+    assert looks_random("01234567")
+    assert not looks_random("")
