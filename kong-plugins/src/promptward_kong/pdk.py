@@ -182,7 +182,9 @@ consumer_groups: _Call[[], list[dict[str, object]]] = _Call(
 acl_groups: _Call[[], list[str]] = _Call("nginx.get_ctx", _names, "authenticated_groups")
 """Groups that an authentication plugin put into `ngx.ctx.authenticated_groups`."""
 
-_authenticate: _Call[[dict[str, str]], None] = _Call("client.authenticate", _nothing, None)
+_authenticate: _Call[[dict[str, object] | None, dict[str, str]], None] = _Call(
+    "client.authenticate", _nothing
+)
 
 # -- between phases --------------------------------------------------------------------------------
 
@@ -234,8 +236,12 @@ _exit: _Call[[int, bytes, Headers], None] = _Call("response.exit", _nothing)
 
 
 async def authenticate(credential_id: str) -> None:
-    """Make `credential_id` the authenticated credential, for plugins that run later (access)."""
-    await _authenticate({"id": credential_id})
+    """Make `credential_id` the authenticated credential, for plugins that run later (access).
+
+    The consumer stays who it is: Kong forgets the one that is not named in the same call
+    (kong/pdk/client.lua, authenticate).
+    """
+    await _authenticate(await consumer(), {"id": credential_id})
 
 
 async def upstream_response() -> tuple[int, dict[str, list[str]], bytes]:

@@ -309,15 +309,18 @@ def test_kongs_consumer_is_an_identity(kong):
     assert {e["principal"]["id"] for e in kong.events() if e["principal"]} == {"ann"}
 
 
-def test_the_verified_caller_can_become_kongs_credential(shared_kong):
+@pytest.mark.parametrize("consumer", [None, {"id": "c1", "username": "ann", "tags": ["ml"]}])
+def test_the_verified_caller_can_become_kongs_credential(shared_kong, consumer):
+    """And the consumer that another plugin has authenticated stays."""
     seen: list[Any] = []
 
     def upstream(state: RequestState) -> tuple[int, HeaderList, bytes]:
-        seen.append(state.credential)
+        seen.append((state.consumer, state.credential))
         return json_upstream(state)
 
-    shared_kong.node(text(policy()) | {"set_credential": True}, upstream).handle(request())
-    assert seen == [{"id": "app"}]
+    node = shared_kong.node(text(policy()) | {"set_credential": True}, upstream)
+    node.handle(request(consumer=consumer, credential=consumer and {"id": "k1"}))
+    assert seen == [(consumer, {"id": "app"})]
 
 
 @pytest.mark.parametrize(

@@ -220,7 +220,7 @@ def _response_set(state: RequestState, table: Any) -> None:
 def _authenticate(state: RequestState, consumer: Any = None, credential: Any = None) -> None:
     if consumer is None and credential is None:
         raise LuaError("either credential or consumer must be provided")
-    state.consumer, state.credential = consumer or state.consumer, credential
+    state.consumer, state.credential = consumer, credential  # what is not given is cleared
 
 
 def _serialize(state: RequestState) -> str:
