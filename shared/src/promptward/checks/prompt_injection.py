@@ -102,6 +102,7 @@ class PromptInjectionCheck:
         self.phases = frozenset({Phase.REQUEST})
         self.failure_mode = settings.failure_mode
         self._sources = frozenset(settings.sources)
+        self._analyses = {source: f"{self.id}|{source}" for source in Source}
         self._detector = InjectionDetector(
             detectors=frozenset(settings.detectors), allowlist=settings.allowlist
         )
@@ -117,7 +118,10 @@ class PromptInjectionCheck:
     ) -> Inspection:
         del phase
         read = [p for p in parts if p.source in self._sources]
-        skipped = {p.pointer: "source_not_selected" for p in parts if p.source not in self._sources}
+        skipped = {}
+        if len(read) < len(parts):
+            left = (p.pointer for p in parts if p.source not in self._sources)
+            skipped = dict.fromkeys(left, "source_not_selected")
         recall = conversation.recall
         results = folded_scores([(p.source, self._result(p, recall)) for p in read])
         findings: list[Finding] = []
@@ -132,7 +136,7 @@ class PromptInjectionCheck:
 
     def _result(self, part: Part, recall: Recall) -> InjectionResult:
         """The verdict on one part by itself, from memory when the caller sent it before."""
-        analysis = f"{self.id}|{part.source}"
+        analysis = self._analyses[part.source]
         analyse = partial(self._detector.analyze, part.text, part.source)
         return recall.result(analysis, part.text, analyse)
 

@@ -177,17 +177,18 @@ def _escape(match: re.Match[str]) -> str:
     return chr(code) if code < 0x110000 and not 0xD800 <= code < 0xE000 else "\ufffd"
 
 
-_ESCAPES: tuple[tuple[str, Callable[[str], bool], re.Pattern[str], Callable[..., str]], ...] = (
-    ("url", lambda t: t.count("%") >= 3, _PERCENT, _percent),
-    ("entities", lambda t: "&" in t and ";" in t, _ENTITY, _entity),
-    ("escapes", lambda t: "\\" in t, _ESCAPE, _escape),
+# (escape, a mark it has, how often there, its pattern, decoder)
+_ESCAPES: tuple[tuple[str, str, int, re.Pattern[str], Callable[..., str]], ...] = (
+    ("url", "%", 3, _PERCENT, _percent),
+    ("entities", "&", 1, _ENTITY, _entity),
+    ("escapes", "\\", 1, _ESCAPE, _escape),
 )
 
 
 def unescaped(text: str) -> Iterator[tuple[str, str, Pieced]]:
     """(escape, whole text with it resolved, origin) for every kind of escape in `text`."""
-    for name, gate, pattern, decode in _ESCAPES:
-        if not gate(text):
+    for name, mark, least, pattern, decode in _ESCAPES:
+        if mark not in text or text.count(mark) < least:
             continue
         pieces: list[tuple[int, int, int]] = []
         parts: list[str] = []

@@ -80,7 +80,7 @@ class InjectionDetector:
 
     def _allow(self, view: View) -> View:
         """`view` without what the deployment allows."""
-        if not any(phrase in view.text for phrase in self._allowed):
+        if not self._allowed or not any(phrase in view.text for phrase in self._allowed):
             return view
         blanked = view.text
         for phrase in self._allowed:
@@ -118,6 +118,8 @@ class InjectionDetector:
         self, scored: Sequence[tuple[float, _Reading]], source: Source
     ) -> tuple[InjectionHit, ...]:
         found: dict[tuple[str, int, int], InjectionHit] = {}
+        if len(scored) == 1 and not scored[0][1].fired():
+            return ()
         for value, reading in scored:
             if reading.view.kind == "plain" and not reading.fired():
                 continue

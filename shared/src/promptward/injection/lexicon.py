@@ -223,14 +223,15 @@ class Lexicon:
                     parts = [*head, *rest]
                     whole = frozenset(part for part in parts if not part.endswith("*"))
                     stands = " ".join(["", *parts, ""]).replace("* ", "")
-                    phrases.setdefault(head[0], []).append((whole, stands))
+                    longest = max(sorted(whole), key=len)
+                    phrases.setdefault(longest, []).append((whole, stands))
         stems = {
             head: tuple(stem for stem, concept in found if concepts(concept))
             for head, found in self._stems.items()
         }
         return Triggers(
             frozenset(words),
-            {first: tuple(found) for first, found in phrases.items()},
+            {word: tuple(found) for word, found in phrases.items()},
             {head: found for head, found in stems.items() if found},
         )
 
@@ -241,8 +242,8 @@ class Triggers:
 
     Attributes:
         words: those that mean one by themselves.
-        phrases: first word of a phrase that does → for each such phrase its whole words, and the
-            phrase as it stands among words that are joined by spaces.
+        phrases: longest whole word of a phrase that does (few texts hold it) → for each such phrase
+            its whole words, and the phrase as it stands among words that are joined by spaces.
         stems: beginnings of words with a stem that does → these stems.
     """
 
@@ -269,8 +270,8 @@ class Triggers:
             return True
         near = [
             stands
-            for first in self.phrases.keys() & speaking
-            for whole, stands in self.phrases[first]
+            for word in self.phrases.keys() & distinct
+            for whole, stands in self.phrases[word]
             if whole <= distinct
         ]
         if near:

@@ -164,9 +164,9 @@ class Model:
     def calibrated(self, log_odds: float, source: Source) -> float:
         """The score of `log_odds` in a text from `source`, interpolated between the knots."""
         knots = self.knots["document" if source in DOCUMENTS else "user"]
-        at = bisect_right(knots, (log_odds, 2.0))
-        if at == 0:
+        if log_odds <= knots[0][0]:
             return knots[0][1]
+        at = bisect_right(knots, (log_odds, 2.0))
         if at == len(knots):
             return knots[-1][1]
         (x0, y0), (x1, y1) = knots[at - 1], knots[at]

@@ -147,15 +147,16 @@ def _readings(raw: str, kind: str, origin: Origin, budget: _Budget, depth: int) 
 def _undone(plain: View) -> Iterator[tuple[str, str, Origin]]:
     """(disguise, undone text, origin in the plain view's text)."""
     folded, odd = plain.text, plain.odd
-    if (text := unshift(folded, odd)) is not None:
-        yield "rot", text, identity
-    if (text := unreverse(folded, odd)) is not None:
-        yield "reversed", text, mirrored(len(folded))
-    if (text := unleet(folded, odd)) is not None:
-        yield "leet", text, identity
+    if odd:  # these three show in words that are none
+        if (text := unshift(folded, odd)) is not None:
+            yield "rot", text, identity
+        if (text := unreverse(folded, odd)) is not None:
+            yield "reversed", text, mirrored(len(folded))
+        if (text := unleet(folded, odd)) is not None:
+            yield "leet", text, identity
     if (pair := unspace(folded, plain.distinct)) is not None:
         yield "spaced", *pair
-    if (pair := unjoint(folded, odd)) is not None:
+    if odd and (pair := unjoint(folded, odd)) is not None:
         yield "joints", *pair
 
 

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from promptward.injection.decoding import as_text, blobs, unescaped
+from promptward.injection.decoding import (
+    _CODE_NUMBERS,
+    _HEX_PAIRS,
+    as_text,
+    blobs,
+    unescaped,
+)
+from promptward.injection.lexicon import known_words
 
 
 def decoded(text: str) -> list[tuple[str, str]]:
@@ -54,3 +61,10 @@ def test_bad_escapes_do_no_harm() -> None:
     ]
     assert texts
     assert all(text.encode("utf-8", "strict") for text in texts)
+
+
+def test_no_known_word_is_written_in_digits() -> None:
+    """Only words that are not known are asked whether a text may hold an encoding."""
+    known = known_words()
+    assert known.isdisjoint(_HEX_PAIRS | _CODE_NUMBERS)
+    assert not any("0x" in word or "011" in word for word in known)
