@@ -97,9 +97,15 @@ def content_length(headers: Mapping[str, list[str]]) -> int | None:
     return int(values[0]) if digits else None
 
 
+def is_http_1(version: str) -> bool:
+    """Whether Kong can buffer the answer to a request of this HTTP version (kong/init.lua,
+    Kong.access: "response buffering was turned off: incompatible HTTP version")."""
+    return version in ("HTTP/1.0", "HTTP/1.1")
+
+
 def may_have_body(version: str, headers: Mapping[str, list[str]]) -> bool:
     """Whether reading the body can give anything. HTTP/1 announces a body; HTTP/2 need not."""
-    if version not in ("HTTP/1.0", "HTTP/1.1"):
+    if not is_http_1(version):
         return True
     if "transfer-encoding" in headers:
         return True

@@ -27,6 +27,7 @@ from promptward_kong.codec import (
     content_length,
     header_pairs,
     header_table,
+    is_http_1,
     may_have_body,
     removals,
     split_request_line,
@@ -159,6 +160,12 @@ class InstancePhases:
         needs = await self._ready()
         if needs.problems:
             await self._refuse_policy(needs, method, path)
+        if self._buffered and not is_http_1(version):
+            # Kong would turn buffering off, and with it our response phase.
+            message = (
+                "this route answers HTTP/1.1 only: its responses are checked before they are sent"
+            )
+            await _answer(refusal(method, path, 505, "http_version_refused", "parse", message))
         headers = await pdk.request_headers()
         await self._refuse_unreadable(method, path, headers)
         facts = RequestFacts(
@@ -177,7 +184,7 @@ class InstancePhases:
             case ["allow", mutations, bytes(ticket), extra, bool(observe), bool(stream), str(who)]:
                 allowed = _Allowed(mutations, ticket, extra, observe, stream, who)
                 try:
-                    await self._allow(line, headers, allowed)
+                    await self._allow(line, headers, allowed, may_buffer=is_http_1(version))
                 except BaseException:
                     self._release(self.key, ticket)
                     raise
@@ -193,8 +200,9 @@ class InstancePhases:
         if sum(map(len, headers.values())) >= MAX_HEADERS:
             message = "the request has too many header fields"
             await _answer(refusal(method, path, 431, "too_many_headers", "parse", message))
-        if self._buffered and "upgrade" in headers:
-            # Kong turns buffering off for upgraded connections, and with it our response phase.
+        if self._buffered and "websocket" in ",".join(headers.get("upgrade", ())).lower():
+            # Kong turns buffering off for these, and with it our response phase; for others, such
+            # as h2c, it passes no upgrade on (kong/runloop/handler.lua, upstream_upgrade).
             message = "connection upgrades are not possible here"
             await _answer(refusal(method, path, 400, "upgrade_refused", "parse", message))
 
@@ -219,7 +227,9 @@ class InstancePhases:
             )
         await _answer(unavailable(method, path, "policy_not_enforceable"))
 
-    async def _allow(self, line: str, headers: Mapping[str, list[str]], allowed: _Allowed) -> None:
+    async def _allow(
+        self, line: str, headers: Mapping[str, list[str]], allowed: _Allowed, *, may_buffer: bool
+    ) -> None:
         """Apply what the decision changes, then write the mark."""
         set_headers, remove, body = cast("list[object]", allowed.mutations)
         for name in removals(cast("list[str]", remove), headers):
@@ -235,7 +245,7 @@ class InstancePhases:
         if self._options.set_credential and allowed.principal:
             await pdk.authenticate(allowed.principal)
         read = not allowed.stream or self._options.buffer_streams
-        observe = allowed.observe and read and not self._buffered
+        observe = allowed.observe and read and may_buffer and not self._buffered
         if observe:
             await pdk.enable_buffering()
         mark: dict[str, object] = {

@@ -455,6 +455,35 @@ def test_an_upgrade_is_refused_where_kong_would_tunnel_it(shared_kong):
     assert b"upgrade_refused" in answer.body
 
 
+def test_an_offer_of_h2c_is_no_upgrade(shared_kong, gate):
+    """Java's HttpClient makes it on every plain connection; Kong passes it on to nobody."""
+    document = policy(streaming={"mode": "buffer"}, checks=[{"id": "p", "type": "pii"}])
+    node = shared_kong.node(text(document), buffered=True, gate=gate)
+    headers = (("connection", "upgrade, http2-settings"), ("upgrade", "h2c"))
+    assert node.handle(request(headers=headers)).status == 200
+
+
+def test_http_2_cannot_slip_past_the_response_checks(shared_kong):
+    """Kong buffers no answer to it: there would be no response phase."""
+    document = policy(streaming={"mode": "buffer"}, checks=[{"id": "p", "type": "pii"}])
+    node = shared_kong.node(text(document), buffered=True)
+    answer = node.handle(request(http_version="HTTP/2.0"))
+    assert (answer.status, answer.upstream) == (505, None)
+    assert json.loads(answer.body)["error"]["code"] == "http_version_refused"
+
+
+def test_an_answer_to_http_2_is_settled_at_the_estimate(kong, gate):
+    """Kong raises when a plugin asks it to buffer such an answer."""
+    budget = {"id": "day", "unit": "total_tokens", "limit": 50000, "partition_by": ["principal"]}
+    budget["window"] = {"type": "fixed", "duration": "1d"}
+    node = kong.node(text(policy(budgets=[budget])), gate=gate)
+    assert node.handle(request(http_version="HTTP/2.0")).status == 200
+    ((_, estimate, state),) = kong.entries()
+    assert state == "settled"
+    assert node.handle(request()).status == 200
+    assert min(kong.entries())[1] == 7 < estimate
+
+
 @pytest.mark.parametrize("values", [("plugin.CloseInstance",), ("a", "b"), ("",)])
 def test_a_header_that_names_a_step_for_kong_changes_nothing(kong, gate, values):
     """mp_rpc.lua takes the name of the step from a field `_method` of what the step brings."""

@@ -32,6 +32,7 @@ class ClientRequest:
     consumer: dict[str, Any] | None = None
     credential: dict[str, Any] | None = None
     ctx: dict[str, Any] = field(default_factory=dict)
+    http_version: str = "HTTP/1.1"
 
 
 @dataclass(slots=True)
@@ -124,6 +125,7 @@ class Node:
             consumer=request.consumer,
             credential=request.credential,
             ctx=dict(request.ctx),
+            http_version=request.http_version,
             route={"id": "r1", "name": "chat", "protocols": ["http"]},
         )
         unchecked: list[str] = []
@@ -149,6 +151,7 @@ class Node:
             if self.gate is not None:
                 self.gate.access(state)
             seen = state
+            state.buffered = state.buffered and state.http_version.startswith("HTTP/1.")
             state.upstream = status, headers, body = self.upstream(state)
             if state.buffered:  # Kong.response: in place of what access has set
                 Pdk.put_response_headers(state, header_table(headers, len(headers)))

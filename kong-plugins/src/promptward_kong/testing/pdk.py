@@ -187,6 +187,8 @@ def _set_raw_body(state: RequestState, body: Any) -> None:
 
 
 def _enable_buffering(state: RequestState) -> None:
+    if not state.http_version.startswith("HTTP/1."):
+        raise LuaError("buffered proxying cannot currently be enabled with http/2")
     state.buffered = True
 
 
