@@ -42,6 +42,11 @@ def _frequency(group: Group) -> float:
     )
 
 
+def _telling(group: Group) -> tuple[float, int]:
+    """Sorts lists: the seldom first, and of those as seldom the ones of longer literals."""
+    return _frequency(group), -min(map(len, group))
+
+
 def literal_groups(node: Node) -> list[Group]:
     """Lists of literals, of each of which every match of `node` holds at least one."""
     match node:
@@ -56,7 +61,7 @@ def literal_groups(node: Node) -> list[Group]:
             each = [literal_groups(option) for option in options]
             if not all(each):
                 return []
-            return [frozenset().union(*(min(groups, key=_frequency) for groups in each))]
+            return [frozenset().union(*(min(groups, key=_telling) for groups in each))]
         case Concat(items):
             return _groups_of_sequence(items)
 

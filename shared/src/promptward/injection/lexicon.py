@@ -170,7 +170,8 @@ class Lexicon:
         """
         speaking = self.speaking(distinct)
         meant = self._stemmed(distinct - known_words() if odd is None else odd)
-        meant.update((word, self._exact[word]) for word in speaking & self._exact.keys())
+        exact = speaking & self._exact.keys()
+        meant.update(zip(exact, map(self._exact.__getitem__, exact), strict=True))
         seconds = self._seconds_among(speaking, distinct)
         starred = {word: self._starred[word] for word in speaking & self._starred.keys()}
         begin = seconds.keys() | starred.keys()
