@@ -43,7 +43,10 @@ def test_every_shipped_pattern_has_literals_to_go_by() -> None:
         ("admin(?:[^(]|$)", "admin(" * 20 + "admin"),
         ("[0-9]{3}", "no literal at all 123"),
         # a mark that is seldom is looked for first
-        ("secret[a-z ]{0,9}@[a-z]", "secret @ " + "secret word " * 40 + "secret to @me, secret @you"),
+        (
+            "secret[a-z ]{0,9}@[a-z]",
+            "secret @ " + "secret word " * 40 + "secret to @me, secret @you",
+        ),
         ("secret[a-z ]{0,9}@[a-z]", "secret word " * 40 + "an address, @me"),
         ("secret[a-z ]{0,9}@[a-z]", "secret word " * 40),
     ],
