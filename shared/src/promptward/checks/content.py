@@ -137,7 +137,10 @@ _SEVERITY_BOUNDS = ((0.95, Severity.CRITICAL), (0.8, Severity.HIGH), (0.5, Sever
 
 def severity_of(score: float) -> Severity:
     """Severity of a score in 0..1."""
-    return next((name for bound, name in _SEVERITY_BOUNDS if score >= bound), Severity.LOW)
+    for bound, name in _SEVERITY_BOUNDS:
+        if score >= bound:
+            return name
+    return Severity.LOW
 
 
 def make_finding(

@@ -53,7 +53,8 @@ class CompiledRecognizer:
     Attributes:
         body: matches the entity without looking at its neighbours; often quicker to say no.
         exact: matches the entity with its boundaries.
-        partial: matches a viable prefix that reaches the end of the buffer.
+        partial_source: of a pattern that matches a viable prefix that reaches the end of the
+            buffer.
         max_length: characters in the longest match.
         reach: `max_length` and the longest look past its end.
         first: ranges of possible first characters.
@@ -63,6 +64,7 @@ class CompiledRecognizer:
     """
 
     __slots__ = (
+        "_partial",
         "body",
         "context",
         "denial",
@@ -72,7 +74,7 @@ class CompiledRecognizer:
         "follows",
         "id",
         "max_length",
-        "partial",
+        "partial_source",
         "preceded",
         "reach",
         "spaced",
@@ -101,7 +103,8 @@ class CompiledRecognizer:
         tails = [Repeat(tail, 0, 1, False) for tail in (required, forbidden) if max_length(tail)]
         viable = "|".join(prefix_source(Concat((body, tail))) for tail in tails)
         viable = viable or prefix_source(body)
-        self.partial = re.compile(f"{before}(?={head_source(body)})(?:{viable})\\Z", re.ASCII)
+        self.partial_source = f"{before}(?={head_source(body)})(?:{viable})\\Z"
+        self._partial: re.Pattern[str] | None = None
         self.spaced = any(_may_hold_a_blank(part) for part in (body, forbidden, required))
         self.reach = self.max_length + max(max_length(forbidden), max_length(required))
         self.first = first_chars(body)
@@ -114,6 +117,13 @@ class CompiledRecognizer:
         self.follows = re.compile(to_source(required), re.ASCII) if spec.followed_by else None
         self.context = cues_of(spec.context)
         self.denial = cues_of(spec.denial)
+
+    @property
+    def partial(self) -> re.Pattern[str]:
+        """`partial_source`, compiled when it is first needed: most are not, even by streams."""
+        if self._partial is None:
+            self._partial = re.compile(self.partial_source, re.ASCII)
+        return self._partial
 
     def score(
         self, text: str, start: int, end: int, minimum: float, windows: Windows | None = None

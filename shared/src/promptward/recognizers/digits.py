@@ -81,11 +81,14 @@ class _Chunk(NamedTuple):
 
     Attributes:
         outline: of the part, and of `_BEFORE` and `_AFTER` characters around it.
+        kinds: of the outline's bytes.
         base: where the outline begins in the text.
-        low, high: the part in the outline.
+        low, high: the part in the outline, from its first digit (and what may stand before it)
+            to its last.
     """
 
     outline: bytes
+    kinds: bytes
     base: int
     low: int
     high: int
@@ -93,11 +96,14 @@ class _Chunk(NamedTuple):
 
 def _chunks(text: str, start: int) -> Iterator[_Chunk]:
     """The chunks from `start` on that hold a digit."""
-    for low in range(start, len(text), _CHUNK):
-        base, high = max(0, low - _BEFORE), min(low + _CHUNK, len(text))
-        outline = outline_of(text[base : high + _AFTER])
-        if b"1" in outline or b"0" in outline:
-            yield _Chunk(outline, base, low - base, high - base)
+    for begin in range(start, len(text), _CHUNK):
+        base, end = max(0, begin - _BEFORE), min(begin + _CHUNK, len(text))
+        outline = outline_of(text[base : end + _AFTER])
+        kinds = outline.translate(_KINDS)
+        first = kinds.find(b"0")
+        if first >= 0:
+            low, high = max(begin - base, first - DEEPEST), kinds.rfind(b"0") + 1
+            yield _Chunk(outline, kinds, base, low, min(end - base, high))
 
 
 class DigitScanner:
@@ -144,24 +150,22 @@ class DigitScanner:
             for at, slots in self._shapes.places(chunk.outline, chunk.low, chunk.high):
                 for slot in slots:
                     self._try(slot, chunk.base + at, scan)
-            if self._unshaped or self._words is not None:
-                kinds = chunk.outline.translate(_KINDS)
-                self._at_words(scan, chunk, kinds)
-                if self._words is not None:
-                    self._near_words(scan, chunk, kinds, self._words)
+            for slot in self._unshaped:
+                self._try_at_words(slot, scan, chunk)
+            if self._words is not None:
+                self._near_words(scan, chunk, self._words)
 
-    def _at_words(self, scan: _Scan, chunk: _Chunk, kinds: bytes) -> None:
+    def _try_at_words(self, slot: int, scan: _Scan, chunk: _Chunk) -> None:
         """Try what has no shapes wherever it may have a digit near its beginning."""
-        for slot in self._unshaped:
-            for low, high in _stretches(_DIGIT, kinds, chunk):
-                begin = max(0, chunk.base + low - _LONGEST_LEAD)
-                for place in _PLACE.finditer(scan.text, begin, chunk.base + high):
-                    self._try(slot, place.start(), scan)
+        for low, high in _stretches(_DIGIT, chunk):
+            begin = max(0, chunk.base + low - _LONGEST_LEAD)
+            for place in _PLACE.finditer(scan.text, begin, chunk.base + high):
+                self._try(slot, place.start(), scan)
 
-    def _near_words(self, scan: _Scan, chunk: _Chunk, kinds: bytes, gate: CueGate[int]) -> None:
+    def _near_words(self, scan: _Scan, chunk: _Chunk, gate: CueGate[int]) -> None:
         """Try what needs a word before or after a number."""
         base = chunk.base
-        for low, high in _stretches(_NUMBER, kinds, chunk):
+        for low, high in _stretches(_NUMBER, chunk):
             begin = max(0, base + low - CONTEXT_CHARS - _LONGEST_LEAD)
             words = gate.found_in(folded(scan.text[begin : base + high + _LONGEST_LABEL]))
             cued = self._cued_slots
@@ -170,7 +174,7 @@ class DigitScanner:
                 self._after_cues(scan, chunk, cues, min(high, chunk.high))
             for start, _, slots in words:
                 label = max(0, begin + start - base)
-                behind = kinds[max(0, label - _TO_LABEL) : label]
+                behind = chunk.kinds[max(0, label - _TO_LABEL) : label]
                 if b"0" in behind and not self._labelled_slots.isdisjoint(slots):
                     self._before_label(scan, chunk, label, slots)
 
@@ -218,15 +222,17 @@ class DigitScanner:
                 scan.resume[slot] = end
 
 
-def _stretches(first: re.Pattern[bytes], kinds: bytes, chunk: _Chunk) -> Iterator[tuple[int, int]]:
+def _stretches(first: re.Pattern[bytes], chunk: _Chunk) -> Iterator[tuple[int, int]]:
     """Where digits are no farther apart than `_APART`, from the first hit on."""
-    hit = first.search(kinds, chunk.low)
-    while hit is not None and hit.start() < chunk.high + _LONGEST_LEAD:
+    kinds = chunk.kinds
+    end = chunk.high + _AFTER  # a match that begins in the chunk has its first digits before this
+    hit = first.search(kinds, chunk.low, end)
+    while hit is not None:
         high = hit.end()
         while (last := kinds.rfind(b"0", high, high + _APART)) >= 0:
             high = last + 1
         yield hit.start(), high
-        hit = first.search(kinds, high)
+        hit = first.search(kinds, high, end)
 
 
 def _reaches(ends: Sequence[int]) -> Iterator[tuple[int, int]]:

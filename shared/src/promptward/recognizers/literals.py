@@ -164,7 +164,7 @@ class LiteralScanner:
     def _places(self, text: str, allowed: frozenset[int] | None) -> dict[int, list[int]]:
         """Recognizer -> where its literals stand."""
         places: dict[int, list[int]] = {}
-        run = longest_run(text)
+        run = longest_run(text) if allowed is None else LEVELS[-1]
         self._find(self._exact, text, run, allowed, places)
         if self._folded and (allowed is None or not allowed.isdisjoint(self._folding)):
             self._find(self._folded, folded(text), run, allowed, places)

@@ -16,6 +16,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
+from operator import attrgetter
 from types import MappingProxyType
 
 from promptward.recognizers.accelerated import MIN_TEXT, re2_gate
@@ -160,8 +161,7 @@ def resolve(candidates: Iterable[Match]) -> list[Match]:
     return kept
 
 
-def _start(match: Match) -> int:
-    return match.start
+_start = attrgetter("start")
 
 
 def _rank(match: Match) -> tuple[float, int, int, str]:

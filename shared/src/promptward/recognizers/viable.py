@@ -109,5 +109,5 @@ def _by_first(items: Iterable[CompiledRecognizer]) -> dict[str, list[str]]:
         if item.first and item.first[-1][1] > 0x7F:
             kinds[_BEYOND] = None
         for kind in kinds:
-            table.setdefault(kind, []).append(item.partial.pattern)
+            table.setdefault(kind, []).append(item.partial_source)
     return table
