@@ -10,6 +10,7 @@ import pytest
 from promptward.injection import InjectionDetector
 
 CASES = json.loads(Path(__file__).with_name("cases.json").read_text(encoding="utf-8"))
+ABROAD = json.loads(Path(__file__).with_name("abroad.json").read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="session")
@@ -20,3 +21,9 @@ def detector() -> InjectionDetector:
 @pytest.fixture(scope="session")
 def cases() -> dict[str, object]:
     return CASES
+
+
+@pytest.fixture(scope="session")
+def abroad() -> dict[str, object]:
+    """Set → attacks | benign → language → [source, text]; see `test_abroad.py`."""
+    return ABROAD
