@@ -14,7 +14,6 @@ import re
 from collections.abc import (
     Callable,
     Collection,
-    Container,
     Iterable,
     KeysView,
     Mapping,
@@ -59,11 +58,6 @@ def _go_on(words: Sequence[str], at: int, begun: _Phrases, out: list[tuple[int, 
 
 def _ends_in_stem(tail: Sequence[str], rest: list[str]) -> bool:
     return len(tail) == len(rest) and tail[:-1] == rest[:-1] and tail[-1].startswith(rest[-1][:-1])
-
-
-def _may_be_short(word: str, stems: Container[str]) -> bool:
-    """Whether a word that is not in Latin script begins like a short stem."""
-    return not word.isascii() and word[:SHORT_KEY] in stems
 
 
 class Lexicon:
@@ -155,7 +149,11 @@ class Lexicon:
     def _stemmed(self, words: frozenset[str]) -> dict[str, tuple[str, ...]]:
         """The concepts of those of `words` that have some; none of them is an entry itself."""
         stems = self._stems
-        near = [w for w in words if w[:STEM_KEY] in stems or _may_be_short(w, stems)]
+        near = [
+            word
+            for word in words
+            if word[:STEM_KEY] in stems or (not word.isascii() and word[:SHORT_KEY] in stems)
+        ]
         return {word: found for word in near if (found := self.of_word(word))}
 
     def marks(
@@ -176,15 +174,20 @@ class Lexicon:
         starred = {word: self._starred[word] for word in speaking & self._starred.keys()}
         begin = seconds.keys() | starred.keys()
         wanted = meant.keys() | begin
-        places = [(at, word) for at, word in enumerate(words) if word in wanted]
-        out = [(at, concept) for at, word in places if word in meant for concept in meant[word]]
+        out: list[tuple[int, str]] = []
         phrases: list[tuple[int, str]] = []
-        following = (*words[1:], "")
-        for at, word in [(at, word) for at, word in places if word in begin]:
-            if word in seconds and (begun := seconds[word].get(following[at])):
-                _go_on(words, at + 2, begun, phrases)
-            if word in starred:
-                _go_on(words, at + 1, starred[word], phrases)
+        for at, word in enumerate(words):
+            if word not in wanted:
+                continue
+            if word in meant:
+                for concept in meant[word]:
+                    out.append((at, concept))  # noqa: PERF401 - an extend costs a call
+            if word in begin:
+                second = words[at + 1] if at + 1 < len(words) else ""
+                if word in seconds and (begun := seconds[word].get(second)):
+                    _go_on(words, at + 2, begun, phrases)
+                if word in starred:
+                    _go_on(words, at + 1, starred[word], phrases)
         return sorted(out + phrases) if phrases else out
 
     def speaking(self, distinct: frozenset[str]) -> frozenset[str]:
