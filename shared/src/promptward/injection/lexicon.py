@@ -220,15 +220,16 @@ class Lexicon:
             for second, rest in seconds.items()
         ]
         begun += [([first], rest) for first, rest in self._starred.items()]
-        phrases: dict[str, list[tuple[frozenset[str], str]]] = {}
+        phrases: dict[str, list[tuple[tuple[str, ...], str]]] = {}
         for head, further in begun:
             for rest, concept in (item for found in further.values() for item in found):
                 if concepts(concept):
                     parts = [*head, *rest]
-                    whole = frozenset(part for part in parts if not part.endswith("*"))
+                    whole = sorted(part for part in parts if not part.endswith("*"))
+                    longest = max(whole, key=len)
+                    others = tuple(part for part in whole if part != longest)
                     stands = " ".join(["", *parts, ""]).replace("* ", "")
-                    longest = max(sorted(whole), key=len)
-                    phrases.setdefault(longest, []).append((whole, stands))
+                    phrases.setdefault(longest, []).append((others, stands))
         stems = {
             head: tuple(stem for stem, concept in found if concepts(concept))
             for head, found in self._stems.items()
@@ -247,12 +248,12 @@ class Triggers:
     Attributes:
         words: those that mean one by themselves.
         phrases: longest whole word of a phrase that does (few texts hold it) → for each such phrase
-            its whole words, and the phrase as it stands among words that are joined by spaces.
+            its other whole words, and the phrase as it stands among words joined by spaces.
         stems: beginnings of words with a stem that does → these stems.
     """
 
     words: frozenset[str]
-    phrases: Mapping[str, tuple[tuple[frozenset[str], str], ...]]
+    phrases: Mapping[str, tuple[tuple[tuple[str, ...], str], ...]]
     stems: Mapping[str, tuple[str, ...]]
 
     def among(
@@ -275,8 +276,8 @@ class Triggers:
         near = [
             stands
             for word in self.phrases.keys() & distinct
-            for whole, stands in self.phrases[word]
-            if whole <= distinct
+            for others, stands in self.phrases[word]
+            if distinct.issuperset(others)
         ]
         if near:
             text = " ".join(["", *words, ""])
