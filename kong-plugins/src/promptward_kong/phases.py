@@ -373,12 +373,19 @@ async def _exit_bounded(status: int, body: bytes, headers: dict[str, pdk.HeaderV
 async def _with_body(
     facts: RequestFacts, version: str, headers: Mapping[str, list[str]], needs: Needs
 ) -> RequestFacts:
-    """`facts` with the body, unless its announced length is over the limit anyway."""
+    """`facts` with the body, unless its announced length is over the limit anyway.
+
+    Raises:
+        ValueError: the body is not as long as announced. nginx sees to that, so the headers are of
+            another request: Kong can show those of an earlier one (docs/how-to-kong.md, the gate).
+    """
     if not may_have_body(version, headers):
         return facts
     announced = content_length(headers)
     complete = announced is None or announced <= needs.max_body_bytes
     body = await pdk.request_body() if complete else b""
+    if complete and announced is not None and len(body) != announced:
+        raise ValueError("these headers belong to another request")
     return RequestFacts(
         facts.method, facts.path, facts.headers, body, complete, facts.route, facts.claims
     )
