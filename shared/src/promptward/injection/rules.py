@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, cast
 
 from promptward.injection.folding import load_data
@@ -48,13 +49,19 @@ class Rule:
 _UNLESS_WINDOW = 3
 
 
+@cache
+def _steps(count: int) -> tuple[int, ...]:
+    """Shifts that together move a mask by 0..`count` - 1 words: 1, 2, 4 and so on."""
+    steps: list[int] = []
+    while sum(steps) + 1 < count:
+        steps.append(min(sum(steps) + 1, count - sum(steps) - 1))
+    return tuple(steps)
+
+
 def _spread(mask: int, count: int) -> int:
     """`mask` moved right by 0..`count` - 1 words, all at once (in log steps)."""
-    reach = 1
-    while reach < count:
-        step = min(reach, count - reach)
+    for step in _steps(count):
         mask |= mask << step
-        reach += step
     return mask
 
 

@@ -110,7 +110,7 @@ def read_marks(
         return [], frozenset()
     marks = lexicon().marks(words, distinct, odd)
     gates = _gate_marks().intersection(map(_CONCEPT, marks))
-    return ([m for m in marks if m[1][0] != GATE_MARK] if gates else marks), gates
+    return ([mark for mark in marks if mark[1] not in gates] if gates else marks), gates
 
 
 def windows_of(words: Sequence[str], marks: Sequence[tuple[int, str]]) -> Iterator[Window]:
