@@ -19,8 +19,8 @@ from promptward.exchange import Source
 from promptward.injection import DEFAULT_THRESHOLDS, InjectionDetector
 
 FLAG = DEFAULT_THRESHOLDS[Source.USER].flag
-# Attacks of each set that must be flagged: a few less than were (73, 66, 42, 1, 2).
-FLOORS = {"developed": 69, "held_out": 62, "plain": 38, "figurative": 1, "indifferent": 2}
+# Attacks of each set that must be flagged: a few less than were (73, 66, 37, 1, 2).
+FLOORS = {"developed": 69, "held_out": 62, "plain": 34, "figurative": 1, "indifferent": 2}
 PER_LANGUAGE = 0.4  # of `held_out` and `plain` together
 
 
