@@ -7,7 +7,7 @@ W3C Web Cryptography specifications.
 from collections.abc import Awaitable, Callable
 from typing import Any, Literal, Protocol, overload
 
-from pyodide.ffi import JsArray, JsBuffer, JsNull, JsProxy
+from pyodide.ffi import JsBuffer, JsNull, JsProxy
 
 class Options(JsProxy):
     """A plain object."""
@@ -72,6 +72,8 @@ class Document(JsProxy):
 
 Wake = Callable[[int, object], None]
 
+class SqlStorage(JsProxy): ...
+
 class Border(JsProxy):
     """promptward_worker/border.mjs."""
 
@@ -84,6 +86,8 @@ class Border(JsProxy):
     send: Callable[[Fetcher | None, str, str, JsProxy | None, float, Wake], None]
     fetchDocument: Callable[[str, str, JsProxy | None, int, int, float, Wake], None]
     callObject: Callable[[LedgerNamespace, str, str, str, float, Wake], None]
+    def sqlRows(self, sql: SqlStorage, statement: str, *values: str | float | None) -> str: ...
+    def sqlRun(self, sql: SqlStorage, statement: str, *values: str | float | None) -> None: ...
 
 class KvNamespace(JsProxy):
     def get(self, key: str) -> Awaitable[str | JsNull]: ...
@@ -132,12 +136,6 @@ class URL(JsProxy):
 class JSON:
     @staticmethod
     def parse(text: str) -> Options: ...
-    @staticmethod
-    def stringify(value: JsProxy) -> str: ...
-
-class Array:
-    @staticmethod
-    def from_(items: JsProxy) -> JsArray: ...
 
 class Date:
     @staticmethod

@@ -115,3 +115,12 @@ async function fetchAgain(url, options, attempts) {
 export function callObject(namespace, name, method, text, limitMs, wake) {
   wait(namespace.getByName(name)[method](text), limitMs, wake);
 }
+
+// The rows of a statement of a Durable Object's SQLite as JSON text.
+export const sqlRows = (sql, statement, ...values) =>
+  JSON.stringify([...sql.exec(statement, ...values).raw()]);
+
+// Runs a statement for its effect; its cursor stays here.
+export function sqlRun(sql, statement, ...values) {
+  sql.exec(statement, ...values);
+}

@@ -97,19 +97,15 @@ def exchange(
     )
 
 
-def _is_removed(name: str, removed: tuple[str, ...]) -> bool:
-    return any(
-        name.startswith(rule[:-1]) if rule.endswith("*") else name == rule for rule in removed
-    )
-
-
 def apply(pairs: Pairs, mutations: Mutations) -> list[tuple[str, str]]:
     """Header fields after `mutations`: removals first, then replacements."""
-    replaced = {name for name, _ in mutations.set_headers}
+    removed = mutations.remove_headers
+    prefixes = tuple(rule[:-1] for rule in removed if rule.endswith("*"))
+    dropped = {*removed, *(name for name, _ in mutations.set_headers)}
     kept = [
         (name, value)
         for name, value in pairs
-        if name not in replaced and not _is_removed(name, mutations.remove_headers)
+        if name not in dropped and not name.startswith(prefixes)
     ]
     return kept + list(mutations.set_headers)
 

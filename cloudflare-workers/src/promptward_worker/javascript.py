@@ -27,6 +27,7 @@ from promptward_worker.turns import Waiting
 T = TypeVar("T")
 _compact = json.JSONEncoder(separators=(",", ":")).encode
 Pairs = Iterable[tuple[str, str]]
+SqlValue = str | int | float | None
 _MODULE = "promptward_worker/border.mjs"
 _REASON_CHARACTERS = 200
 # Statuses that must not have a body (Fetch standard, "null body status").
@@ -38,8 +39,6 @@ class _Host:
 
     def __init__(self) -> None:
         self.now_ms = js.Date.now
-        self.stringify = js.JSON.stringify
-        self.array = js.Array.from_
         self.resolvers = js.Promise.withResolvers
         self.log = js.console.log
 
@@ -63,6 +62,8 @@ class _Border:
         self.send = module.send
         self.fetch_document = module.fetchDocument
         self.call_object = module.callObject
+        self.sql_rows = module.sqlRows
+        self.sql_run = module.sqlRun
 
 
 @cache
@@ -92,12 +93,6 @@ def response_head(response: js.Response) -> tuple[int, list[tuple[str, str]]]:
     """Status and header fields, as those of a request."""
     status, headers = json.loads(_border().response_head(response))
     return status, [(name, value) for name, value in headers]
-
-
-def as_json(items: JsProxy) -> str:
-    """The items of an iterable as JSON text."""
-    host = _host()
-    return host.stringify(host.array(items))
 
 
 async def read_body(message: js.Request | js.Response, pairs: Pairs, max_bytes: int) -> Body:
@@ -228,6 +223,16 @@ def call_object(
 ) -> Waiting[str]:
     """Call a method of a Durable Object; awaits its answer for at most `timeout_s`."""
     return Waiting(_border().call_object, namespace, name, method, text, timeout_s * 1000)
+
+
+def sql_rows(sql: js.SqlStorage, statement: str, values: Iterable[SqlValue]) -> str:
+    """The rows of a statement as JSON text."""
+    return _border().sql_rows(sql, statement, *values)
+
+
+def sql_run(sql: js.SqlStorage, statement: str, values: Iterable[SqlValue]) -> None:
+    """Run a statement for its effect."""
+    _border().sql_run(sql, statement, *values)
 
 
 def resolvers() -> js.Resolvers:

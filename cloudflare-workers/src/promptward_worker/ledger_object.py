@@ -39,15 +39,14 @@ class _ObjectSql:
     """The object's SQLite; all rows of a statement cross in one step."""
 
     def __init__(self, ctx: ObjectContext) -> None:
-        self._exec = ctx._ctx.storage.sql.exec
+        self._sql = ctx._ctx.storage.sql
 
     def rows(self, statement: str, *values: Value) -> list[list[Value]]:
-        cursor = self._exec(statement, *values)
-        found: list[list[Value]] = json.loads(javascript.as_json(cursor.raw()))
+        found: list[list[Value]] = json.loads(javascript.sql_rows(self._sql, statement, values))
         return found
 
     def run(self, statement: str, *values: Value) -> None:
-        self._exec(statement, *values)
+        javascript.sql_run(self._sql, statement, values)
 
 
 class BudgetLedgerObject(DurableObject):

@@ -6,14 +6,8 @@ from typing import Any
 import js
 from pyodide.ffi import JsProxy
 
-class SqlCursor:
-    def raw(self) -> JsProxy: ...
-
-class SqlStorage:
-    def exec(self, statement: str, *values: str | int | float | None) -> SqlCursor: ...
-
 class Storage:
-    sql: SqlStorage
+    sql: js.SqlStorage
     def transactionSync(self, callback: JsProxy) -> None: ...
 
 class JsObjectContext:
