@@ -32,8 +32,6 @@ Gate = Callable[[str], frozenset[int] | None]
 # text cost 0.9 ms per KB, with 8 it costs 0.01.
 _LONGEST_COUNTED = 8
 _MAX_MEM_BYTES = 8 << 20  # states RE2 may keep per set; it starts over when they are full
-# Shorter texts are searched as quickly without.
-MIN_TEXT = 200
 
 
 def re2_source(node: Node) -> str:

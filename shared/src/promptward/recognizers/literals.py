@@ -180,8 +180,8 @@ class LiteralScanner:
     ) -> None:
         for char, pivots in by_char.items():
             if (
-                pivots.run <= run
-                and char in text
+                char in text
+                and pivots.run <= run
                 and (allowed is None or not allowed.isdisjoint(pivots.items))
             ):
                 pivots.find(text, places)

@@ -19,7 +19,7 @@ from functools import lru_cache
 from operator import attrgetter
 from types import MappingProxyType
 
-from promptward.recognizers.accelerated import MIN_TEXT, re2_gate
+from promptward.recognizers.accelerated import re2_gate
 from promptward.recognizers.compiled import CompiledRecognizer
 from promptward.recognizers.digits import DigitScanner
 from promptward.recognizers.literals import LiteralScanner
@@ -92,9 +92,8 @@ class RecognizerSet:
         Args:
             known: matches that somebody else found; they compete like any other.
         """
-        allowed: frozenset[int] | None = None
-        if self._gate is not None and len(text) >= MIN_TEXT:
-            allowed = self._gate(text)
+        # (pays for texts of any length, measured from 16 characters on)
+        allowed = self._gate(text) if self._gate is not None else None
         return resolve([*self._candidates(text, 0, allowed), *known])
 
     def find_everywhere(self, text: str) -> list[Match]:
