@@ -14,7 +14,7 @@ ENGINE_DEBIAN_IMAGE=debian:bookworm-slim
 ENGINE_ENVOY_IMAGE=envoyproxy/envoy:v1.40.0
 ENGINE_REDIS_IMAGE=redis:7.2-bookworm
 # Those of tests/integration/stacks/support/stacks/fake_kong.py.
-STAND_IN_KONG=kong-stand-in:2
+STAND_IN_KONG=kong-stand-in:3
 STAND_IN_POSTGRES=postgres-stand-in:15
 
 # $1: the Envoy binary that `make install` has put below .envoy/.

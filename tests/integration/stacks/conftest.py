@@ -19,6 +19,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent / "support"))
 
 from stacks.docker import KONG_IMAGE, engine_answers, running
+from stacks.fake_kong import with_driver
 from stacks.native import NativeStack
 from stacks.native_cloudflare import NativeCloudflare
 from stacks.native_envoy import NativeEnvoy
@@ -32,9 +33,9 @@ _NATIVE: dict[str, type[NativeStack]] = {
     "kong-driver": NativeKongDriver,
 }
 
-# Kong is in no package registry: its stack is tested where its image is given (IT_KONG_IMAGE), in
-# containers. The native backend has a driver in its place, which is not Kong. Not in either: what
-# the policy of the stack or the missing database rules out.
+# Kong is in no package registry: where its image is given (IT_KONG_IMAGE), its stack is tested on that.
+# Elsewhere a driver is in its place on both backends, which is not Kong and says so. Not in either:
+# what the policy of the stack or the missing database rules out.
 _NOT_KONG = {
     "test_stream_arrives_while_the_upstream_is_still_writing",
     "test_policy_is_reloaded_and_a_broken_one_is_not",
@@ -94,13 +95,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def _kong_runs(metafunc: pytest.Metafunc, on: list[str]) -> list[tuple[str, str]]:
-    """Kong itself where its image is given, and what stands in its place."""
+    """Kong itself where its image is given, else what stands in its place."""
     gateways = metafunc.definition.path.name == "test_gateways.py"
     if not gateways or metafunc.function.__name__ in _NOT_KONG:
         return []
-    possible = {"docker": ("kong", "docker"), "native": ("kong-driver", "native")}
-    given = {"docker": KONG_IMAGE in os.environ, "native": True}
-    return [possible[b] for b in on if given[b]]
+    real = {"docker": KONG_IMAGE in os.environ, "native": False}
+    return [("kong" if real[b] else "kong-driver", b) for b in on]
 
 
 @pytest.fixture(scope="session")
@@ -111,7 +111,7 @@ def started(
     gateway, backend = request.param
     directory = tmp_path_factory.mktemp(f"{gateway}-{backend}")
     policy_dir = directory / "policy"
-    folder = _NATIVE[gateway].folder if backend == "native" else gateway
+    folder = "kong" if gateway == "kong-driver" else gateway
     shutil.copytree(COMPOSE / folder / "policy", policy_dir)
     for path in (policy_dir, *policy_dir.iterdir()):
         path.chmod(path.stat().st_mode | 0o055)  # the containers' user reads it
@@ -121,7 +121,12 @@ def started(
                 pytest.fail(
                     "docker backend: no engine answers `docker version` and `docker compose version`"
                 )
-            made: Stack = cleanup.enter_context(running(gateway, directory, policy_dir))
+            of_compose = (
+                with_driver(directory, policy_dir)
+                if gateway == "kong-driver"
+                else running(gateway, directory, policy_dir)
+            )
+            made: Stack = cleanup.enter_context(of_compose)
         else:
             native = _NATIVE[gateway](directory, policy_dir)
             cleanup.callback(native.stop)

@@ -3,7 +3,8 @@
 Real here: the Dockerfile's layers, the plugin server in its container, Redis, Postgres (Debian's), the
 one-shot steps and every line of the compose files. Fake: the command `kong`
 (.ci/stand-ins/kong), which starts the plugin server as Kong would, writes down what its Admin API is
-told, and proxies nothing. With a real image (IT_KONG_IMAGE) test_gateways.py runs on it.
+told, and proxies nothing. test_gateways.py runs on the same stack with a driver in it, or on a real
+image (IT_KONG_IMAGE).
 """
 
 from __future__ import annotations

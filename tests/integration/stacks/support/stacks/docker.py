@@ -47,10 +47,12 @@ class DockerStack(Stack):
 
     backend = "docker"
 
-    def __init__(self, gateway: str, project: str, services: Services, policy_dir: Path) -> None:
+    def __init__(
+        self, gateway: str, folder: str, project: str, services: Services, policy_dir: Path
+    ) -> None:
         super().__init__(policy_dir)
-        self.gateway = self.folder = gateway
-        self.guards = _GUARDS[gateway]
+        self.gateway, self.folder = gateway, folder
+        self.guards = _GUARDS[folder]
         self._services = services
         self._network = f"{project}_inside"
         self._containers: dict[str, str] = {}
@@ -79,7 +81,7 @@ class DockerStack(Stack):
 
     def _find_front(self) -> None:
         """The published port, which changes with every start: the kernel picks it."""
-        service, port = _FRONT[self.gateway]
+        service, port = _FRONT[self.folder]
         published = self.compose(f"port {service} {port}").strip().rpartition(":")[2]
         self.http = f"http://{get_docker_ip()}:{published}"
 
@@ -97,7 +99,7 @@ class DockerStack(Stack):
             self.policy_changed()
 
     def policy_changed(self) -> None:
-        if self.gateway == "kong":
+        if self.folder == "kong":
             self.compose("run --rm configure")
 
     def _freeze(self, service: str, *, frozen: bool) -> None:
@@ -121,7 +123,7 @@ def running(gateway: str, directory: Path, policy_dir: Path) -> Iterator[DockerS
         environ["KONG_IMAGE"] = os.environ[KONG_IMAGE]
     up = UP_ONE_SHOT if gateway == "kong" else _UP
     with project([COMPOSE / gateway / "compose.yaml"], name, environ, directory, up) as services:
-        yield DockerStack(gateway, name, services, policy_dir)
+        yield DockerStack(gateway, gateway, name, services, policy_dir)
 
 
 @contextlib.contextmanager

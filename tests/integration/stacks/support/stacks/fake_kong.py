@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
 from pytest_docker.plugin import Services
 
-from stacks.docker import UP_ONE_SHOT, docker, host_network, project
+from stacks.docker import UP_ONE_SHOT, DockerStack, docker, host_network, project
 from stacks.stack import COMPOSE, ROOT, wait_for
 
-STAND_INS = {"kong": "kong-stand-in:2", "postgres": "postgres-stand-in:15"}
+STAND_INS = {"kong": "kong-stand-in:3", "postgres": "postgres-stand-in:15"}
 IMAGE = "promptward-kong:stand-in"
 
 
@@ -82,6 +83,31 @@ def with_fake_kong(folder: str, names: Sequence[str], directory: Path) -> Iterat
         made = Containers(services)
         wait_for("the one-shot step", lambda: made.ended("configure"), 120.0)
         yield made
+
+
+@contextlib.contextmanager
+def with_driver(directory: Path, policy_dir: Path) -> Iterator[DockerStack]:
+    """deploy/compose/kong on the fake Kong, with the driver in it that requests go through.
+
+    Args:
+        directory: for overlays.
+        policy_dir: what the one-shot step reads.
+    """
+    _build_stand_in("kong", STAND_INS["kong"])
+    driver = Path(__file__).with_name("kong_driver.py")
+    mount = {"kong": {"volumes": [f"{driver}:/opt/driver/kong_driver.py:ro"]}}
+    overlay = directory / "driver.yaml"
+    overlay.write_text(yaml.safe_dump({"services": mount}))
+    environ = {
+        "POLICY_DIR": str(policy_dir),
+        "KONG_PORT": "0",
+        "KONG_IMAGE": STAND_INS["kong"],
+        "PROMPTWARD_KONG_IMAGE": IMAGE,
+    }
+    name = f"it-kong-driver-{os.getpid()}"
+    files = [COMPOSE / "kong" / "compose.yaml", overlay]
+    with project(files, name, environ, directory, UP_ONE_SHOT) as services:
+        yield DockerStack("kong-driver", "kong", name, services, policy_dir)
 
 
 def _build_stand_in(folder: str, tag: str) -> None:
