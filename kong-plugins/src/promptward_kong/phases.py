@@ -200,11 +200,6 @@ class InstancePhases:
         if sum(map(len, headers.values())) >= MAX_HEADERS:
             message = "the request has too many header fields"
             await _answer(refusal(method, path, 431, "too_many_headers", "parse", message))
-        if self._buffered and "websocket" in ",".join(headers.get("upgrade", ())).lower():
-            # Kong turns buffering off for these, and with it our response phase; for others, such
-            # as h2c, it passes no upgrade on (kong/runloop/handler.lua, upstream_upgrade).
-            message = "connection upgrades are not possible here"
-            await _answer(refusal(method, path, 400, "upgrade_refused", "parse", message))
 
     async def _route(self, needs: Needs) -> str:
         """Name (else id) of the matched route. Remembered for a while when this instance has only
