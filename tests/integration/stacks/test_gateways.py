@@ -7,7 +7,7 @@ import uuid
 
 import pytest
 import requests
-from stacks.client import chat, post
+from stacks.client import chat, read_slow_stream
 from stacks.policy import change_policy, requests_budget
 from stacks.stack import Stack, wait_for
 
@@ -72,16 +72,7 @@ def test_no_service_but_the_upstream_writes_down_what_was_asked(stack: Stack) ->
 
 
 def test_stream_arrives_while_the_upstream_is_still_writing(stack: Stack) -> None:
-    marker = uuid.uuid4().hex
-    text = f"[[split:200]] [[repeat:2]] [[slow:400]] {marker}"
-    with post(stack, "full", text, stream=True) as response:
-        assert response.status_code == 200
-        chunks = response.iter_content(chunk_size=None)
-        first = next(chunks)
-        # The last event is due seconds later: what has come by now was not held back to the end.
-        assert b"[DONE]" not in first
-        rest = b"".join(chunks)
-    assert b"[DONE]" in first + rest
+    read_slow_stream(stack, uuid.uuid4().hex)
 
 
 def test_policy_is_reloaded_and_a_broken_one_is_not(stack: Stack) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import requests
 import yaml
-from stacks.client import chat, post
+from stacks.client import chat, read_slow_stream
 from stacks.native_kong_driver import NativeKongDriver
 from stacks.policy import change_policy, requests_budget
 from stacks.stack import COMPOSE
@@ -51,15 +51,7 @@ def test_it_says_that_it_is_not_kong(kong_driver: NativeKongDriver) -> None:
 
 def test_stream_arrives_while_the_upstream_is_still_writing(streaming: NativeKongDriver) -> None:
     canary = f"jane.{uuid.uuid4().hex}@example.com"
-    text = f"[[split:200]] [[repeat:2]] [[slow:400]] {canary}"
-    with post(streaming, "full", text, stream=True) as response:
-        assert response.status_code == 200
-        chunks = response.iter_content(chunk_size=None)
-        first = next(chunks)
-        # The last event is due seconds later: what has come by now was not held back to the end.
-        assert b"[DONE]" not in first
-        rest = b"".join(chunks)
-    assert b"[DONE]" in first + rest
+    read_slow_stream(streaming, canary)
     assert canary not in streaming.logs("upstream")
 
 

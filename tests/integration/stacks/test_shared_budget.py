@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 import yaml
 from stacks.client import chat
-from stacks.native import at, free_address
+from stacks.native import NativeStack, at, free_address
 from stacks.native_cloudflare import NativeCloudflare
 from stacks.native_envoy import NativeEnvoy
 from stacks.policy import change_policy, requests_budget
@@ -94,6 +94,17 @@ def settings_of_all(service: str) -> dict[str, str]:
     return {name: DEFAULT.sub(r"\1", value) for name, value in found.items()}
 
 
+@contextlib.contextmanager
+def serving(made: NativeStack) -> Iterator[None]:
+    """Start it and wait until it serves; it is ended in any case."""
+    try:
+        made.boot()
+        made.wait_until_serving()
+        yield
+    finally:
+        made.stop()
+
+
 @pytest.fixture
 def envoy_of_all(tmp_path: Path) -> Iterator[NativeEnvoy]:
     """The Envoy part of the stack, under the policy of all."""
@@ -105,12 +116,8 @@ def envoy_of_all(tmp_path: Path) -> Iterator[NativeEnvoy]:
     assert settings["PROMPTWARD_LEDGER_LISTEN"] == "0.0.0.0:9920"
     here = {**settings, "PROMPTWARD_LEDGER_LISTEN": at(made.ledger_port)}
     made.more_settings["promptward-a"] = here
-    try:
-        made.boot()
-        made.wait_until_serving()
+    with serving(made):
         yield made
-    finally:
-        made.stop()
 
 
 @pytest.fixture
@@ -123,12 +130,8 @@ def worker_of_all(envoy_of_all: NativeEnvoy, tmp_path: Path) -> Iterator[NativeC
     assert settings["LEDGER_URL"] == "http://promptward-a:9920"
     here = {**settings, "LEDGER_URL": f"http://{at(envoy_of_all.ledger_port)}"}
     made.more_settings["worker"] = here
-    try:
-        made.boot()
-        made.wait_until_serving()
+    with serving(made):
         yield made
-    finally:
-        made.stop()
 
 
 def test_what_is_spent_at_one_gateway_is_spent_at_the_other(envoy_of_all: NativeEnvoy) -> None:

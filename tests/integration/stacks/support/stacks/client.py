@@ -53,3 +53,16 @@ def chat(stack: Stack, key: str, text: str, **fields: Any) -> Answer:
     with post(stack, key, text, **fields) as response:
         headers = {name.lower(): value for name, value in response.headers.items()}
         return Answer(response.status_code, headers, response.content)
+
+
+def read_slow_stream(stack: Stack, text: str) -> None:
+    """Read an answer whose upstream writes for seconds, and see that it comes as it is written."""
+    slowly = f"[[split:200]] [[repeat:2]] [[slow:400]] {text}"
+    with post(stack, "full", slowly, stream=True) as response:
+        assert response.status_code == 200
+        chunks = response.iter_content(chunk_size=None)
+        first = next(chunks)
+        # The last event is due seconds later: what has come by now was not held back to the end.
+        assert b"[DONE]" not in first
+        rest = b"".join(chunks)
+    assert b"[DONE]" in first + rest
