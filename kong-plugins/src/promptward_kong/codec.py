@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import cast
 
 from promptward.decision import Deny, HeaderPairs, Mutations, PolicyRef, Principal, Ticket
 from promptward.exchange import JSON, Body, Exchange, GatewayIdentity, Headers
+from promptward.values import value_object
 
 CONSUMER_METHOD = "kong_consumer"
 
@@ -20,7 +21,7 @@ CONSUMER_METHOD = "kong_consumer"
 MAX_HEADERS = 1000
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class RequestFacts:
     """A request as Kong shows it; what goes to a worker."""
 

@@ -7,10 +7,11 @@ is no thread, greenlet or lock behind a phase, so an abandoned one costs nothing
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass
+
+from promptward.values import value_object
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class PdkCall:
     """A PDK method that Kong runs; awaiting it gives what the method returned, untyped."""
 
@@ -21,7 +22,7 @@ class PdkCall:
         return (yield self)
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class Work:
     """A job for a worker process; awaiting it gives the worker's answer, untyped.
 

@@ -17,6 +17,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from promptward.values import value_object
 from promptward_kong.effects import Effect, PdkCall, Work, WorkError
 from promptward_kong.pdk import TERMINAL_METHODS
 
@@ -35,7 +36,7 @@ PASSED = Outcome.PASSED
 PhaseCoroutine = Coroutine[Effect, object, Outcome]
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class Refusal:
     """The answer for a request whose check failed: status, body and headers for the client."""
 
@@ -83,7 +84,7 @@ class PhaseContext:
     late: Callable[[object], None] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class Limits:
     """Deadlines in seconds.
 

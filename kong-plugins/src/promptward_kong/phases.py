@@ -14,10 +14,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import cast
 
 from promptward.exchange import JSON
+from promptward.values import value_object
 from promptward_kong import pdk
 from promptward_kong.capabilities import MAX_REWRITTEN_BODY_BYTES
 from promptward_kong.codec import (
@@ -51,7 +51,7 @@ _CLIENT_CLOSED = 499  # nginx: the client left first
 _WITHHELD = 200  # an upstream's answer that the client did not get is charged as one that it got
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class Needs:
     """What a worker said about the instance's policy."""
 
@@ -73,7 +73,7 @@ def _needs_of(answer: Mapping[str, object]) -> Needs:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class _Allowed:
     """A worker's allowance.
 

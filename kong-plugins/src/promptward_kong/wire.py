@@ -11,9 +11,10 @@ request whose RPC failed pass).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import msgpack  # type: ignore[import-untyped]
+
+from promptward.values import value_object
 
 STEP = "plugin.Step"
 """The method that brings the result of a PDK call; its name may go on."""
@@ -26,7 +27,7 @@ _BUFFER_BYTES = 8 * 1024
 _RENEW_BYTES = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class RpcRequest:
     """One call from Kong. `argument` is untrusted and untyped."""
 

@@ -7,15 +7,16 @@ Denials carry the finished error body in the caller's own protocol, so that no a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from promptward.exchange import JSON
 from promptward.findings import Coverage, Finding
+from promptward.values import value_object
 
 HeaderPairs = tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class Principal:
     """Who is calling.
 
@@ -30,7 +31,7 @@ class Principal:
     claims: Mapping[str, JSON]
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class PolicyRef:
     """Which policy decided: in every decision and audit event."""
 
@@ -39,7 +40,7 @@ class PolicyRef:
     sha256: str
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class Ticket:
     """What the response side needs to know about the request.
 
@@ -82,7 +83,7 @@ class Ticket:
     system_text: str = field(default="", repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class Mutations:
     """What the gateway must change before it forwards.
 
@@ -97,7 +98,7 @@ class Mutations:
     body: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class Allow:
     """Forward, with mutations.
 
@@ -112,7 +113,7 @@ class Allow:
     response_headers: HeaderPairs = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class Deny:
     """Answer the client now.
 

@@ -7,10 +7,11 @@ complete. Parsing the LLM view out of the body belongs to `protocols`, judging i
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 
 from promptward.errors import ExchangeError
+from promptward.values import value_object
 
 JSON = None | bool | int | float | str | list["JSON"] | dict[str, "JSON"]
 
@@ -65,7 +66,7 @@ class Headers:
         return f"Headers({[n for n, _ in self.pairs]})"  # names only: values may be secrets
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class Body:
     """Body bytes as received, and whether that is all of them."""
 
@@ -73,7 +74,7 @@ class Body:
     complete: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class GatewayIdentity:
     """Claims the gateway itself verified, and how (`kong_consumer`, `envoy_jwt_authn`, ...)."""
 
@@ -81,7 +82,7 @@ class GatewayIdentity:
     claims: Mapping[str, JSON]
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class Exchange:
     """A request as it arrived at the gateway.
 
@@ -108,7 +109,7 @@ class Exchange:
     gateway_identity: GatewayIdentity | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class Response:
     """An upstream response, whole. Streams go through `StreamGuard` instead."""
 

@@ -7,8 +7,9 @@ at can never read as clean.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from promptward.values import value_object
 
 
 class Effect(StrEnum):
@@ -30,7 +31,7 @@ class Severity(StrEnum):
     CRITICAL = "critical"
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class Span:
     """A half-open range of code points in the text at `pointer` (RFC 6901)."""
 
@@ -39,7 +40,7 @@ class Span:
     end: int
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class Finding:
     """One thing one rule of one check found.
 
@@ -72,7 +73,7 @@ class CoverageState(StrEnum):
     UNINSPECTABLE = "uninspectable"  # nobody could
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class CoverageEntry:
     """What happened to one part.
 

@@ -7,12 +7,11 @@ parsed JSON itself; edits are made to it by JSON pointer and it is re-serialised
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from promptward.exchange import JSON, Source
+from promptward.values import value_object
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class Part:
     """One piece of text.
 
@@ -30,7 +29,7 @@ class Part:
     json_escaped: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class OpaquePart:
     """A part with no text to inspect: an inline image, a remote file, audio."""
 
@@ -39,7 +38,7 @@ class OpaquePart:
     reason: str  # snake_case, becomes the coverage reason, for example `inline_image`
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class LlmRequest:
     """A parsed LLM request.
 
@@ -68,7 +67,7 @@ class LlmRequest:
     document: dict[str, JSON]
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class Usage:
     """Token counts as the upstream reported them.
 
@@ -91,7 +90,7 @@ class Usage:
         return self.input_tokens + self.output_tokens
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class LlmResponse:
     """A parsed, whole LLM response."""
 

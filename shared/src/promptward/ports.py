@@ -8,10 +8,11 @@ The core never imports an implementation: those live in `promptward_ports` and i
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal, Protocol
 
 from promptward.exchange import JSON
+from promptward.values import value_object
 
 Jwk = Mapping[str, JSON]
 
@@ -55,7 +56,7 @@ class SignatureVerifier(Protocol):
 WindowType = Literal["fixed", "sliding", "token_bucket", "concurrent"]
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class Window:
     """When a limit refills.
 
@@ -75,7 +76,7 @@ class Window:
     months: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class BudgetLine:
     """One budget that one request draws from.
 
@@ -102,7 +103,7 @@ class BudgetLine:
     local_percent: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class ReserveRequest:
     """All lines of one request: reserved together or not at all.
 
@@ -121,7 +122,7 @@ class ReserveRequest:
     ttl_s: int
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class LineState:
     """A budget after an operation. Amounts in the line's unit.
 
@@ -144,7 +145,7 @@ class LineState:
         return max(0, self.limit - self.spent - self.reserved)
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class ReserveOutcome:
     """Whether everything was reserved.
 
@@ -162,7 +163,7 @@ class ReserveOutcome:
     retry_after_s: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class SettleRequest:
     """Replace estimates by real use. Idempotent: only the first settlement of an id counts.
 
@@ -196,7 +197,7 @@ class BudgetLedger(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class UsageRow:
     """One budget partition as an operator sees it.
 
@@ -221,7 +222,7 @@ class UsageRow:
 EntryState = Literal["open", "expired", "settled"]
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class LedgerEntry:
     """What one request was charged on one budget.
 
@@ -287,7 +288,7 @@ class AuditSink(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class ClassifierQuery:
     """What one check asks an external classifier, call after call.
 
@@ -310,7 +311,7 @@ class ClassifierQuery:
     timeout_s: float
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class ClassifierSpan:
     """A span an external classifier reported, in code points of the text it was given."""
 

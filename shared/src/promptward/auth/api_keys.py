@@ -24,6 +24,7 @@ from promptward.auth.failure import AuthCode, AuthFailure
 from promptward.decision import Principal
 from promptward.exchange import JSON
 from promptward.settings import Kind, setting
+from promptward.values import value_object
 
 # the longest keys of LLM providers are about 170 characters; the rest is room
 MAX_KEY_CHARACTERS = 512
@@ -102,7 +103,7 @@ def expiry_s(key: ApiKey) -> float:
     return when.timestamp()
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class _Entry:
     digest: str = field(repr=False)
     principal: Principal

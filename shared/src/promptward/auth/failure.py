@@ -9,10 +9,10 @@ Source: RFC 6750 section 3 (`WWW-Authenticate` and its error codes), RFC 9110 se
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 from promptward.decision import HeaderPairs
+from promptward.values import value_object
 
 
 class AuthCode(StrEnum):
@@ -50,7 +50,7 @@ _OAUTH_ERRORS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class AuthFailure:
     """The caller is not who the policy needs: answer 401.
 

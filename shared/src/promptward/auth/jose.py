@@ -16,7 +16,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
 from promptward import jsonstrict
@@ -24,6 +24,7 @@ from promptward.auth.failure import AuthCode, AuthFailure
 from promptward.errors import ExchangeError
 from promptward.exchange import JSON
 from promptward.ports import Jwk
+from promptward.values import value_object
 
 # Apache and nginx limit a header line to 8 KiB, Envoy all headers to 60 KiB; 16 KiB holds tokens
 # with hundreds of group claims
@@ -33,7 +34,7 @@ MAX_KID_CHARACTERS: Final = 256
 _JSON_LIMITS: Final = jsonstrict.JsonLimits(MAX_TOKEN_CHARACTERS, max_depth=16, max_items=4096)
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class Algorithm:
     """What an `alg` value demands of its key and signature.
 
@@ -68,7 +69,7 @@ MIN_SECRET_BYTES: Final = 32
 _COORDINATE_BYTES: Final = 32  # P-256: RFC 7518 section 6.2.1.2; Ed25519: RFC 8037 section 2
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class Jws:
     """A parsed, not yet verified token."""
 

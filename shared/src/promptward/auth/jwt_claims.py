@@ -15,7 +15,6 @@ from __future__ import annotations
 import base64
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import islice
 
 from promptward.auth import jose
@@ -27,6 +26,7 @@ from promptward.auth.verified_tokens import VerifiedTokens
 from promptward.decision import Principal
 from promptward.exchange import JSON
 from promptward.ports import Jwk, KeySource, SignatureVerifier
+from promptward.values import value_object
 
 # A token without `kid` is tried against at most this many fitting keys; key servers publish two or
 # three at a time, and each try costs a signature verification.
@@ -38,7 +38,7 @@ _LAST_DATE_S = 253_402_300_799
 Claims = Mapping[str, JSON]
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class AuthPorts:
     """What verifying a token needs from the host."""
 

@@ -15,16 +15,16 @@ operations, so threads need no lock (the core has none).
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 
 from promptward.decision import Principal
+from promptward.values import value_object
 
 # Together at most 1,024 entries of at most 4 KiB of token: a few megabytes of parsed claims
 _GENERATION_ENTRIES = 512
 _LONGEST_TOKEN_CHARACTERS = 4096
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class _Verified:
     principal: Principal
     since_s: float

@@ -33,6 +33,7 @@ from promptward.auth.globs import GlobSet, spellings
 from promptward.decision import Principal
 from promptward.exchange import JSON
 from promptward.settings import Kind, setting
+from promptward.values import value_object
 
 # names that are shown back to the client: identifiers only, so that no text is echoed or logged
 _SHOWABLE = re.compile(r"[A-Za-z0-9._:/@-]{1,64}", re.ASCII)
@@ -119,7 +120,7 @@ class AuthorizationSettings:
             seen.add(rule.id)
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class AuthzOutcome:
     """Whether the caller may do this.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 from promptward.auth.claims import compile_matcher, find, parse_path
 from promptward.auth.globs import GlobSet
@@ -17,6 +16,7 @@ from promptward.llm import LlmRequest, Usage
 from promptward.ports import BudgetLine, SettleRequest, TokenCounter
 from promptward.pricing import PriceTable
 from promptward.tokens import estimate_tokens, vocabulary_of
+from promptward.values import value_object
 
 # Chat formats spend about 3-4 tokens per message on its frame (OpenAI cookbook, "How to count
 # tokens with tiktoken", 2024); 4 keeps the estimate on the safe side.
@@ -27,7 +27,7 @@ EXACT_CHARS = 131_072
 _CLAIM = "claim."
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class Estimate:
     """Tokens a request is expected to use; reserved up front."""
 
@@ -35,7 +35,7 @@ class Estimate:
     output_tokens: int
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class Reservation:
     """Everything one request reserves.
 

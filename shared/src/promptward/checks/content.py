@@ -19,6 +19,7 @@ from promptward.llm import Part
 from promptward.ports import Classifier
 from promptward.protocols.base import Channel
 from promptward.stream.channels import ChannelFilter
+from promptward.values import value_object
 
 
 class Phase(StrEnum):
@@ -64,7 +65,7 @@ class Conversation:
     ahead: dict[str, ReadAhead] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class Denial:
     """Why an exchange is refused; the engine turns it into the caller's protocol."""
 
@@ -76,7 +77,7 @@ class Denial:
 UNAVAILABLE = Denial("check_unavailable", "A content check could not run; try again later.", 503)
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class Inspection:
     """What a check did with the parts it was given.
 

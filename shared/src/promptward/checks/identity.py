@@ -27,6 +27,7 @@ from promptward.decision import Principal
 from promptward.exchange import Exchange, GatewayIdentity
 from promptward.ports import KeySource, SignatureVerifier
 from promptward.settings import Kind, setting
+from promptward.values import value_object
 
 # RFC 6750 section 2.1: credentials = "Bearer" 1*SP b64token; the scheme is case-insensitive
 _BEARER = re.compile(r"[Bb][Ee][Aa][Rr][Ee][Rr] {1,8}([A-Za-z0-9._~+/-]+=*)", re.ASCII)
@@ -137,7 +138,7 @@ def _covers(pattern: str, name: str) -> bool:
     return name == pattern or (pattern.endswith("*") and name.startswith(pattern[:-1]))
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class Authenticated:
     """The caller is known.
 
@@ -164,7 +165,7 @@ _MALFORMED = AuthFailure(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class _Methods:
     """What one header may carry."""
 

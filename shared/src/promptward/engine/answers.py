@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from promptward.checks.content import Denial
 from promptward.decision import Deny, HeaderPairs, Principal
 from promptward.errors import ExchangeError
 from promptward.findings import Coverage, Finding
 from promptward.protocols import NEUTRAL, ChatProtocol
+from promptward.values import value_object
 
 JSON_TYPE = ("content-type", "application/json; charset=utf-8")
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class Refusal(Exception):  # noqa: N818 - control flow inside the engine, not a failure
     """Why a phase stops the exchange.
 

@@ -20,7 +20,6 @@ repeating one is harmless (settlement is idempotent by request id).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
@@ -28,6 +27,7 @@ from promptward.decision import Decision, Deny, HeaderPairs, Mutations, Ticket
 from promptward.exchange import Exchange, Headers, Response
 from promptward.findings import Coverage, Finding
 from promptward.llm import Usage
+from promptward.values import value_object
 
 END_UNKNOWN = "end_unknown"
 """Reason for `on_no_response`: the gateway lost track of an exchange that it had let through."""
@@ -50,7 +50,7 @@ class StreamEnd(StrEnum):
     UPSTREAM_CUT = "upstream_cut"
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class ResponseAllow:
     """Forward the response, with mutations (headers include settled rate-limit figures)."""
 

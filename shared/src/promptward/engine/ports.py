@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from promptward.errors import PortError
 from promptward.ports import (
@@ -21,6 +20,7 @@ from promptward.ports import (
     SignatureVerifier,
     TokenCounter,
 )
+from promptward.values import value_object
 
 
 class _Absent:
@@ -52,7 +52,7 @@ def _forget(error: Exception) -> None:
     del error
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class Ports:
     """Everything an engine needs from its host.
 

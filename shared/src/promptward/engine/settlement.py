@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from promptward.checks.budgeting import release_request, settle_request
 from promptward.checks.token_budget import BudgetSettings
@@ -13,6 +12,7 @@ from promptward.errors import PortError
 from promptward.llm import Usage
 from promptward.policy.compile import CompiledPolicy
 from promptward.ports import LineState, SettleRequest
+from promptward.values import value_object
 
 # OpenAI: "a token is about 4 characters of English"; only for what a client that left has got
 _CHARS_PER_TOKEN = 4
@@ -20,7 +20,7 @@ _CHARS_PER_TOKEN = 4
 Charge = Callable[[BudgetSettings], Usage | None]
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class Delivered:
     """What reached the client before a stream ended early.
 

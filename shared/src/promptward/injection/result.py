@@ -7,13 +7,13 @@ decoded form; a hit never carries the matched text.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 
 from promptward.exchange import Source
+from promptward.values import value_object
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class InjectionHit:
     """One rule that fired.
 
@@ -34,7 +34,7 @@ class InjectionHit:
     taxonomy: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class InjectionResult:
     """The verdict on one text.
 
@@ -47,7 +47,7 @@ class InjectionResult:
     hits: tuple[InjectionHit, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class Threshold:
     """Scores from which a text is flagged and blocked (each 0..1, inclusive)."""
 

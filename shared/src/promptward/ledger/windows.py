@@ -17,11 +17,11 @@ property test holds the two against each other. Change both or neither.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from promptward.ledger.bucket import Bucket, Slot
 from promptward.ledger.calendar_windows import SECOND_US, fixed_bounds
 from promptward.ports import Window
+from promptward.values import value_object
 
 SLIDING_SLOTS = 32
 """Slices of a sliding window. 32 divides a million, so a slice is a whole number of microseconds
@@ -36,7 +36,7 @@ MAX_WAIT_US = 10**15
 Bounds = Callable[[Window, int], tuple[int, int]]
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class Level:
     """How full a bucket is. `reset_us`: microseconds until (some of) it refills, 0 when empty;
     for a `token_bucket` until it is full again."""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from promptward.values import value_object
 
 # 64 bits: collisions stay improbable below some hundred million distinct values (birthday bound).
 _DIGITS = 16
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class Hash:
     """Replace by `<ENTITY:digest>`, an HMAC-SHA256 prefix (RFC 2104).
 

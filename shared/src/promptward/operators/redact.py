@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from promptward.values import value_object
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class Redact:
     """Replace by `<ENTITY>`, the form Presidio's `replace` operator uses too."""
 

@@ -15,6 +15,7 @@ from typing import Protocol
 
 from promptward.exchange import JSON, Source
 from promptward.llm import LlmRequest, LlmResponse, OpaquePart, Usage
+from promptward.values import value_object
 
 BAD_GATEWAY = 502
 """Status hint of errors in an upstream's response."""
@@ -26,7 +27,7 @@ ROUTE_PREFIX = r"(?:/[A-Za-z0-9][A-Za-z0-9._~-]{0,63}){0,8}?"
 Place = tuple[str | int, ...]  # keys and indexes from the root of a document
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class RequestLimits:
     """Bounds on what one request may hold.
 
@@ -42,7 +43,7 @@ class RequestLimits:
 DEFAULT_REQUEST_LIMITS = RequestLimits()
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class Channel:
     """One text that a response stream delivers in pieces.
 

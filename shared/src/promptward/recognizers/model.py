@@ -8,8 +8,9 @@ text than its match, one neighbour on each side (`not_before`, `not_after`, `fol
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import NamedTuple
+
+from promptward.values import value_object
 
 # Presidio's default context is 5 words before; 48 code points hold about eight English words.
 CONTEXT_CHARS = 48
@@ -37,7 +38,7 @@ class Match(NamedTuple):
     recognizer: str
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class Literals:
     """Every match contains one of these strings, or has it shortly before.
 
@@ -61,7 +62,7 @@ class Literals:
     fold: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class Digits:
     """Every match has a digit among its first 16 characters, most often as its first.
 
@@ -78,7 +79,7 @@ class Digits:
     labels: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class Anywhere:
     """No cheap anchor: the pattern is tried on the whole text."""
 
@@ -88,7 +89,7 @@ Anchor = Literals | Digits | Anywhere
 NOT_WORD = "[0-9A-Za-z_]"
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class Recognizer:
     """One way to recognise one entity.
 

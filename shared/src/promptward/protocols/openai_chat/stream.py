@@ -29,6 +29,7 @@ from promptward.protocols.event_texts import (
     whole_member,
 )
 from promptward.protocols.openai_chat.response import read_usage
+from promptward.values import value_object
 
 _LIMITS = JsonLimits(max_bytes=2**31)  # the framer bounds the size
 _MAX_INDEX = 1024  # choices are at most 128 by the reference; tool calls have no stated maximum
@@ -45,7 +46,7 @@ _ARGUMENTS = frozenset({"arguments", "input"})
 _IDS = frozenset({"id", "name", "type", "call_id"})
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class _Route:
     """Where a channel's text goes inside a delta: its choice, the path, and list items' tags."""
 
