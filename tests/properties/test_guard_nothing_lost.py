@@ -7,7 +7,7 @@ stream, so they are no exception here.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import pytest
 
@@ -16,8 +16,8 @@ from promptward.findings import Finding
 from promptward.protocols import PROTOCOLS, Channel
 from promptward.stream.channels import ChannelFilter
 from promptward.stream.guard import EventStreamGuard
+from promptward.testing.planting import PLANTED, planted
 
-PLANTED = "planted text, see?"
 CHUNK: dict[str, JSON] = {
     "id": "c_1",
     "object": "chat.completion.chunk",
@@ -207,21 +207,6 @@ class Erase:
 
 def read_all(_: Channel) -> Sequence[tuple[str, ChannelFilter]]:
     return [("x", Erase())]
-
-
-def planted(value: JSON) -> Iterator[tuple[str, JSON]]:
-    """(what was replaced, copy of `value`) for each string and each key."""
-    if isinstance(value, str):
-        yield value, PLANTED
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            for what, copy in planted(item):
-                yield what, [*value[:index], copy, *value[index + 1 :]]
-    elif isinstance(value, dict):
-        for key, member in value.items():
-            yield f"key {key}", {(PLANTED if k == key else k): v for k, v in value.items()}
-            for what, copy in planted(member):
-                yield what, {**value, key: copy}
 
 
 def encoded(events: list[JSON]) -> bytes:

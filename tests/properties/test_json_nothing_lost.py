@@ -6,7 +6,7 @@ that may hold a text unread are bytes and references to bytes; their parts are o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -14,8 +14,8 @@ from promptward.errors import ExchangeError
 from promptward.exchange import JSON
 from promptward.llm import LlmRequest, LlmResponse
 from promptward.protocols import PROTOCOLS
+from promptward.testing.planting import PLANTED, planted
 
-PLANTED = "planted text, see?"
 SCHEMA: JSON = {
     "type": "object",
     "description": "d",
@@ -251,21 +251,6 @@ ANSWERS: dict[str, JSON] = {
         "output": ITEMS,
     },
 }
-
-
-def planted(value: JSON) -> Iterator[tuple[str, JSON]]:
-    """(what was replaced, copy of `value`) for each string and each key."""
-    if isinstance(value, str):
-        yield value, PLANTED
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            for what, copy in planted(item):
-                yield what, [*value[:index], copy, *value[index + 1 :]]
-    elif isinstance(value, dict):
-        for key, member in value.items():
-            yield f"key {key}", {(PLANTED if k == key else k): v for k, v in value.items()}
-            for what, copy in planted(member):
-                yield what, {**value, key: copy}
 
 
 def unread(body: JSON, parse: Callable[[JSON], LlmRequest | LlmResponse]) -> list[str]:
