@@ -209,36 +209,31 @@ def set_pointers(document: JSON, edits: Mapping[str, JSON]) -> JSON:
     Raises:
         KeyError: a pointer leads nowhere: our own mistake, never the client's.
     """
-    copies: dict[tuple[str, ...], JSON] = {}
     root: list[JSON] = [document]
+    copied: set[int] = set()  # ids of the containers that are ours already
     for pointer, value in edits.items():
-        tokens = ["0", *_tokens(pointer)]
         container: list[JSON] | dict[str, JSON] = root
-        for depth in range(1, len(tokens)):
-            container = _own_child(container, tuple(tokens[:depth]), copies)
-        _replace(container, tokens[-1], value)
+        last = "0"
+        for token in _tokens(pointer):
+            container = _own_child(container, last, copied)
+            last = token
+        _replace(container, last, value)
     return root[0]
 
 
 def _own_child(
-    container: list[JSON] | dict[str, JSON],
-    path: tuple[str, ...],
-    copies: dict[tuple[str, ...], JSON],
+    container: list[JSON] | dict[str, JSON], token: str, copied: set[int]
 ) -> list[JSON] | dict[str, JSON]:
-    """The child of `container` named by the end of `path`, copied on first use."""
-    child = copies.get(path)
-    if child is None:
-        original = (
-            container[_index(container, path[-1])]
-            if isinstance(container, list)
-            else container[path[-1]]
-        )
-        child = original.copy() if isinstance(original, (list, dict)) else None
-        copies[path] = child
-        if child is not None:
-            _replace(container, path[-1], child)
+    """The child of `container` named `token`, copied on first use."""
+    child = (
+        container[_index(container, token)] if isinstance(container, list) else container[token]
+    )
     if not isinstance(child, (list, dict)):
-        raise KeyError("/".join(path[1:]))
+        raise KeyError(token)
+    if id(child) not in copied:
+        child = child.copy()
+        copied.add(id(child))
+        _replace(container, token, child)
     return child
 
 
