@@ -15,6 +15,8 @@ integer, and a few shifts, ands and `bit_count`s see all characters at once (abo
 
 from __future__ import annotations
 
+from operator import mul
+
 from promptward.ports import Vocabulary
 
 MESSAGE_TOKENS = 3
@@ -64,7 +66,7 @@ def estimate_tokens(text: str, vocabulary: Vocabulary = "o200k") -> int:
     thousandths = 0
     for start in range(0, len(text), CHUNK_CHARS):
         shape = text_shape(text[start : start + CHUNK_CHARS])
-        thousandths += sum(map(int.__mul__, weights, shape))
+        thousandths += sum(map(mul, weights, shape))
     return max(1, -(-thousandths // 1000)) if text else 0
 
 

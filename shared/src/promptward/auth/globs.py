@@ -57,7 +57,7 @@ class GlobSet:
 
     def matches(self, name: str) -> bool:
         """Whether the whole of `name` matches one of the globs."""
-        return self.matches_any(spellings(name) if self._lenient else (name,))
+        return self._all or self.matches_any(spellings(name) if self._lenient else (name,))
 
     def matches_any(self, names: Iterable[str]) -> bool:
         """Whether one of `names` matches; for a lenient set they are `spellings` already."""

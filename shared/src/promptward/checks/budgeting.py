@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from promptward.auth.claims import compile_matcher, find, parse_path
 from promptward.auth.globs import GlobSet
@@ -28,14 +28,6 @@ _CLAIM = "claim."
 
 
 @value_object(frozen=True, slots=True)
-class Estimate:
-    """Tokens a request is expected to use; reserved up front."""
-
-    input_tokens: int
-    output_tokens: int
-
-
-@value_object(frozen=True, slots=True)
 class Reservation:
     """Everything one request reserves.
 
@@ -55,14 +47,23 @@ class Reservation:
 
 
 class Budget:
-    """One compiled budget of the policy."""
+    """One compiled budget of the policy.
+
+    Attributes:
+        counted: whether it counts requests, whatever is in them.
+        local_percent: see `BudgetLine`.
+        fails_closed: whether a request is refused while the store cannot answer.
+    """
 
     def __init__(self, settings: BudgetSettings, policy_mode: Mode) -> None:
         self.settings = settings
+        self.counted = settings.unit in COUNTED
         self.window = settings.ledger_window()
         self.limit = settings.amount(settings.limit)
         self.shadow = Mode.SHADOW in (settings.mode, policy_mode)
         self.soft = self.shadow or settings.on_exceed == "flag"
+        self.local_percent = settings.local_percent if settings.on_store_error == "local" else 0
+        self.fails_closed = settings.on_store_error != "open" and not self.shadow
         self.partition = Partition(settings.partition_by)
         self._models = GlobSet(settings.models)
         self._routes = GlobSet(settings.routes)
@@ -84,20 +85,10 @@ class Budget:
                 return limit
         return self.limit
 
-    @property
-    def local_percent(self) -> int:
-        """See `BudgetLine`."""
-        settings = self.settings
-        return settings.local_percent if settings.on_store_error == "local" else 0
 
-    @property
-    def fails_closed(self) -> bool:
-        return self.settings.on_store_error != "open" and not self.shadow
-
-
-def estimate_request(
+def expected_usage(
     request: LlmRequest, budget: BudgetSettings, text_tokens: int, max_output: int | None
-) -> Estimate:
+) -> Usage:
     """What `budget` should reserve for `request`.
 
     Args:
@@ -107,7 +98,7 @@ def estimate_request(
     reservation = budget.reservation
     opaque = len(request.opaque) * reservation.tokens_per_opaque_part
     per_choice = reservation.default_max_output if max_output is None else max_output
-    return Estimate(text_tokens + opaque, per_choice * request.choices)
+    return Usage(text_tokens + opaque, per_choice * request.choices)
 
 
 def count_text_tokens(request: LlmRequest, counter: TokenCounter | None = None) -> int:
@@ -125,7 +116,7 @@ def count_text_tokens(request: LlmRequest, counter: TokenCounter | None = None) 
 
 
 def plan_reservation(
-    budgets: Sequence[Budget],
+    budgets: Iterable[Budget],
     prices: PriceTable,
     tenant: Partition | None,
     principal: Principal,
@@ -139,12 +130,11 @@ def plan_reservation(
     if not chosen:
         return None
     # Requests are counted whatever is in them; only tokens and their cost depend on the texts.
-    countless = all(b.settings.unit in COUNTED for b in chosen)
+    countless = all(b.counted for b in chosen)
     text_tokens = 0 if countless else count_text_tokens(request, counter)
     lines, unpriced = [], False
     for budget in chosen:
-        estimate = estimate_request(request, budget.settings, text_tokens, max_output)
-        usage = Usage(estimate.input_tokens, estimate.output_tokens)
+        usage = expected_usage(request, budget.settings, text_tokens, max_output)
         amount = amount_of(budget.settings, usage, request.model, prices)
         unpriced = unpriced or (amount is None and not budget.shadow)
         lines.append(
@@ -159,7 +149,7 @@ def plan_reservation(
                 budget.local_percent,
             )
         )
-    ttl_s = max(b.settings.reservation.ttl_s for b in chosen)
+    ttl_s = max([b.settings.reservation.ttl_s for b in chosen])
     tenant_text = tenant.text(principal, request.model, route) if tenant else ""
     return Reservation(tuple(lines), tenant_text, ttl_s, text_tokens, unpriced)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from operator import itemgetter
 from typing import Literal
 
 from promptward.checks.content import Mode
@@ -179,43 +180,44 @@ def rate_limit_headers(
     least remaining share is given.
     """
     policies, limits = [], []
-    tightest: dict[str, LineState] = {}
+    tokens: list[_Shown] = []
+    requests: list[_Shown] = []
     for state in states:
-        quantity = state.limit // NANO if state.unit == "cost_usd" else state.limit
-        remaining = state.remaining // NANO if state.unit == "cost_usd" else state.remaining
-        policies.append(f'"{state.budget}";q={quantity};w={windows[state.budget]}')
-        limits.append(f'"{state.budget}";r={remaining};t={_whole_seconds(state.reset_s)}')
-        kind = _openai_kind(state.unit)
-        if kind and (kind not in tightest or _share(state) < _share(tightest[kind])):
-            tightest[kind] = state
+        limit, remaining = state.limit, state.remaining
+        seconds = _whole_seconds(state.reset_s)
+        share = remaining / limit if limit else 0.0
+        if state.unit == "cost_usd":
+            limit, remaining = limit // NANO, remaining // NANO
+        else:
+            kind = requests if state.unit in COUNTED else tokens
+            kind.append((share, limit, remaining, seconds))
+        policies.append(f'"{state.budget}";q={limit};w={windows[state.budget]}')
+        limits.append(f'"{state.budget}";r={remaining};t={seconds}')
     if not policies:
         return []
     headers = [("ratelimit-policy", ", ".join(policies)), ("ratelimit", ", ".join(limits))]
-    for kind, state in sorted(tightest.items()):
-        headers.append((f"x-ratelimit-limit-{kind}", str(state.limit)))
-        headers.append((f"x-ratelimit-remaining-{kind}", str(state.remaining)))
-        headers.append((f"x-ratelimit-reset-{kind}", _go_duration(state.reset_s)))
+    for name, shown in (("requests", requests), ("tokens", tokens)):
+        if shown:
+            _, limit, remaining, seconds = min(shown, key=_share)
+            headers += (
+                (f"x-ratelimit-limit-{name}", str(limit)),
+                (f"x-ratelimit-remaining-{name}", str(remaining)),
+                (f"x-ratelimit-reset-{name}", _go_duration(seconds)),
+            )
     return headers
 
 
-def _openai_kind(unit: str) -> str | None:
-    if unit in COUNTED:
-        return "requests"
-    return None if unit == "cost_usd" else "tokens"
-
-
-def _share(state: LineState) -> float:
-    return state.remaining / state.limit if state.limit else 0.0
+_Shown = tuple[float, int, int, int]  # remaining share, limit, remaining, seconds until it refills
+_share = itemgetter(0)
 
 
 def _whole_seconds(seconds: float) -> int:
     return int(-(-seconds // 1))  # rounded up: never tell a client to come back too early
 
 
-def _go_duration(seconds: float) -> str:
+def _go_duration(seconds: int) -> str:
     # OpenAI writes Go durations: "1s", "6m0s", "1h0m0s"
-    whole = _whole_seconds(seconds)
-    hours, rest = divmod(whole, 3600)
+    hours, rest = divmod(seconds, 3600)
     minutes, rest = divmod(rest, 60)
     if hours:
         return f"{hours}h{minutes}m{rest}s"

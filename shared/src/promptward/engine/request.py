@@ -228,7 +228,7 @@ async def _reserve(
 ) -> None:
     assert run.principal is not None
     reservation = plan_reservation(
-        tuple(policy.budgets.values()),
+        policy.budgets.values(),
         policy.prices,
         policy.tenant,
         run.principal,

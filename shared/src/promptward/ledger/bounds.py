@@ -5,6 +5,8 @@ Amounts and sums stay below 2**53, where the doubles of Redis' Lua are still exa
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from promptward.errors import PortError
 from promptward.ports import BudgetLine, ReserveRequest, SettleRequest
 
@@ -32,10 +34,8 @@ def check_reserve(request: ReserveRequest) -> None:
         raise PortError("ledger", f"ttl_s must be 1..{MAX_TTL_S}")
     for line in request.lines:
         _check_line(line)
-    if len({line.budget for line in request.lines}) < len(request.lines):
-        buckets = {(x.budget, x.partition, x.unit, x.window) for x in request.lines}
-        if len(buckets) < len(request.lines):
-            raise PortError("ledger", "two lines of one reservation draw from the same bucket")
+    if len(request.lines) > 1 and _repeats_a_bucket(request.lines):
+        raise PortError("ledger", "two lines of one reservation draw from the same bucket")
 
 
 def check_settle(request: SettleRequest) -> None:
@@ -65,6 +65,12 @@ def check_raise(limit: int, for_s: int) -> None:
 def _check_ids(request_id: str, tenant: str) -> None:
     if not 1 <= len(request_id) <= MAX_ID_CHARS or len(tenant) > MAX_PARTITION_CHARS:
         raise PortError("ledger", f"a request id has 1..{MAX_ID_CHARS} characters")
+
+
+def _repeats_a_bucket(lines: Sequence[BudgetLine]) -> bool:
+    if len({line.budget for line in lines}) == len(lines):
+        return False
+    return len({(x.budget, x.partition, x.unit, x.window) for x in lines}) < len(lines)
 
 
 def _check_line(line: BudgetLine) -> None:

@@ -58,16 +58,18 @@ class Reservation:
         return ReserveOutcome(
             True,
             tuple(
-                LineState(
-                    h.budget,
-                    h.partition,
-                    h.unit,
-                    h.limit,
-                    h.spent,
-                    h.reserved,
-                    h.reset_us / SECOND_US,
-                )
-                for h in self.holds
+                [
+                    LineState(
+                        h.budget,
+                        h.partition,
+                        h.unit,
+                        h.limit,
+                        h.spent,
+                        h.reserved,
+                        h.reset_us / SECOND_US,
+                    )
+                    for h in self.holds
+                ]
             ),
         )
 

@@ -100,7 +100,9 @@ def wait_us(bucket: Bucket, now_us: int, amount: int) -> int | None:
     limit = limit_at(bucket, now_us)
     if amount > limit:
         return None
-    over = sum(slot.total for slot in bucket.slots) + amount - limit
+    over = amount - limit
+    for slot in bucket.slots:  # a loop, as in `weigh`
+        over += slot.total
     if over <= 0:
         return 0
     kind = bucket.window.type
