@@ -225,9 +225,7 @@ def _own_child(
     container: list[JSON] | dict[str, JSON], token: str, copied: set[int]
 ) -> list[JSON] | dict[str, JSON]:
     """The child of `container` named `token`, copied on first use."""
-    child = (
-        container[_index(container, token)] if isinstance(container, list) else container[token]
-    )
+    child = container[_index(container, token)] if isinstance(container, list) else container[token]
     if not isinstance(child, (list, dict)):
         raise KeyError(token)
     if id(child) not in copied:

@@ -82,12 +82,12 @@ def as_ecs(event: Event) -> dict[str, JSON]:
     }
 
 
-def as_json(event: Event) -> dict[str, JSON]:
+def as_json(event: Event) -> Event:
     """The neutral event itself."""
-    return dict(event)
+    return event
 
 
-ENCODERS: Mapping[str, Callable[[Event], dict[str, JSON]]] = {
+ENCODERS: Mapping[str, Callable[[Event], Event]] = {
     "json": as_json,
     "ocsf": as_ocsf,
     "ecs": as_ecs,

@@ -116,7 +116,7 @@ def finding_json(finding: Finding) -> dict[str, JSON]:
 def coverage_summary(coverage: Coverage) -> dict[str, JSON]:
     """Counts by state, and the parts nobody read."""
     unread = [entry for entry in coverage if entry.state is not CoverageState.INSPECTED]
-    skipped = sum(entry.state is CoverageState.SKIPPED for entry in unread)
+    skipped = len([entry for entry in unread if entry.state is CoverageState.SKIPPED])
     return {
         "inspected": len(coverage) - len(unread),
         "skipped": skipped,

@@ -214,8 +214,14 @@ class IdentityCheck:
         (credential,) = credentials
         if credential is None:
             return _MALFORMED if len(presented) == 1 else _AMBIGUOUS
-        header = next(iter(presented))
-        outcome = await self._decide(header, credential, now_s, AuthPorts(verifier, keys))
+        methods = self._by_header[next(iter(presented))]
+        outcome: Principal | AuthFailure
+        if methods.api_keys is None or (methods.tokens is not None and _is_token(credential)):
+            assert methods.tokens is not None
+            ports = AuthPorts(verifier, keys)
+            outcome = await methods.tokens.authenticate(credential, now_s, ports)
+        else:
+            outcome = methods.api_keys.authenticate(credential, now_s)
         if isinstance(outcome, AuthFailure):
             return outcome
         return self._known(outcome, tuple(presented))
@@ -248,15 +254,6 @@ class IdentityCheck:
                 AuthCode.MISSING_CLAIM, "the gateway's identity lacks the claim naming the caller"
             )
         return self._known(Principal(subject, "gateway", identity.claims), verified)
-
-    async def _decide(
-        self, header: str, credential: str, now_s: float, ports: AuthPorts
-    ) -> Principal | AuthFailure:
-        methods = self._by_header[header]
-        if methods.api_keys is None or (methods.tokens is not None and _is_token(credential)):
-            assert methods.tokens is not None
-            return await methods.tokens.authenticate(credential, now_s, ports)
-        return methods.api_keys.authenticate(credential, now_s)
 
     def _known(self, principal: Principal, used: tuple[str, ...]) -> Authenticated:
         stripped = self.settings.strip_inbound_headers

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from promptward.audit import ENCODERS, audit_event
 from promptward.checks.memory import TextMemory
-from promptward.decision import Allow, Decision, Deny, HeaderPairs, Mutations, Ticket
+from promptward.decision import Decision, Deny, HeaderPairs, Mutations, Ticket
 from promptward.engine.answers import Refusal, deny
 from promptward.engine.api import (
     END_UNKNOWN,
@@ -264,19 +264,20 @@ class Engine:
         self._ports.audit.emit(self._encode(event))
 
     def _audit_request(self, run: RequestRun, decision: Decision) -> None:
-        denied = isinstance(decision, Deny)
-        changed = isinstance(decision, Allow) and any(
-            f.effect is Effect.REDACT for f in decision.findings
-        )
+        action, status, code = "allow", 0, ""
+        if isinstance(decision, Deny):
+            action, status, code = "deny", decision.status, decision.code
+        elif _redacted(decision.findings):
+            action = "redact"
         self._emit(
             audit_event(
                 phase="request",
                 time_s=run.now_s,
                 request_id=run.request_id,
                 policy=self.policy.ref,
-                action="deny" if denied else "redact" if changed else "allow",
-                status=decision.status if isinstance(decision, Deny) else 0,
-                code=decision.code if isinstance(decision, Deny) else "",
+                action=action,
+                status=status,
+                code=code,
                 principal=run.principal,
                 claims=self.policy.spec.audit.claims,
                 protocol=run.protocol.name if run.protocol else "",
@@ -299,7 +300,6 @@ class Engine:
         stream_end: str = "",
         code: str = "",
     ) -> None:
-        changed = any(f.effect is Effect.REDACT for f in run.findings)
         usage = run.usage
         cost = None if usage is None else self.policy.prices.cost_nano_usd(ticket.model, usage)
         self._emit(
@@ -308,7 +308,7 @@ class Engine:
                 time_s=self._ports.clock.now_s(),
                 request_id=ticket.request_id,
                 policy=ticket.policy,
-                action="deny" if code else "redact" if changed else "allow",
+                action="deny" if code else "redact" if _redacted(run.findings) else "allow",
                 status=status,
                 code=code,
                 principal=ticket.principal,
@@ -326,6 +326,10 @@ class Engine:
                 body_hmac=run.body_hmac,
             )
         )
+
+
+def _redacted(findings: Sequence[Finding]) -> bool:
+    return Effect.REDACT in [finding.effect for finding in findings]
 
 
 def _unavailable(code: str) -> Refusal:

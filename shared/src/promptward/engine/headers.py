@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from promptward.decision import HeaderPairs
 from promptward.exchange import Headers
 
@@ -20,9 +22,16 @@ def request_removals(
             (RFC 3875 section 4.1.18), so whatever is stripped is stripped in both spellings.
         body_changed: digests and encodings of the old body are dropped.
     """
-    odd = [name for name, _ in headers if "_" in name]
-    spelled = _stripped_spellings(strip, odd) if odd else ()
-    return tuple(dict.fromkeys((*strip, *spelled, *(_BODY_FIELDS if body_changed else ()))))
+    odd = [name for name, _ in headers.pairs if "_" in name]
+    if odd:
+        strip += _stripped_spellings(strip, odd)
+        return tuple(dict.fromkeys(strip + _BODY_FIELDS if body_changed else strip))
+    return _usual_removals(strip, body_changed)
+
+
+@lru_cache(maxsize=1024)  # by policy, as with most requests
+def _usual_removals(strip: tuple[str, ...], body_changed: bool) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(strip + _BODY_FIELDS if body_changed else strip))
 
 
 def _stripped_spellings(strip: tuple[str, ...], names: list[str]) -> tuple[str, ...]:

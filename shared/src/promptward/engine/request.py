@@ -107,7 +107,7 @@ async def run_request(policy: CompiledPolicy, ports: Ports, run: RequestRun) -> 
 def _recall(run: RequestRun) -> Recall:
     """Only a caller who is known is remembered: strangers must not learn of one another."""
     caller = run.principal
-    if caller is None or not caller.id:
+    if caller is None or not caller.id or not run.memory.remembers:
         return NO_RECALL
     return run.memory.of(f"{caller.method}:{caller.id}")
 
@@ -142,8 +142,10 @@ def _asks_for_upgrade(exchange: Exchange) -> bool:
     h2c does not count: clients offer it on every plain connection (Java's HttpClient does), and it
     is dropped by the gateways, never passed on.
     """
-    offers = ",".join(exchange.headers.get_all("upgrade")).split(",")
-    return any(offer.strip().lower() not in ("", "h2c") for offer in offers)
+    fields = exchange.headers.get_all("upgrade")
+    return bool(fields) and any(
+        offer.strip().lower() not in ("", "h2c") for offer in ",".join(fields).split(",")
+    )
 
 
 def _bound(policy: CompiledPolicy, request: LlmRequest) -> None:

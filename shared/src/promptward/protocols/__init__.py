@@ -40,7 +40,10 @@ def protocol_for(
         path: with or without query.
         among: the protocols to choose from.
     """
-    return next((p for p in among if p.matches(method, path)), None)
+    for protocol in among:
+        if protocol.matches(method, path):
+            return protocol
+    return None
 
 
 __all__ = [

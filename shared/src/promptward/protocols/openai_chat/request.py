@@ -154,8 +154,11 @@ def _model(document: dict[str, JSON], deployment: str | None) -> str:
 
 def _output_cap(document: dict[str, JSON]) -> int | None:
     """The larger of both fields: which one wins is the upstream's choice, not ours."""
-    caps = [positive(document, k) for k in ("max_tokens", "max_completion_tokens")]
-    return max((c for c in caps if c is not None), default=None)
+    older = positive(document, "max_tokens")
+    newer = positive(document, "max_completion_tokens")
+    if older is None or newer is None:
+        return newer if older is None else older
+    return max(older, newer)
 
 
 def write_request(
