@@ -17,7 +17,7 @@ from promptward.exchange import Source
 from promptward.injection.features import SILENT, concept_features, length_feature, telling
 from promptward.injection.model import FOREIGN, is_english
 from promptward.injection.patterns import matches
-from promptward.injection.scoring import Places, fired_rules, place_rules, read_marks, windows_of
+from promptward.injection.scoring import Places, fired_rules, read_marks, windows_of
 from promptward.injection.views import View, expand
 
 # Log-odds per unit of rule evidence, and how much evidence counts: chosen on leave-one-dataset-out.
@@ -79,7 +79,7 @@ def _windows_of(index: int, view: View, source: Source) -> list[Window]:
         fired = [(rule, window.start + at) for rule, at in fired_rules(window.masks, source)]
         if not (telling(window.masks) or fired or patterns):
             continue
-        placed = [(item.rule.weight, item.worth) for item in place_rules(where, fired)]
+        placed = [(rule.weight, where.worth(at, rule.window)) for rule, at in fired]
         evidence = np.array([-np.log(1 - weight) * worth for weight, worth in patterns + placed])
         out.append(Window(index, names, frozenset(window.words), float(evidence.sum())))
     return out

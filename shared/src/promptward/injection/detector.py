@@ -1,30 +1,37 @@
 """The injection detector: text and its source in, a calibrated score and the rules that fired out.
 
 A text is read in several views (`views`); each view is scored window by window (`scoring`), with
-pattern rules over the whole; the worst view decides.
+pattern rules over the whole; the worst view decides. A text that is certain is read no further.
 Invariants: pure and deterministic; linear in the text; nothing of the text is kept.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from math import inf
 from typing import NamedTuple
 
 from promptward.exchange import Source
-from promptward.injection.features import SILENT
 from promptward.injection.folding import fold
 from promptward.injection.manyshot import dialogue_turns
 from promptward.injection.model import Model, model
-from promptward.injection.patterns import CODE_RULES, PATTERN_RULES, PatternRule, matches
+from promptward.injection.patterns import (
+    CODE_RULES,
+    PATTERN_RULES,
+    PatternHit,
+    PatternRule,
+    matches,
+)
 from promptward.injection.result import InjectionHit, InjectionResult
 from promptward.injection.rules import CONCEPT_RULES, Rule
-from promptward.injection.scoring import WindowReading, read_marks, read_view
-from promptward.injection.views import View, expand_all, view_of
+from promptward.injection.scoring import Places, WindowReading, read_marks, read_view, worst_of
+from promptward.injection.views import View, Views, view_of
 
 RULES: tuple[Rule | PatternRule, ...] = (*CONCEPT_RULES, *PATTERN_RULES, *CODE_RULES.values())
 RULE_IDS = frozenset(rule.id for rule in RULES)
 DETECTORS = frozenset({"heuristic", "classifier"})
 MAX_HITS = 32  # hits reported for one text, the heaviest first
+CERTAIN = 1.0  # the score that nothing raises
 PAYLOAD_EVIDENCE = 0.5  # a decoded view that alone scores this much is itself a finding
 
 
@@ -32,8 +39,10 @@ class _Reading(NamedTuple):
     """What one view says."""
 
     view: View
-    windows: list[WindowReading]
-    patterns: list[tuple[PatternRule, int, int]]
+    windows: Sequence[WindowReading]
+    patterns: Sequence[PatternHit]
+    where: Places
+    log_odds: float  # of the worst window
 
     def fired(self) -> bool:
         """Whether a rule fired."""
@@ -69,14 +78,24 @@ class InjectionDetector:
 
     def analyze(self, text: str, source: Source) -> InjectionResult:
         """The verdict on one `text` (any length) that came from `source`."""
-        views, complete = expand_all(text)
-        readings = [self._read(self._allow(view), source) for view in views]
-        if self._match and not complete and "encoding.exhausted" not in self._silenced:
-            readings[0].patterns.append((CODE_RULES["encoding.exhausted"], 0, len(views[0].text)))
-        scored = [(self._log_odds(reading), reading) for reading in readings]
-        worst = max(value for value, _ in scored)
-        hits = self._hits(scored, source) if self._match else ()
-        return InjectionResult(round(self._weights.calibrated(worst, source), 6), hits)
+        views = Views(text)
+        readings: list[_Reading] = []
+        worst = -inf
+        for view in views:
+            readings.append(self._read(self._allow(view), source))
+            worst = max(worst, readings[-1].log_odds)
+            if self._score(worst, source) == CERTAIN:
+                break  # no other view can add to it
+        if self._match and not views.complete() and "encoding.exhausted" not in self._silenced:
+            view, windows, patterns, *_ = readings[0]
+            exhausted = CODE_RULES["encoding.exhausted"], 0, len(view.text)
+            readings[0] = self._judged(view, windows, [*patterns, exhausted])
+            worst = max(worst, readings[0].log_odds)
+        hits = self._hits(readings, source) if self._match else ()
+        return InjectionResult(self._score(worst, source), hits)
+
+    def _score(self, log_odds: float, source: Source) -> float:
+        return round(self._weights.calibrated(log_odds, source), 6)
 
     def _allow(self, view: View) -> View:
         """`view` without what the deployment allows."""
@@ -91,51 +110,47 @@ class InjectionDetector:
         weights = self._weights if self._classify else None
         odd = view.odd if view.meant is view.distinct else None
         marks, gates = read_marks(view.words, view.meant, odd)
-        if not self._match:
-            return _Reading(view, read_view(view, marks, source, weights), [])
-        found = matches(view.text, view.distinct, gates, source)
-        if dialogue_turns(view.text, view.distinct):
-            found.append((CODE_RULES["many_shot.dialogue"], 0, len(view.text)))
+        found: list[PatternHit] = []
+        if self._match:
+            found = matches(view.text, view.distinct, gates, source)
+            if dialogue_turns(view.text, view.distinct):
+                found.append((CODE_RULES["many_shot.dialogue"], 0, len(view.text)))
         windows = read_view(view, marks, source, weights, asked=bool(found))
-        if self._silenced:
+        if not self._match:
+            windows = [WindowReading(window.log_odds, ()) for window in windows]
+        elif self._silenced:
             found = [item for item in found if item[0].id not in self._silenced]
             windows = [window.without(self._silenced) for window in windows]
-        return _Reading(view, windows, found)
+        return self._judged(view, windows, found)
 
-    def _log_odds(self, reading: _Reading) -> float:
-        """The worst window's log-odds, pattern rules counted in every window."""
-        patterns = [(rule.weight, 1.0) for rule, _, _ in reading.patterns]
-        values = []
-        for window in reading.windows:
-            value = window.classifier if self._classify else SILENT
-            if self._match and (patterns or window.fired):
-                fired = [(item.rule.weight, item.worth) for item in window.fired]
-                value += self._weights.rule_evidence(patterns + fired)
-            values.append(value)
-        return max(values)
+    def _judged(
+        self, view: View, windows: Sequence[WindowReading], patterns: Sequence[PatternHit]
+    ) -> _Reading:
+        where = Places(view)
+        worst = worst_of(windows, [rule.weight for rule, _, _ in patterns], where, self._weights)
+        return _Reading(view, windows, patterns, where, worst)
 
-    def _hits(
-        self, scored: Sequence[tuple[float, _Reading]], source: Source
-    ) -> tuple[InjectionHit, ...]:
+    def _hits(self, readings: Sequence[_Reading], source: Source) -> tuple[InjectionHit, ...]:
         found: dict[tuple[str, int, int], InjectionHit] = {}
-        if len(scored) == 1 and not scored[0][1].fired():
+        if len(readings) == 1 and not readings[0].fired():
             return ()
-        for value, reading in scored:
+        for reading in readings:
             if reading.view.kind == "plain" and not reading.fired():
                 continue
-            for hit in self._hits_of(value, reading, source):
+            for hit in self._hits_of(reading, source):
                 found.setdefault((hit.rule, hit.start, hit.end), hit)
         heaviest = sorted(found.values(), key=lambda h: (-h.weight, h.start, h.rule))[:MAX_HITS]
         return tuple(sorted(heaviest, key=lambda h: (h.start, h.end, h.rule)))
 
-    def _hits_of(self, value: float, reading: _Reading, source: Source) -> Iterator[InjectionHit]:
+    def _hits_of(self, reading: _Reading, source: Source) -> Iterator[InjectionHit]:
         view = reading.view
         for rule, start, end in reading.patterns:
             yield _hit(rule, *view.origin(start, end))
-        fired = {f.rule.id: f for window in reversed(reading.windows) for f in window.fired}
-        for item in fired.values():
-            yield _hit(item.rule, *view.origin(item.start, item.end))
-        if view.kind != "plain" and self._weights.calibrated(value, source) >= PAYLOAD_EVIDENCE:
+        firsts = {r.id: (r, at) for window in reversed(reading.windows) for r, at in window.fired}
+        for fired, at in firsts.values():
+            yield _hit(fired, *view.origin(*reading.where.around(at, fired.window)))
+        alone = self._weights.calibrated(reading.log_odds, source)
+        if view.kind != "plain" and alone >= PAYLOAD_EVIDENCE:
             yield _hit(CODE_RULES["encoding.decoded_payload"], *view.origin(0, len(view.text)))
 
 

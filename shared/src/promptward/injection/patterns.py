@@ -54,6 +54,9 @@ class PatternRule:
     taxonomy: tuple[str, ...]
 
 
+PatternHit = tuple[PatternRule, int, int]  # a rule and where it matched
+
+
 def _decode(entry: Mapping[str, Any]) -> PatternRule:
     return PatternRule(
         id=entry["id"],
@@ -118,7 +121,7 @@ def _any_in(literals: tuple[str, ...], text: str) -> bool:
 
 def matches(
     folded: str, words: frozenset[str], marked: frozenset[str], source: Source
-) -> list[tuple[PatternRule, int, int]]:
+) -> list[PatternHit]:
     """The pattern rules that match `folded`, each with its first place.
 
     Args:
@@ -134,7 +137,7 @@ def matches(
             opened.update(numbers)
     for word in gates.words & words:
         opened.update(gates.by_word[word])
-    out = []
+    out: list[PatternHit] = []
     for number in sorted(opened):
         rule = gates.rules[number]
         if rule.also and rule.also.isdisjoint(words):

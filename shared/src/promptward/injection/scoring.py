@@ -29,31 +29,21 @@ STRUCTURED_FROM = 3  # marks within a rule's window from which it counts as stru
 STRUCTURED_WORTH = 0.35  # chosen on the documentation and code of the development data
 
 
-class Fired(NamedTuple):
-    """A concept rule that fired.
+class WindowReading(NamedTuple):
+    """What one window says.
 
     Attributes:
-        rule: the rule.
-        start, end: its surroundings in the view's text.
-        worth: 1, or less where the surroundings are a table or code.
+        log_odds: what the classifier says; `SILENT` without it.
+        fired: the rules that fired, each with the index in the view of its first anchor word.
     """
 
-    rule: Rule
-    start: int
-    end: int
-    worth: float
-
-
-class WindowReading(NamedTuple):
-    """What one window says: the classifier's log-odds (0 without it) and the rules that fired."""
-
-    classifier: float
-    fired: tuple[Fired, ...]
+    log_odds: float
+    fired: Sequence[tuple[Rule, int]]
 
     def without(self, rules: frozenset[str]) -> WindowReading:
         """The same without the rules with these ids."""
-        kept = tuple(item for item in self.fired if item.rule.id not in rules)
-        return WindowReading(self.classifier, kept)
+        kept = [(rule, at) for rule, at in self.fired if rule.id not in rules]
+        return WindowReading(self.log_odds, kept)
 
 
 @cache
@@ -156,22 +146,49 @@ class Places:
         self.view = view
         self._ends: WordEnds | None = None
 
-    def around(self, at: int, window: int) -> tuple[int, int, float]:
-        """What stands from `window` words before word `at` to as many after.
-
-        Returns:
-            the range of the view's text, and what a rule is worth that fired there.
-        """
-        ends = self._ends = self._ends or WordEnds(self.view)
+    def around(self, at: int, window: int) -> tuple[int, int]:
+        """The range of the text from `window` words before word `at` to as many after."""
+        ends = self._ends
+        if ends is None:
+            ends = self._ends = WordEnds(self.view)
         first, last = max(0, at - window), min(at + window, len(ends) - 1)
-        start, end = ends.of(first) - len(self.view.read[first]), ends.of(last)
+        return ends.of(first) - len(self.view.read[first]), ends.of(last)
+
+    def worth(self, at: int, window: int) -> float:
+        """What a rule is worth that fired at word `at`: less in a table or code."""
+        start, end = self.around(at, window)
         marks = sum(map(self.view.text.count, STRUCTURE, repeat(start), repeat(end)))
-        return start, end, STRUCTURED_WORTH if marks >= STRUCTURED_FROM else 1.0
+        return STRUCTURED_WORTH if marks >= STRUCTURED_FROM else 1.0
 
 
-def place_rules(where: Places, found: Sequence[tuple[Rule, int]]) -> tuple[Fired, ...]:
-    """The rules that fired at words of a view, with their surroundings judged."""
-    return tuple([Fired(rule, *where.around(at, rule.window)) for rule, at in found])
+def worst_of(
+    windows: Sequence[WindowReading], patterns: Sequence[float], where: Places, weights: Model
+) -> float:
+    """The log-odds of the worst window, rules counted.
+
+    What a rule is worth where it fired is found out only in windows where that may decide.
+
+    Args:
+        windows: the windows of a view.
+        patterns: weights of the pattern rules that count in all of them.
+        where: the places of the view's words.
+        weights: what rules are worth together.
+    """
+    everywhere = [(weight, 1.0) for weight in patterns]
+    worst = max(window.log_odds for window in windows) + weights.rule_evidence(everywhere)
+    at_most: list[tuple[float, WindowReading]] = []
+    for window in windows:
+        if window.fired:
+            fired = [(rule.weight, 1.0) for rule, _ in window.fired]
+            evidence = weights.rule_evidence(everywhere + fired)
+            at_most.append((window.log_odds + evidence, window))
+    at_most.sort(key=itemgetter(0), reverse=True)
+    for most, window in at_most:
+        if most <= worst:
+            break
+        fired = [(rule.weight, where.worth(at, rule.window)) for rule, at in window.fired]
+        worst = max(worst, window.log_odds + weights.rule_evidence(everywhere + fired))
+    return worst
 
 
 def read_view(
@@ -193,20 +210,19 @@ def read_view(
     """
     out: list[WindowReading] = []
     if not marks and not asked:
-        return [WindowReading(SILENT if weights else 0.0, ())]
+        return [WindowReading(SILENT, ())]
     silent = False
-    where = Places(view)
     for block in blocks_of(len(view.words), marks):
         found = _found_in(block, source)
         lanes = sorted(range(block.lanes) if asked else found.keys() | _telling(block.masks))
         silent = silent or len(lanes) < block.lanes
-        values = [0.0] * len(lanes)
+        values = [SILENT] * len(lanes)
         if weights:
             values = weights.log_odds_in(view.words, view.meant, block, lanes)
         for lane, value in zip(lanes, values, strict=True):
-            out.append(WindowReading(value, place_rules(where, found.get(lane, ()))))
+            out.append(WindowReading(value, found.get(lane, ())))
     if silent:
-        out.append(WindowReading(SILENT if weights else 0.0, ()))
+        out.append(WindowReading(SILENT, ()))
     return out
 
 

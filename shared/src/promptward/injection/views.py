@@ -8,9 +8,10 @@ from.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from bisect import bisect_left
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import accumulate, compress
+from itertools import accumulate
 from typing import NamedTuple
 
 from promptward.injection.decoding import blobs, unescaped
@@ -80,37 +81,29 @@ class _Budget:
 
 
 class WordEnds:
-    """Where the words of a view end in its text, found when it is asked.
+    """Where the words of a view end in its text.
 
-    A text of words and single spaces ends its word `i` after `i` spaces and the letters so far;
-    more spaces are further, empty pieces between spaces.
+    A word ends after as many letters as it and the words before it have, and as many spaces as part
+    the pieces up to that letter; several spaces have empty pieces between them.
 
     Args:
         view: the view.
     """
 
-    __slots__ = ("_letters", "_pieces")
+    __slots__ = ("_pieces", "_words")
 
     def __init__(self, view: View) -> None:
-        text = spaced(view.text)
-        between = text.split(" ")
-        self._pieces: Sequence[int] = [*compress(range(len(between)), between)]
-        self._letters = [*accumulate(map(len, between))]
-        if len(self._pieces) != len(view.read):  # some were cut where there is no space
-            at = 0
-            self._letters = []
-            for number, word in enumerate(view.read):
-                at = text.index(word, at) + len(word)
-                self._letters.append(at - number)
-            self._pieces = range(len(view.read))
+        # letters up to the end of each
+        self._words = [*accumulate(map(len, view.read))]
+        self._pieces = [*accumulate(map(len, spaced(view.text).split(" ")))]
 
     def __len__(self) -> int:
-        return len(self._pieces)
+        return len(self._words)
 
     def of(self, index: int) -> int:
         """Where the word number `index` ends."""
-        piece = self._pieces[index]
-        return self._letters[piece] + piece
+        letters = self._words[index]
+        return letters + bisect_left(self._pieces, letters)
 
 
 def view_of(kind: str, folded: str, origin: Origin) -> View:
@@ -177,13 +170,28 @@ def _payloads(
                 yield from _readings(text, f"{kind}.{name}", inner, budget, depth + 1)
 
 
-def expand_all(text: str) -> tuple[list[View], bool]:
-    """(every view of `text`, the plain one first; whether all payloads fitted the budget)."""
-    budget = _Budget(SPARE_VIEWS + len(text) // CHARS_A_VIEW, MAX_GROWTH * len(text) + SPARE_CHARS)
-    views = list(_readings(text, "plain", identity, budget, 0))
-    return views, not budget.refused
+class Views:
+    """Every view of a text, the plain one first; each is made when it is asked for.
+
+    Args:
+        text: the text.
+    """
+
+    __slots__ = ("_budget", "_text")
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        spare = MAX_GROWTH * len(text) + SPARE_CHARS
+        self._budget = _Budget(SPARE_VIEWS + len(text) // CHARS_A_VIEW, spare)
+
+    def __iter__(self) -> Iterator[View]:
+        return _readings(self._text, "plain", identity, self._budget, 0)
+
+    def complete(self) -> bool:
+        """Whether all payloads met so far fitted the budget."""
+        return not self._budget.refused
 
 
 def expand(text: str) -> list[View]:
     """Every view of `text`, the plain one first."""
-    return expand_all(text)[0]
+    return list(Views(text))
