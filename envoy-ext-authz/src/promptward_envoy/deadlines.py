@@ -1,13 +1,15 @@
-"""A deadline for each question to the engine.
+"""A deadline for each question to the engine, from the moment on at which it waits.
 
-Most messages of a stream are answered without waiting for anything (a header is kept, a chunk goes
-through the guard), so the deadline is set where the engine may wait: for a key server, a ledger or
-a classifier. Setting it for every message took 7 us each, 0.3 ms for a stream of forty events.
+Only a key server, a ledger or a classifier makes the engine wait, and most questions are answered
+without one. Setting a timer for every message took 7 us each, 0.3 ms for a stream of forty events.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine, Generator
+from types import coroutine
+from typing import Any, TypeVar
 
 from promptward.decision import Decision, Deny, HeaderPairs, Mutations, Ticket
 from promptward.engine import (
@@ -18,6 +20,43 @@ from promptward.engine import (
     StreamGuard,
 )
 from promptward.exchange import Exchange, Headers, Response
+
+T = TypeVar("T")
+
+
+async def within(deadline_s: float, question: Coroutine[Any, Any, T]) -> T:
+    """The answer to `question`.
+
+    Args:
+        deadline_s: longest time it may wait, in seconds.
+        question: an unstarted coroutine.
+
+    Raises:
+        TimeoutError: it waited for longer.
+    """
+    try:
+        awaited = question.send(None)
+    except StopIteration as answered:
+        answer: T = answered.value
+        return answer
+    async with asyncio.timeout(deadline_s):
+        return await _resumed(question, awaited)
+
+
+@coroutine
+def _resumed(question: Coroutine[Any, Any, T], awaited: Any) -> Generator[Any, Any, T]:
+    """Drive `question`, which waits for `awaited`, to its end."""
+    try:
+        while True:
+            try:
+                sent = yield awaited
+            except BaseException as error:  # noqa: BLE001 - whatever it is, it is for the question
+                awaited = question.throw(error)
+            else:
+                awaited = question.send(sent)
+    except StopIteration as answered:
+        answer: T = answered.value
+        return answer
 
 
 class DeadlineEngine:
@@ -35,8 +74,7 @@ class DeadlineEngine:
         self._deadline_s = deadline_s
 
     async def on_request(self, exchange: Exchange) -> Decision:
-        async with asyncio.timeout(self._deadline_s):
-            return await self._engine.on_request(exchange)
+        return await within(self._deadline_s, self._engine.on_request(exchange))
 
     def plan_response(self, ticket: Ticket, status: int, headers: Headers) -> ResponsePlan:
         return self._engine.plan_response(ticket, status, headers)
@@ -45,23 +83,19 @@ class DeadlineEngine:
         return self._engine.response_headers(ticket, headers)
 
     async def on_response(self, ticket: Ticket, response: Response) -> ResponseDecision:
-        async with asyncio.timeout(self._deadline_s):
-            return await self._engine.on_response(ticket, response)
+        return await within(self._deadline_s, self._engine.on_response(ticket, response))
 
     def open_stream(self, ticket: Ticket, status: int, headers: Headers) -> StreamGuard:
         return self._engine.open_stream(ticket, status, headers)
 
     async def close_stream(self, ticket: Ticket, guard: StreamGuard, end: StreamEnd) -> None:
-        async with asyncio.timeout(self._deadline_s):
-            await self._engine.close_stream(ticket, guard, end)
+        await within(self._deadline_s, self._engine.close_stream(ticket, guard, end))
 
     async def on_unseen_response(self, ticket: Ticket, status: int) -> None:
-        async with asyncio.timeout(self._deadline_s):
-            await self._engine.on_unseen_response(ticket, status)
+        await within(self._deadline_s, self._engine.on_unseen_response(ticket, status))
 
     async def on_no_response(self, ticket: Ticket, reason: str) -> HeaderPairs:
-        async with asyncio.timeout(self._deadline_s):
-            return await self._engine.on_no_response(ticket, reason)
+        return await within(self._deadline_s, self._engine.on_no_response(ticket, reason))
 
     def fail_closed(self, exchange: Exchange | None, reason: str) -> Deny:
         return self._engine.fail_closed(exchange, reason)

@@ -8,17 +8,17 @@ request id in dynamic metadata, so the reservation is made once and charged once
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
 from time import perf_counter
 
 import grpc
 
-from promptward.decision import Allow, Decision, Deny, Mutations
+from promptward.decision import Decision, Deny, Mutations
 from promptward.engine import EngineApi
 from promptward.exchange import Exchange
 from promptward_envoy import codec_ext_authz as codec
 from promptward_envoy.admission import Admission
+from promptward_envoy.deadlines import within
 from promptward_envoy.descriptors import Message
 from promptward_envoy.engines import EngineSource, UnknownPolicyError
 from promptward_envoy.faults import log_fault
@@ -74,10 +74,8 @@ class Authorizer:
         if is_last and not policy.ext_authz_alone:
             return self._failed(engine, exchange, "needs_ext_proc")
         try:
-            async with asyncio.timeout(self._deadline_s):
-                decision = await engine.on_request(exchange)
-                if is_last and isinstance(decision, Allow):
-                    decision = await self._settle(engine, exchange, decision)
+            deciding = self._decide(engine, exchange, is_last=is_last)
+            decision = await within(self._deadline_s, deciding)
         except TimeoutError:
             return self._failed(engine, exchange, "deadline_exceeded")
         except Exception as error:  # noqa: BLE001 - whatever it is, the request must not pass
@@ -91,8 +89,11 @@ class Authorizer:
             decision = replace(decision, mutations=Mutations(), response_headers=())
         return codec.response_from_allow(decision, exchange.headers)
 
-    async def _settle(self, engine: EngineApi, exchange: Exchange, allow: Allow) -> Decision:
-        """Nobody will see the response: settle now. A body that must change cannot pass."""
+    async def _decide(self, engine: EngineApi, exchange: Exchange, *, is_last: bool) -> Decision:
+        """Where nobody will see the response, settle now; a body that must change cannot pass."""
+        allow = await engine.on_request(exchange)
+        if not is_last or isinstance(allow, Deny):
+            return allow
         if allow.mutations.body is not None:
             await engine.on_no_response(allow.ticket, "needs_ext_proc")
             return engine.fail_closed(exchange, "needs_ext_proc")

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from promptward.engine import EngineApi, StreamEnd
-from promptward_envoy.deadlines import DeadlineEngine
+from promptward.sync import run_sync
+from promptward_envoy.deadlines import DeadlineEngine, within
 
 QUESTIONS = {
     "on_request": (None,),
@@ -58,5 +59,53 @@ def test_question_is_passed_on_as_it_is(name: str) -> None:
         slow.gate.set()
         await getattr(DeadlineEngine(slow, 5), name)(*QUESTIONS[name])  # type: ignore[arg-type]
         assert slow.asked == [(name, QUESTIONS[name])]
+
+    asyncio.run(scenario())
+
+
+def test_question_hears_of_everything_it_waits_for() -> None:
+    async def question(first: asyncio.Future[str], second: asyncio.Future[str]) -> list[object]:
+        heard: list[object] = [await first]
+        await asyncio.sleep(0)
+        try:
+            await second
+        except KeyError as error:
+            heard.append(error.args)
+        return heard
+
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+        first, second = loop.create_future(), loop.create_future()
+        loop.call_soon(first.set_result, "a result")
+        loop.call_later(0.001, second.set_exception, KeyError("an error"))
+        assert await within(5, question(first, second)) == ["a result", ("an error",)]
+
+    asyncio.run(scenario())
+
+
+def test_question_that_never_waits_needs_no_loop() -> None:
+    async def question() -> str:
+        return "answer"
+
+    assert run_sync(within(5, question())) == "answer"
+
+
+def test_question_that_is_cancelled_while_it_waits_can_clean_up() -> None:
+    cleaned: list[str] = []
+
+    async def question() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)
+            cleaned.append("up")
+
+    async def scenario() -> None:
+        asked = asyncio.ensure_future(within(5, question()))
+        await asyncio.sleep(0)
+        asked.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asked
+        assert cleaned == ["up"]
 
     asyncio.run(scenario())
