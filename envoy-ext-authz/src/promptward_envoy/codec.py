@@ -47,7 +47,9 @@ def add_header_options(target: Message, pairs: HeaderPairs, *, raw: bool = True)
         raw: use `raw_value`, which takes any octets; ext_authz reads only `value`.
     """
     for name, value in pairs:
-        header = target.add(append_action=_OVERWRITE_OR_ADD).header
+        option = target.add()
+        option.append_action = _OVERWRITE_OR_ADD
+        header = option.header
         header.key = name
         if raw:
             header.raw_value = value.encode("latin-1", "replace")

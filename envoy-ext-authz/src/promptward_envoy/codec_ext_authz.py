@@ -113,8 +113,9 @@ def response_from_allow(decision: Allow, headers: Headers) -> Message:
     add_header_options(ok.headers, decision.mutations.set_headers, raw=False)
     ok.headers_to_remove.extend(expand_removals(decision.mutations.remove_headers, headers))
     add_header_options(ok.response_headers_to_add, decision.response_headers, raw=False)
+    metadata = response.dynamic_metadata.fields
     for key, value in decision_metadata(decision.ticket).items():
-        response.dynamic_metadata.fields[key].string_value = value
+        metadata[key].string_value = value
     return response
 
 
