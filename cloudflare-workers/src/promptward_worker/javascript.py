@@ -71,6 +71,11 @@ def _border() -> _Border:
     return _Border()
 
 
+def open_border() -> None:
+    """Import border.mjs, which only the constructor of what Cloudflare makes can do."""
+    _border()
+
+
 class WallClock:
     """Clock port; stands still during CPU work in production, which nothing here minds."""
 

@@ -10,8 +10,9 @@ to the origin.
 
 from __future__ import annotations
 
+import asyncio
 import gc
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import js
 from pyodide.code import relaxed_call
@@ -36,6 +37,7 @@ from promptward_worker.ledger_client import DurableObjectLedger
 from promptward_worker.policies import PolicyStore, Source
 from promptward_worker.ports import LogAudit, SystemEntropy
 from promptward_worker.signatures import WebCryptoVerifier
+from promptward_worker.tasks import begin_at_once
 from promptward_worker.warm import warm_up
 
 if TYPE_CHECKING:
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
 
 warm_up()
 zones.install()
+begin_at_once(asyncio.get_running_loop())
 _CLOCK = javascript.WallClock()
 # What was imported never dies, so no collection needs to look at it again.
 gc.collect()
@@ -87,14 +90,16 @@ class _Call:
 
     All are equal, because Pyodide keeps the signatures of what it calls in a cache: of a bound
     method it would work out the signature for every request (0.2 ms), and keep the last 128 alive.
+    None can be found, so that no arguments are matched against it.
     """
 
     __slots__ = ("_served",)
+    __signature__ = ()
 
     def __init__(self, served: Default | None) -> None:
         self._served = served
 
-    def __call__(self, request: Request) -> object:
+    def __call__(self, request: Request, *_env_and_context: object) -> object:
         # JavaScript holds on to this until its own collection; it need not hold the request too
         served, self._served = self._served, None
         return None if served is None else served.fetch(request)
@@ -106,6 +111,15 @@ class _Call:
         return hash(_Call)
 
 
+class _Handler:
+    """What JavaScript holds of a request: its `fetch` and nothing else."""
+
+    __slots__ = ("fetch",)
+
+    def __init__(self, call: _Call) -> None:
+        self.fetch = call
+
+
 class Default(WorkerEntrypoint):
     """Cloudflare makes one for every request and calls its `fetch`.
 
@@ -115,12 +129,12 @@ class Default(WorkerEntrypoint):
 
     bindings: js.Env
 
-    def __new__(cls, ctx: js.ExecutionContext, env: js.Env) -> Self:
-        """Two, so that none refers to itself: what JavaScript lent is given back at once."""
-        served, called = super().__new__(cls), super().__new__(cls)
+    def __new__(cls, ctx: js.ExecutionContext, env: js.Env) -> _Handler:  # type: ignore[misc]
+        """Not one of these, which would refer to itself, and which the SDK would wrap."""
+        javascript.open_border()
+        served = super().__new__(cls)
         served.ctx, served.bindings = ctx, env
-        called.fetch = _Call(served)  # type: ignore[method-assign]
-        return called
+        return _Handler(_Call(served))
 
     def fetch(self, request: Request) -> object:
         """Guard one request; what the SDK turns into its Response."""

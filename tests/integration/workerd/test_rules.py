@@ -153,6 +153,15 @@ def test_the_running_worker_has_one_thread_and_no_host_code(ports_worker: Worker
     }
 
 
+def test_a_task_begins_at_once_and_one_that_waits_goes_on(ports_worker: Workerd) -> None:
+    connection = http.client.HTTPConnection(ports_worker.host, ports_worker.port, timeout=30)
+    connection.request("POST", "/tasks", b"")
+    steps = json.loads(connection.getresponse().read())
+    connection.close()
+    assert steps[:4] == ["short", "made", "told", "long begins"]
+    assert sorted(steps[4:]) == ["failed", "long ends", "told"]
+
+
 # --- nothing shared by requests -------------------------------------------------------------------
 
 

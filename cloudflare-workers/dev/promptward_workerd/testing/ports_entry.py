@@ -4,11 +4,13 @@ POST /ledger/<object>/<method>?now_us=N   a ledger method's text, on the test's 
 POST /verify                              [alg, jwk, signing input, signature] as base64
 POST /deployed                            routes that one isolate reads from a list of ROUTEs, each
                                           with whether it is the same deployment as the one before
+POST /tasks                               what tasks do, in the order they do it
 POST /modules                             imported modules, and how many threads run
 """
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import sys
@@ -71,6 +73,33 @@ def _deployments(routes: list[str]) -> list[list[object]]:
     return found
 
 
+async def _steps_of_tasks() -> list[object]:
+    steps: list[object] = []
+
+    async def short() -> None:
+        steps.append("short")
+
+    async def long() -> str:
+        steps.append("long begins")
+        await asyncio.sleep(0)
+        return "long ends"
+
+    async def failing() -> None:
+        raise ValueError
+
+    short_task = asyncio.ensure_future(short())
+    steps.append("made")
+    short_task.add_done_callback(lambda _: steps.append("told"))
+    long_task = asyncio.ensure_future(long())
+    long_task.add_done_callback(lambda _: steps.append("told"))
+    steps.append(await long_task)
+    try:
+        await asyncio.ensure_future(failing())
+    except ValueError:
+        steps.append("failed")
+    return steps
+
+
 class Default(WorkerEntrypoint):
     """The questions."""
 
@@ -84,6 +113,8 @@ class Default(WorkerEntrypoint):
             return Response(await stub.call(rest[1], url.searchParams.get("now_us"), text))
         if port == "deployed":
             return Response(json.dumps(_deployments(json.loads(text))))
+        if port == "tasks":
+            return Response(json.dumps(await _steps_of_tasks()))
         if port == "verify":
             alg, key, signing_input, signature = json.loads(text)
             valid = await turns.begin(
