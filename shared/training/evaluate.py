@@ -56,9 +56,9 @@ class Evaluation:
 
     def __init__(self, rows: list[Row]) -> None:
         self.rows = rows
-        read = read_windows(rows)
+        read, quiet = read_windows(rows)
         self.vocabulary = choose_vocabulary(rows, read)
-        self.table: Table = build_table(read, self.vocabulary)
+        self.table: Table = build_table(read, quiet, self.vocabulary)
         self.labels = np.array([r.label for r in rows])
         self.groups = np.array([r.group for r in rows])
         self.datasets = np.array([r.dataset for r in rows])
@@ -77,7 +77,7 @@ class Evaluation:
         for half in (self.fold, ~self.fold):
             held = (self.labels == 0) & half
             coefficients = fit(self.table, self.labels, self.weights, ~(held | target))
-            scores = score_rows(self.table, coefficients, len(self.rows))
+            scores = score_rows(self.table, coefficients)
             unseen = held & (self.counts > 0)
             limits = thresholds(scores, self.counts * held, self.documents)
             margins = scores - limits[0]

@@ -15,9 +15,10 @@ from sklearn.linear_model import LogisticRegression
 
 from promptward.exchange import Source
 from promptward.injection.features import SILENT, concept_features, length_feature, telling
+from promptward.injection.marks import Marks
 from promptward.injection.model import FOREIGN, is_english
 from promptward.injection.patterns import matches
-from promptward.injection.scoring import Places, fired_rules, read_marks, windows_of
+from promptward.injection.scoring import Places, fired_rules, windows_of
 from promptward.injection.views import View, expand
 
 # Log-odds per unit of rule evidence, and how much evidence counts: chosen on leave-one-dataset-out.
@@ -28,7 +29,7 @@ MIN_COUNT, MIN_GROUPS = 10, 4  # a word is a feature when this often and in so m
 MIN_FEATURE = 4
 # Shares of the benign pool that may reach the default flag and block thresholds.
 FLAG_SHARE, BLOCK_SHARE = 0.006, 0.002
-REGULARISATION = 0.02  # sklearn's C, chosen on leave-one-dataset-out
+REGULARISATION = 0.04  # sklearn's C, chosen on leave-one-dataset-out
 PASSES = 2  # fits; from the second on, an attack's weight lies on the windows that look like one
 FOREIGN_SHARE = 0.35  # weight of the copies of English rows without their words
 
@@ -45,13 +46,14 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Windows as a matrix, with each one's row and rule evidence."""
+    """Windows as a matrix, with each one's row and rule evidence; `quiet` is by row."""
 
     names: list[str]
     matrix: sparse.csr_matrix
     owner: np.ndarray
     rules: np.ndarray
     copies: np.ndarray  # windows that are a copy without words
+    quiet: np.ndarray  # log-odds of what the model is not asked about
 
 
 def source_of(row: Row) -> Source:
@@ -59,22 +61,26 @@ def source_of(row: Row) -> Source:
     return Source.DOCUMENT if row.channel == "doc" else Source.USER
 
 
-def read_windows(rows: list[Row]) -> list[Window]:
-    """Every window of every view of every row."""
+def read_windows(rows: list[Row]) -> tuple[list[Window], np.ndarray]:
+    """Every window of every view of every row that the model is asked about; see `Table.quiet`."""
     out: list[Window] = []
+    quiet = np.full(len(rows), SILENT)
     for index, row in enumerate(rows):
         for view in expand(row.text):
-            out.extend(_windows_of(index, view, source_of(row)))
-    return out
+            marks = Marks(view.words, view.meant)
+            quiet[index] = max(quiet[index], marks.quiet)
+            out.extend(_windows_of(index, view, marks, source_of(row)))
+    return out, quiet
 
 
-def _windows_of(index: int, view: View, source: Source) -> list[Window]:
-    out = []
-    marks, gates = read_marks(view.words, view.meant)
-    found = matches(view.text, view.distinct, gates, source)
+def _windows_of(index: int, view: View, marks: Marks, source: Source) -> list[Window]:
+    out: list[Window] = []
+    found = matches(view.text, view.distinct, marks.gates, source)
+    if not (marks.matter or found):
+        return out
     patterns = [(rule.weight, 1.0) for rule, _, _ in found]
     where = Places(view)
-    for window in windows_of(view.words, marks):
+    for window in windows_of(view.words, marks.places):
         names = (*concept_features(window.masks), length_feature(len(window.words)))
         fired = [(rule, window.start + at) for rule, at in fired_rules(window.masks, source)]
         if not (telling(window.masks) or fired or patterns):
@@ -101,7 +107,7 @@ def choose_vocabulary(rows: list[Row], read: list[Window]) -> frozenset[str]:
     )  # fmt: skip
 
 
-def build_table(read: list[Window], vocabulary: frozenset[str]) -> Table:
+def build_table(read: list[Window], quiet: np.ndarray, vocabulary: frozenset[str]) -> Table:
     """The matrix of `read`, with a copy without words of every English window."""
     lines: list[list[str]] = []
     owner, rules, copies = [], [], []
@@ -119,7 +125,7 @@ def build_table(read: list[Window], vocabulary: frozenset[str]) -> Table:
             owner.append(window.row)
             rules.append(window.rules)
             copies.append(copy)
-    return Table(*_matrix(lines), np.array(owner), np.array(rules), np.array(copies))
+    return Table(*_matrix(lines), np.array(owner), np.array(rules), np.array(copies), quiet)
 
 
 def _matrix(lines: list[list[str]]) -> tuple[list[str], sparse.csr_matrix]:
@@ -150,7 +156,7 @@ def fit(table: Table, labels: np.ndarray, weights: np.ndarray, use: np.ndarray) 
     for turn in range(PASSES):
         if turn:
             own = _log_odds(table, coefficients)
-            likely = np.exp(own - _best(table, own, count)[table.owner])
+            likely = np.exp(own - _best(table, own)[table.owner])
             likely = np.minimum(1.0, likely)
             total = np.bincount(table.owner[real], likely[real], minlength=count)
             attack = weights[table.owner] * likely / np.maximum(total, 1e-9)[table.owner]
@@ -167,17 +173,17 @@ def _log_odds(table: Table, coefficients: np.ndarray) -> np.ndarray:
     return np.asarray(own + RULE_SCALE * np.minimum(table.rules, RULE_CAP))
 
 
-def _best(table: Table, own: np.ndarray, count: int) -> np.ndarray:
+def _best(table: Table, own: np.ndarray) -> np.ndarray:
     """The highest of each row's windows; copies do not count."""
-    best = np.full(count, SILENT)
+    best = table.quiet.copy()
     real = ~table.copies
     np.maximum.at(best, table.owner[real], own[real])
     return best
 
 
-def score_rows(table: Table, coefficients: np.ndarray, count: int) -> np.ndarray:
+def score_rows(table: Table, coefficients: np.ndarray) -> np.ndarray:
     """Log-odds of every row: its best window's, rule evidence included."""
-    return _best(table, _log_odds(table, coefficients), count)
+    return _best(table, _log_odds(table, coefficients))
 
 
 def score_texts(
@@ -191,7 +197,9 @@ def score_texts(
     out = np.full(len(texts), SILENT)
     for index, (text, row) in enumerate(texts):
         for view in expand(text):
-            for window in _windows_of(index, view, source_of(row)):
+            marks = Marks(view.words, view.meant)
+            out[index] = max(out[index], marks.quiet)
+            for window in _windows_of(index, view, marks, source_of(row)):
                 known = window.words & vocabulary
                 english = is_english(len(known), len(window.words))
                 extra = [f"w:{w}" for w in known] if english else [FOREIGN]

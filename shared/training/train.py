@@ -43,7 +43,7 @@ def unseen_benign(
     """Log-odds of benign rows from models trained without their fold."""
     out = np.full(len(labels), np.nan)
     for held in ((labels == 0) & fold, (labels == 0) & ~fold):
-        scores = score_rows(table, fit(table, labels, weights, ~held), len(labels))
+        scores = score_rows(table, fit(table, labels, weights, ~held))
         out[held] = scores[held]
     return out
 
@@ -51,7 +51,7 @@ def unseen_benign(
 def calibration(benign: np.ndarray, counts: np.ndarray) -> list[list[float]]:
     """Knots (log-odds, score) at the quantiles of `KNOTS` of benign rows that count `counts`."""
     knots = [[pool_limit(benign, counts, share), score] for share, score in KNOTS]
-    low = [min(SILENT, knots[0][0] - MARGIN), 0.0]
+    low = [SILENT if knots[0][0] > SILENT else knots[0][0] - MARGIN, 0.0]
     high = [knots[-1][0] + MARGIN, 0.99]
     return [[round(x, 4), y] for x, y in (low, *knots, high, [high[0] + 2 * MARGIN, 1.0])]
 
@@ -59,9 +59,9 @@ def calibration(benign: np.ndarray, counts: np.ndarray) -> list[list[float]]:
 def main(data: str, out: str) -> None:
     """Train on `data`, write `out`."""
     rows = read_rows(Path(data))
-    read = read_windows(rows)
+    read, quiet = read_windows(rows)
     vocabulary = choose_vocabulary(rows, read)
-    table = build_table(read, vocabulary)
+    table = build_table(read, quiet, vocabulary)
     labels = np.array([row.label for row in rows])
     weights = row_weights(rows)
     coefficients = fit(table, labels, weights, np.ones(len(rows), bool))

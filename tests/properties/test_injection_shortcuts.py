@@ -16,12 +16,13 @@ from promptward.injection.decoding import _BLOBS
 from promptward.injection.features import telling, windows
 from promptward.injection.folding import fold_table, folding, skeleton_table, skeletons
 from promptward.injection.keywords import strong_words
-from promptward.injection.lexicon import GATE_MARK, lexicon
+from promptward.injection.lexicon import known_words, lexicon
+from promptward.injection.marks import Marks
 from promptward.injection.model import model
 from promptward.injection.origins import identity
 from promptward.injection.patterns import PATTERN_RULES, PatternRule
 from promptward.injection.respelling import ascii_lower, not_ascii
-from promptward.injection.scoring import fired_rules, read_marks, read_view, windows_of
+from promptward.injection.scoring import fired_rules, read_view, windows_of
 from promptward.injection.stretches import matches_in
 from promptward.injection.views import View, view_of
 
@@ -58,10 +59,10 @@ def view_with(size: int, seed: int, share: float) -> View:
 @pytest.mark.parametrize("share", [0.01, 0.2, 0.9])
 def test_windows_side_by_side_read_like_single_windows(size: int, share: float) -> None:
     view = view_with(size, seed=size, share=share)
-    marks, _ = read_marks(view.words, view.meant)
+    marks = Marks(view.words, view.meant)
     for asked in (False, True):
         expected = []
-        for window in windows_of(view.words, marks):
+        for window in windows_of(view.words, marks.places):
             found = [(r, window.start + at) for r, at in fired_rules(window.masks, Source.USER)]
             value = model().log_odds(window.words, window.masks, asked=asked or bool(found))
             if found or asked or telling(window.masks):
@@ -74,7 +75,8 @@ def test_windows_side_by_side_read_like_single_windows(size: int, share: float) 
 
 
 def marks_of(words: list[str]) -> set[tuple[int, str]]:
-    return set(lexicon().marks(words, frozenset(words)))
+    distinct = frozenset(words)
+    return set(lexicon().marks(words, lexicon().meanings(distinct, distinct - known_words())))
 
 
 @given(st.lists(st.sampled_from(VOCABULARY), max_size=40))
@@ -158,13 +160,11 @@ QUIET = ["reveal", "your", "new", "all", "river", "task", "from", "now", "do", "
 
 @given(st.lists(st.sampled_from(QUIET), max_size=30))
 @settings(max_examples=300, deadline=None)
-def test_concepts_that_only_count_beside_others_change_nothing(words: list[str]) -> None:
+def test_what_is_passed_over_fires_nothing(words: list[str]) -> None:
     view = view_of("plain", " ".join(words), identity)
-    marks, gates = read_marks(view.words, view.meant)
-    everything = lexicon().marks(view.words, view.meant)
-    if not marks:
-        assert gates == frozenset()
-        assert not any(concept[0] == GATE_MARK for _, concept in everything)
-        for asked in (False, True):
-            read = read_view(view, everything, Source.DOCUMENT, model(), asked=asked)
-            assert read == read_view(view, [], Source.DOCUMENT, model(), asked=asked)
+    marks, looked_at = Marks(view.words, view.meant), Marks(view.words, view.meant)
+    looked_at.matter = True
+    assert marks.gates == looked_at.gates
+    for asked in (False, True):
+        read = read_view(view, marks, Source.DOCUMENT, model(), asked=asked)
+        assert read == read_view(view, looked_at, Source.DOCUMENT, model(), asked=asked)

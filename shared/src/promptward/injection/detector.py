@@ -14,6 +14,7 @@ from typing import NamedTuple
 from promptward.exchange import Source
 from promptward.injection.folding import fold
 from promptward.injection.manyshot import dialogue_turns
+from promptward.injection.marks import Marks
 from promptward.injection.model import Model, model
 from promptward.injection.patterns import (
     CODE_RULES,
@@ -24,7 +25,7 @@ from promptward.injection.patterns import (
 )
 from promptward.injection.result import InjectionHit, InjectionResult
 from promptward.injection.rules import CONCEPT_RULES, Rule
-from promptward.injection.scoring import Places, WindowReading, read_marks, read_view, worst_of
+from promptward.injection.scoring import Places, WindowReading, read_view, worst_of
 from promptward.injection.views import View, Views, view_of
 
 RULES: tuple[Rule | PatternRule, ...] = (*CONCEPT_RULES, *PATTERN_RULES, *CODE_RULES.values())
@@ -109,10 +110,10 @@ class InjectionDetector:
     def _read(self, view: View, source: Source) -> _Reading:
         weights = self._weights if self._classify else None
         odd = view.odd if view.meant is view.distinct else None
-        marks, gates = read_marks(view.words, view.meant, odd)
+        marks = Marks(view.words, view.meant, odd)
         found: list[PatternHit] = []
         if self._match:
-            found = matches(view.text, view.distinct, gates, source)
+            found = matches(view.text, view.distinct, marks.gates, source)
             if dialogue_turns(view.text, view.distinct):
                 found.append((CODE_RULES["many_shot.dialogue"], 0, len(view.text)))
         windows = read_view(view, marks, source, weights, asked=bool(found))

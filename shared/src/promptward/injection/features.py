@@ -23,7 +23,11 @@ TELLING = frozenset(
         "ENCODE", "DISABLE", "ABOVE",
     }
 )  # fmt: skip
-SILENT = -8.0  # log-odds of a window without any of them
+# Different ones of these in a window from which the model is asked about it, also where no rule
+# fires: chosen on leave-one-dataset-out (two or three find the same attacks, one finds fewer at
+# the same rate of false alarms), and three are met in a fourth of harmless pages.
+ASK_FROM = 3
+SILENT = -8.0  # log-odds of a window without any of them that the model is not asked about
 LENGTH_BUCKETS = 7  # log2 buckets of the window's length
 
 
@@ -45,8 +49,8 @@ def length_feature(count: int) -> str:
 
 
 def telling(masks: Masks) -> bool:
-    """Whether a window holds anything worth asking the model about."""
-    return not TELLING.isdisjoint(masks)
+    """Whether a window in which no rule fires tells enough to ask the model about it."""
+    return len(TELLING & masks.keys()) >= ASK_FROM
 
 
 def paired(one: str, other: str) -> bool:

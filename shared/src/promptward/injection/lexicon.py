@@ -11,17 +11,10 @@ Source: hand-written for this project.
 from __future__ import annotations
 
 import re
-from collections.abc import (
-    Callable,
-    Collection,
-    Iterable,
-    KeysView,
-    Mapping,
-    Sequence,
-)
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, KeysView, Mapping, Sequence
 from functools import cache
-from typing import cast
+from operator import itemgetter
+from typing import NamedTuple, cast
 
 from promptward.injection.folding import fold, load_data
 from promptward.injection.respelling import char_class
@@ -38,6 +31,37 @@ Masks = dict[str, int]
 # Phrases that begin alike: their next word (empty where there is none, `*` where it is a stem) →
 # (all their further words, concept).
 _Phrases = dict[str, list[tuple[list[str], str]]]
+
+
+class Meanings(NamedTuple):
+    """What the words of a text mean, wherever they stand.
+
+    Attributes:
+        words: word → concepts, of those that mean some by themselves.
+        seconds: first word of a phrase → second → the phrases, where both occur.
+        starred: first word of a phrase → the phrases, where the second is a stem.
+    """
+
+    words: dict[str, tuple[str, ...]]
+    seconds: dict[str, dict[str, _Phrases]]
+    starred: dict[str, _Phrases]
+
+    @property
+    def begin(self) -> bool:
+        """Whether a phrase may stand in the text."""
+        return bool(self.seconds or self.starred)
+
+    def of_phrases(self, distinct: frozenset[str]) -> Iterator[str]:
+        """What the phrases mean whose first two words occur among `distinct`."""
+        begun = list(self.starred.values())
+        for seconds in self.seconds.values():
+            begun += map(seconds.__getitem__, seconds.keys() & distinct)
+        for further in begun:
+            for phrases in further.values():
+                yield from map(_MEANT, phrases)
+
+
+_MEANT = itemgetter(1)
 
 
 def _go_on(words: Sequence[str], at: int, begun: _Phrases, out: list[tuple[int, str]]) -> None:
@@ -156,22 +180,28 @@ class Lexicon:
         ]
         return {word: found for word in near if (found := self.of_word(word))}
 
-    def marks(
-        self, words: Sequence[str], distinct: frozenset[str], odd: frozenset[str] | None = None
-    ) -> list[tuple[int, str]]:
+    def meanings(self, distinct: frozenset[str], odd: frozenset[str]) -> Meanings:
+        """What the words of a text mean, wherever they stand.
+
+        Args:
+            distinct: the words, each once.
+            odd: those of them that are no `known_words()`.
+        """
+        speaking = distinct & self._speaking
+        meant = self._stemmed(odd)
+        exact = speaking & self._exact.keys()
+        meant.update(zip(exact, map(self._exact.__getitem__, exact), strict=True))
+        starred = {word: self._starred[word] for word in speaking & self._starred.keys()}
+        return Meanings(meant, self._seconds_among(speaking, distinct), starred)
+
+    def marks(self, words: Sequence[str], meanings: Meanings) -> list[tuple[int, str]]:
         """(index, concept) of every concept in `words`, by index; phrases at their last word.
 
         Args:
             words: the words of a text.
-            distinct: the same, each once.
-            odd: those of them that are no `known_words()`, if that is known.
+            meanings: their `meanings`.
         """
-        speaking = self.speaking(distinct)
-        meant = self._stemmed(distinct - known_words() if odd is None else odd)
-        exact = speaking & self._exact.keys()
-        meant.update(zip(exact, map(self._exact.__getitem__, exact), strict=True))
-        seconds = self._seconds_among(speaking, distinct)
-        starred = {word: self._starred[word] for word in speaking & self._starred.keys()}
+        meant, seconds, starred = meanings
         begin = seconds.keys() | starred.keys()
         wanted = meant.keys() | begin
         out: list[tuple[int, str]] = []
@@ -190,10 +220,6 @@ class Lexicon:
                     _go_on(words, at + 1, starred[word], phrases)
         return sorted(out + phrases) if phrases else out
 
-    def speaking(self, distinct: frozenset[str]) -> frozenset[str]:
-        """Those of some words that are entries or begin phrases."""
-        return distinct & self._speaking
-
     def _seconds_among(
         self, speaking: frozenset[str], distinct: frozenset[str]
     ) -> dict[str, dict[str, _Phrases]]:
@@ -210,87 +236,6 @@ class Lexicon:
         if text.isascii() or not _UNSPACED.search(text):
             return text.split()
         return self._cuts.spread(text).split()
-
-    def triggers(self, concepts: Callable[[str], bool]) -> Triggers:
-        """What may mean one of `concepts`, so that texts without it need no closer look."""
-        words = {w for w, found in self._exact.items() if any(map(concepts, found))}
-        begun = [
-            ([first, second], rest)
-            for first, seconds in self._seconds.items()
-            for second, rest in seconds.items()
-        ]
-        begun += [([first], rest) for first, rest in self._starred.items()]
-        phrases: dict[str, list[tuple[tuple[str, ...], str]]] = {}
-        for head, further in begun:
-            for rest, concept in (item for found in further.values() for item in found):
-                if concepts(concept):
-                    parts = [*head, *rest]
-                    whole = sorted(part for part in parts if not part.endswith("*"))
-                    longest = max(whole, key=len)
-                    others = tuple(part for part in whole if part != longest)
-                    stands = " ".join(["", *parts, ""]).replace("* ", "")
-                    phrases.setdefault(longest, []).append((others, stands))
-        stems = {
-            head: tuple(stem for stem, concept in found if concepts(concept))
-            for head, found in self._stems.items()
-        }
-        return Triggers(
-            frozenset(words),
-            {word: tuple(found) for word, found in phrases.items()},
-            {head: found for head, found in stems.items() if found},
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Triggers:
-    """Words without which a text does not mean any of certain concepts.
-
-    Attributes:
-        words: those that mean one by themselves.
-        phrases: longest whole word of a phrase that does (few texts hold it) → for each such phrase
-            its other whole words, and the phrase as it stands among words joined by spaces.
-        stems: beginnings of words with a stem that does → these stems.
-    """
-
-    words: frozenset[str]
-    phrases: Mapping[str, tuple[tuple[tuple[str, ...], str], ...]]
-    stems: Mapping[str, tuple[str, ...]]
-
-    def among(
-        self,
-        words: Sequence[str],
-        distinct: frozenset[str],
-        odd: frozenset[str],
-        speaking: frozenset[str],
-    ) -> bool:
-        """Whether a text may mean one.
-
-        Args:
-            words: its words.
-            distinct: these, each once.
-            odd: those of them that are not in `known_words()`.
-            speaking: those of them that are entries of the lexicon or begin phrases.
-        """
-        if not self.words.isdisjoint(speaking):
-            return True
-        near = [
-            stands
-            for word in self.phrases.keys() & distinct
-            for others, stands in self.phrases[word]
-            if distinct.issuperset(others)
-        ]
-        if near:
-            text = " ".join(["", *words, ""])
-            if any(map(text.__contains__, near)):
-                return True
-        stems = self.stems
-        for word in odd:
-            found = stems.get(word[:STEM_KEY])
-            if found is None and not word.isascii():
-                found = stems.get(word[:SHORT_KEY])
-            if found and word.startswith(found):
-                return True
-        return False
 
 
 class _Cuts:

@@ -7,18 +7,19 @@ harmless text does not dilute an attack.
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import cache
-from itertools import repeat
+from itertools import chain, repeat
 from operator import itemgetter
 from typing import NamedTuple
 
 from promptward.exchange import Source
-from promptward.injection.features import SILENT, TELLING, WINDOW_STRIDE, windows
+from promptward.injection.features import ASK_FROM, SILENT, TELLING, WINDOW_STRIDE, windows
 from promptward.injection.lanes import Block, blocks_of, firsts_in, lanes_in
-from promptward.injection.lexicon import GATE_MARK, Masks, Triggers, known_words, lexicon, masks_of
+from promptward.injection.lexicon import Masks, masks_of
+from promptward.injection.marks import Marks
 from promptward.injection.model import Model
-from promptward.injection.patterns import PATTERN_RULES
 from promptward.injection.rules import CONCEPT_RULES, Matcher, Rule
 from promptward.injection.views import View, WordEnds
 
@@ -61,46 +62,6 @@ class Window(NamedTuple):
     start: int
     words: Sequence[str]
     masks: Masks
-
-
-_CONCEPT = itemgetter(1)
-
-
-@cache
-def _gate_marks() -> frozenset[str]:
-    return frozenset(GATE_MARK + rule.id for rule in PATTERN_RULES if rule.phrases)
-
-
-@cache
-def _triggers() -> Triggers:
-    """What may open a pattern rule, let a concept rule fire or make the model worth asking."""
-    loud = set(TELLING)
-    frequency = lexicon().spellings
-    for rule in CONCEPT_RULES:
-        if loud.isdisjoint(rule.needs):  # the concept that the fewest words mean speaks for it
-            loud.add(min(sorted(rule.needs), key=frequency.__getitem__))
-    return lexicon().triggers(lambda concept: concept in loud or concept[0] == GATE_MARK)
-
-
-def read_marks(
-    words: Sequence[str], distinct: frozenset[str], odd: frozenset[str] | None = None
-) -> tuple[list[tuple[int, str]], frozenset[str]]:
-    """(concepts of a view with their places, gate marks of pattern rules) of its words.
-
-    Concepts that only count beside others are left out where none of the others can be.
-
-    Args:
-        words: the words.
-        distinct: these, each once.
-        odd: those of them that are no `known_words()`, if that is known.
-    """
-    if odd is None:
-        odd = distinct - known_words()
-    if not _triggers().among(words, distinct, odd, lexicon().speaking(distinct)):
-        return [], frozenset()
-    marks = lexicon().marks(words, distinct, odd)
-    gates = _gate_marks().intersection(map(_CONCEPT, marks))
-    return ([mark for mark in marks if mark[1] not in gates] if gates else marks), gates
 
 
 def windows_of(words: Sequence[str], marks: Sequence[tuple[int, str]]) -> Iterator[Window]:
@@ -193,36 +154,37 @@ def worst_of(
 
 def read_view(
     view: View,
-    marks: Sequence[tuple[int, str]],
+    marks: Marks,
     source: Source,
     weights: Model | None,
     *,
     asked: bool = False,
 ) -> list[WindowReading]:
-    """What the windows of a view say: those that say something, in order, and one that is silent.
+    """What the windows of a view say: those that say something, in order, and one that is quiet.
 
     Args:
         view: the view.
-        marks: its concepts with their places.
+        marks: its concepts.
         source: where the text came from.
         weights: the model; None lets only the rules speak.
         asked: whether a pattern rule matched the view, so that the model is asked in any case.
     """
     out: list[WindowReading] = []
-    if not marks and not asked:
-        return [WindowReading(SILENT, ())]
-    silent = False
-    for block in blocks_of(len(view.words), marks):
+    quiet = WindowReading(marks.quiet if weights else SILENT, ())
+    if not (marks.matter or asked):
+        return [quiet]
+    passed_over = False
+    for block in blocks_of(len(view.words), marks.places):
         found = _found_in(block, source)
         lanes = sorted(range(block.lanes) if asked else found.keys() | _telling(block.masks))
-        silent = silent or len(lanes) < block.lanes
+        passed_over = passed_over or len(lanes) < block.lanes
         values = [SILENT] * len(lanes)
         if weights:
             values = weights.log_odds_in(view.words, view.meant, block, lanes)
         for lane, value in zip(lanes, values, strict=True):
             out.append(WindowReading(value, found.get(lane, ())))
-    if silent:
-        out.append(WindowReading(SILENT, ()))
+    if passed_over:
+        out.append(quiet)
     return out
 
 
@@ -237,8 +199,8 @@ def _found_in(block: Block, source: Source) -> dict[int, list[tuple[Rule, int]]]
 
 
 def _telling(masks: Masks) -> set[int]:
-    """The lanes worth asking the model about."""
-    told = 0
-    for concept in TELLING & masks.keys():
-        told |= masks[concept]
-    return set(lanes_in(told))
+    """The lanes that tell enough to ask the model about them."""
+    found = Counter(
+        chain.from_iterable(lanes_in(masks[concept]) for concept in TELLING & masks.keys())
+    )
+    return {lane for lane, count in found.items() if count >= ASK_FROM}

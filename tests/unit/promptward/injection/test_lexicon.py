@@ -5,12 +5,14 @@ from __future__ import annotations
 import pytest
 
 from promptward.injection.folding import fold, load_data
-from promptward.injection.lexicon import Lexicon, Masks, lexicon, masks_of
+from promptward.injection.lexicon import Lexicon, Masks, known_words, lexicon, masks_of
 from promptward.injection.tokens import spaced
 
 
 def locate(terms: Lexicon, words: list[str]) -> Masks:
-    return masks_of(terms.marks(words, frozenset(words)), 0)
+    distinct = frozenset(words)
+    odd = distinct - known_words()
+    return masks_of(terms.marks(words, terms.meanings(distinct, odd)), 0)
 
 
 def concepts(text: str) -> set[str]:
@@ -69,22 +71,24 @@ def test_masks() -> None:
     assert masks_of(marks, 5) == {"A": 0b101, "B": 0b100}
 
 
-@pytest.mark.parametrize(
-    ("words", "may"),
-    [
-        ("cat", False), ("ignore", True), ("now", False), ("from now", False),
-        ("now we go on from here", False), ("so from now on", True), ("from now onwards", False),
-        ("tryb", False), ("tryb deweloperski", True), ("vorherige", True), ("vorher", False),
-    ],
-)  # fmt: skip
-def test_triggers_are_words_without_which_a_concept_cannot_be(words: str, may: bool) -> None:
+def test_meanings_are_those_of_single_words_and_of_phrases_that_may_stand_there() -> None:
     terms = Lexicon(
         {
             "LOUD": {"en": "ignore|from now on", "pl": "tryb deweloper*", "de": "vorheri*"},
             "QUIET": {"en": "cat|now"},
         }
     )
-    distinct = frozenset(words.split())
-    triggers = terms.triggers("LOUD".__eq__)
-    among = triggers.among(words.split(), distinct, distinct, terms.speaking(distinct))
-    assert among is may
+    for words, single, phrases in (
+        ("cat", {"QUIET"}, set()),
+        ("ignore cat", {"LOUD", "QUIET"}, set()),
+        ("from on", set(), set()),
+        ("now we come from here", {"QUIET"}, {"LOUD"}),
+        ("tryb", set(), {"LOUD"}),
+        ("vorherige", {"LOUD"}, set()),
+        ("vorher", set(), set()),
+    ):
+        distinct = frozenset(words.split())
+        found = terms.meanings(distinct, distinct)
+        assert set().union(*found.words.values()) == single, words
+        assert set(found.of_phrases(distinct)) == phrases, words
+        assert found.begin or not phrases

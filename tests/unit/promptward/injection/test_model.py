@@ -17,8 +17,9 @@ from promptward.injection.features import (
     windows,
 )
 from promptward.injection.folding import load_data
+from promptward.injection.marks import Marks
 from promptward.injection.model import FOREIGN, is_english, model
-from promptward.injection.scoring import read_marks, windows_of
+from promptward.injection.scoring import windows_of
 from promptward.injection.views import expand
 
 TEXTS = [
@@ -32,8 +33,7 @@ TEXTS = [
 @pytest.mark.parametrize("text", TEXTS)
 def test_inference_is_the_sum_of_the_trained_features(text: str) -> None:
     view = expand(text)[0]
-    marks, _ = read_marks(view.words, view.meant)
-    (window,) = windows_of(view.words, marks)
+    (window,) = windows_of(view.words, Marks(view.words, view.meant).places)
     weights = model()
     data = cast(Mapping[str, Mapping[str, float]], load_data("model"))
     known = set(window.words) & data["words"].keys()
@@ -43,12 +43,14 @@ def test_inference_is_the_sum_of_the_trained_features(text: str) -> None:
         parts += [data["words"][word] for word in known]
     else:
         parts.append(data["concepts"].get(FOREIGN, 0.0))
-    assert weights.log_odds(window.words, window.masks) == weights.bias + fsum(parts)
+    assert weights.log_odds(window.words, window.masks, asked=True) == weights.bias + fsum(parts)
 
 
-def test_windows_without_a_telling_concept_are_silent() -> None:
-    assert not telling({"YOUR": 1, "ALL": 2})
-    assert model().log_odds(["your", "all"], {"YOUR": 1, "ALL": 2}) == SILENT
+def test_the_model_is_not_asked_about_windows_with_few_telling_concepts() -> None:
+    masks = {"YOUR": 1, "IGNORE": 2, "SECRET": 4}
+    assert not telling(masks)
+    assert model().log_odds(["your", "ignore", "secret"], masks) == SILENT
+    assert telling(masks | {"REFUSE": 8})
 
 
 def test_calibration_rises_and_stays_in_range() -> None:

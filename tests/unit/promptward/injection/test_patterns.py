@@ -7,8 +7,8 @@ import re
 import pytest
 
 from promptward.exchange import Source
+from promptward.injection.marks import Marks
 from promptward.injection.patterns import PATTERN_RULES, PatternRule, matches
-from promptward.injection.scoring import read_marks
 from promptward.injection.views import expand
 
 EXAMPLES: dict[str, tuple[Source, str]] = {
@@ -59,7 +59,7 @@ EXAMPLES: dict[str, tuple[Source, str]] = {
 
 def fired(text: str, source: Source) -> set[str]:
     view = expand(text)[0]
-    _, gates = read_marks(view.words, view.meant)
+    gates = Marks(view.words, view.meant).gates
     return {rule.id for rule, _, _ in matches(view.text, view.distinct, gates, source)}
 
 
