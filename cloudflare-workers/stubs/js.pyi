@@ -5,7 +5,7 @@ W3C Web Cryptography specifications.
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Literal, Protocol, overload
+from typing import Any, Protocol
 
 from pyodide.ffi import JsBuffer, JsNull, JsProxy
 
@@ -62,15 +62,7 @@ class Promise:
 
 class Fetcher(JsProxy): ...
 
-class Document(JsProxy):
-    """Status and body."""
-
-    @overload
-    def __getitem__(self, index: Literal[0]) -> int: ...
-    @overload
-    def __getitem__(self, index: Literal[1]) -> JsBuffer: ...
-
-Wake = Callable[[int, object], None]
+Wake = Callable[..., None]
 
 class SqlStorage(JsProxy): ...
 
@@ -78,11 +70,9 @@ class Border(JsProxy):
     """promptward_worker/border.mjs."""
 
     wait: Callable[[Awaitable[object], float, Wake], None]
-    requestHead: Callable[[Request], str]
-    responseHead: Callable[[Response], str]
     respond: Callable[[JsProxy | None, str], Response]
-    readWhole: Callable[[Request | Response, Wake], None]
-    readBounded: Callable[[Request | Response, int, Wake], None]
+    readRequest: Callable[[Request, int, Wake], None]
+    readBody: Callable[[Request | Response, int, Wake], None]
     send: Callable[[Fetcher | None, str, str, JsProxy | None, float, Wake], None]
     fetchDocument: Callable[[str, str, JsProxy | None, int, int, float, Wake], None]
     callObject: Callable[[LedgerNamespace, str, str, str, float, Wake], None]
@@ -142,7 +132,7 @@ class Date:
     def now() -> int: ...
 
 class ExecutionContext(Protocol):
-    def waitUntil(self, work: Awaitable[None]) -> None: ...
+    def waitUntil(self, work: Awaitable[object]) -> None: ...
 
 crypto: Crypto
 console: Console

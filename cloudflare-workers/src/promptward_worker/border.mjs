@@ -1,6 +1,7 @@
 // The JavaScript side of the border: conversions that would take Python many steps, each of which
 // makes proxies. Nothing is decided here. A function that waits takes `wake` last and calls it
-// once, with what happened (KEPT, BROKEN or LATE, as in turns.py) and the outcome.
+// once, with what happened (KEPT, BROKEN or LATE, as in turns.py) and the outcome: of an array its
+// items, because an array would be one more thing to look into from over there.
 
 const KEPT = 0;
 const BROKEN = 1;
@@ -16,7 +17,7 @@ export function wait(promise, limitMs, wake, giveUp) {
     if (isOpen) {
       isOpen = false;
       clearTimeout(timer);
-      wake(what, outcome);
+      wake(what, ...(Array.isArray(outcome) ? outcome : [outcome]));
     }
   };
   if (limitMs > 0) {
@@ -31,24 +32,29 @@ export function wait(promise, limitMs, wake, giveUp) {
   );
 }
 
-// Method, URL and header fields as JSON text.
-export const requestHead = (request) =>
-  JSON.stringify([request.method, request.url, [...request.headers]]);
-
-// Status and header fields as JSON text.
-export const responseHead = (response) => JSON.stringify([response.status, [...response.headers]]);
-
 export const respond = (body, init) => new Response(body, JSON.parse(init));
 
-// The whole body in one step.
-export function readWhole(message, wake) {
-  const whole = message.arrayBuffer().then((buffer) => new Uint8Array(buffer));
-  wait(whole, 0, wake);
+// Method, URL and header fields as JSON text, and the body as by `readBody`.
+export function readRequest(request, maxBytes, wake) {
+  const head = JSON.stringify([request.method, request.url, [...request.headers]]);
+  const found = bytesOf(request, maxBytes).then((bytes) => [head, bytes]);
+  wait(found, 0, wake);
 }
 
-// The body chunk by chunk; of one that is larger than `maxBytes` only what shows that it is.
-export function readBounded(message, maxBytes, wake) {
-  wait(boundedBytes(message, maxBytes), 0, wake);
+// The body; of one that is larger than `maxBytes` no more than what shows that it is.
+export function readBody(message, maxBytes, wake) {
+  wait(bytesOf(message, maxBytes), 0, wake);
+}
+
+// With a declared length and no encoding the body is read in one step, which costs less than a
+// loop over chunks; HTTP framing keeps the sender to the declared length.
+function bytesOf(message, maxBytes) {
+  const declared = message.headers.get("content-length") ?? "";
+  const encoding = message.headers.get("content-encoding") ?? "identity";
+  if (/^[0-9]+$/.test(declared) && Number(declared) <= maxBytes && encoding === "identity") {
+    return message.arrayBuffer().then((buffer) => new Uint8Array(buffer));
+  }
+  return boundedBytes(message, maxBytes);
 }
 
 async function boundedBytes(message, maxBytes) {
@@ -79,13 +85,17 @@ function fetchOptions(init, body, signal) {
   return options;
 }
 
-// The Response to a request through a service binding, or else the global fetch; aborted when its
-// head is late.
+// The Response to a request through a service binding, or else the global fetch, and its status and
+// header fields as JSON text; aborted when its head is late.
 export function send(binding, url, init, body, limitMs, wake) {
   const controller = new AbortController();
   const options = fetchOptions(init, body, controller.signal);
-  const response = binding ? binding.fetch(url, options) : fetch(url, options);
-  wait(response, limitMs, wake, () => controller.abort());
+  const answer = binding ? binding.fetch(url, options) : fetch(url, options);
+  const found = answer.then((response) => [
+    response,
+    JSON.stringify([response.status, [...response.headers]]),
+  ]);
+  wait(found, limitMs, wake, () => controller.abort());
 }
 
 // Status and body, read as by `readBounded`, of a small document; a request that fails on its way

@@ -10,7 +10,7 @@ what it really used (Cloudflare grants 30 s after the client is gone).
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Coroutine
 from dataclasses import dataclass
 
 import js
@@ -34,6 +34,7 @@ class Guard:
         engine: with this request's ports.
         settings: the Worker's variables.
         context: for `waitUntil`.
+        answered: the promise of this request's answer.
         service: the service binding ORIGIN, if there is one.
         max_response_bytes: largest response that is read as a whole.
     """
@@ -41,6 +42,7 @@ class Guard:
     engine: EngineApi
     settings: WorkerSettings
     context: js.ExecutionContext
+    answered: Awaitable[js.Response]
     service: js.Fetcher | None
     max_response_bytes: int
 
@@ -54,24 +56,22 @@ class Guard:
         decision = await self.engine.on_request(exchange)
         if isinstance(decision, Deny):
             return refusal(decision)
-        hold = javascript.resolvers()
-        self.context.waitUntil(hold.promise)
-        try:
-            return await self._forward(exchange, decision, url)
-        finally:
-            hold.resolve()
+        self.context.waitUntil(self.answered)
+        return await self._forward(exchange, decision, url)
 
     async def _forward(self, exchange: Exchange, allow: Allow, url: str) -> js.Response:
         try:
-            response = await self._send(exchange, allow, url)
+            answer = await self._send(exchange, allow, url)
         except Exception as error:  # noqa: BLE001 - every failure is a refusal
             return await self._unanswered(exchange, allow, error)
         try:
-            return await self._respond(allow, response)
+            return await self._respond(allow, *answer)
         except Exception as error:  # noqa: BLE001 - every failure withholds the response
             return await self._unanswered(exchange, allow, error)
 
-    async def _send(self, exchange: Exchange, allow: Allow, url: str) -> js.Response:
+    async def _send(
+        self, exchange: Exchange, allow: Allow, url: str
+    ) -> tuple[js.Response, int, javascript.Fields]:
         headers = codec.upstream_headers(exchange.headers, allow.mutations)
         headers = codec.client_headers(headers, origin.credential(self.settings))
         body = exchange.body.data if allow.mutations.body is None else allow.mutations.body
@@ -84,8 +84,9 @@ class Guard:
         headers = await self.engine.on_no_response(allow.ticket, _UPSTREAM_ERROR)
         return refusal(self.engine.fail_closed(exchange, _UPSTREAM_ERROR), headers)
 
-    async def _respond(self, allow: Allow, response: js.Response) -> js.Response:
-        status, received = javascript.response_head(response)
+    async def _respond(
+        self, allow: Allow, response: js.Response, status: int, received: javascript.Fields
+    ) -> js.Response:
         ticket = allow.ticket
         readable = codec.readable_headers(received)
         headers = Headers(readable)
@@ -108,9 +109,9 @@ class Guard:
         return javascript.response(status, shown, stream.readable)
 
     async def _buffered(
-        self, allow: Allow, response: js.Response, status: int, received: list[tuple[str, str]]
+        self, allow: Allow, response: js.Response, status: int, received: javascript.Fields
     ) -> js.Response:
-        body = await javascript.read_body(response, received, self.max_response_bytes)
+        body = await javascript.read_body(response, self.max_response_bytes)
         view = codec.response_view(status, received, body)
         verdict = await self.engine.on_response(allow.ticket, view)
         if isinstance(verdict, Deny):

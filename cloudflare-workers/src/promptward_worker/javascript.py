@@ -27,6 +27,7 @@ from promptward_worker.turns import Waiting
 T = TypeVar("T")
 _compact = json.JSONEncoder(separators=(",", ":")).encode
 Pairs = Iterable[tuple[str, str]]
+Fields = list[tuple[str, str]]
 SqlValue = str | int | float | None
 _MODULE = "promptward_worker/border.mjs"
 _REASON_CHARACTERS = 200
@@ -39,7 +40,6 @@ class _Host:
 
     def __init__(self) -> None:
         self.now_ms = js.Date.now
-        self.resolvers = js.Promise.withResolvers
         self.log = js.console.log
 
 
@@ -54,11 +54,9 @@ class _Border:
     def __init__(self) -> None:
         module: js.Border = import_from_javascript(_MODULE)
         self.wait = module.wait
-        self.request_head = module.requestHead
-        self.response_head = module.responseHead
         self.respond = module.respond
-        self.read_whole = module.readWhole
-        self.read_bounded = module.readBounded
+        self.read_request = module.readRequest
+        self.read_body = module.readBody
         self.send = module.send
         self.fetch_document = module.fetchDocument
         self.call_object = module.callObject
@@ -88,34 +86,32 @@ def now_ms() -> int:
     return _host().now_ms()
 
 
-def request_head(request: js.Request) -> tuple[str, str, list[tuple[str, str]]]:
-    """Method, URL and header fields: names lower-case, repeated fields joined with `, `."""
-    method, url, headers = json.loads(_border().request_head(request))
-    return method, url, [(name, value) for name, value in headers]
+async def read_request(request: js.Request, max_bytes: int) -> tuple[str, str, Fields, Body]:
+    """Method, URL, header fields and body, as by `read_body`.
 
-
-def response_head(response: js.Response) -> tuple[int, list[tuple[str, str]]]:
-    """Status and header fields, as those of a request."""
-    status, headers = json.loads(_border().response_head(response))
-    return status, [(name, value) for name, value in headers]
-
-
-async def read_body(message: js.Request | js.Response, pairs: Pairs, max_bytes: int) -> Body:
-    """The body; of one that is larger than `max_bytes`, no more than what shows that it is.
-
-    With a declared length and no encoding the body is read in one step, which costs less than a
-    loop over chunks; HTTP framing keeps the sender to the declared length.
+    Names of header fields are lower-case, repeated fields are joined with `, `.
     """
-    fields = dict(pairs)
-    declared = fields.get("content-length", "")
-    plain = fields.get("content-encoding", "identity") == "identity"
-    bytes_: JsBuffer
-    if declared.isascii() and declared.isdigit() and plain and int(declared) <= max_bytes:
-        bytes_ = await Waiting(_border().read_whole, message)
-        return Body(bytes_.to_bytes())
-    bytes_ = await Waiting(_border().read_bounded, message, max_bytes)
+    reading: Waiting[tuple[str, JsBuffer]] = Waiting(_border().read_request, request, max_bytes)
+    head, bytes_ = await reading
+    method, url, headers = json.loads(head)
+    return method, url, [(name, value) for name, value in headers], _body(bytes_, max_bytes)
+
+
+async def read_body(message: js.Request | js.Response, max_bytes: int) -> Body:
+    """The body; of one that is larger than `max_bytes`, no more than what shows that it is."""
+    bytes_: JsBuffer = await Waiting(_border().read_body, message, max_bytes)
+    return _body(bytes_, max_bytes)
+
+
+def _body(bytes_: JsBuffer, max_bytes: int) -> Body:
     data = bytes_.to_bytes()
     return Body(data, complete=len(data) <= max_bytes)
+
+
+def response_head(text: str) -> tuple[int, Fields]:
+    """Status and header fields of what `send` awaited, as those of a request."""
+    status, headers = json.loads(text)
+    return status, [(name, value) for name, value in headers]
 
 
 def body_stream(message: js.Request | js.Response) -> js.ReadableStream | None:
@@ -167,8 +163,11 @@ def send(
     headers: Pairs,
     body: bytes | None,
     timeout_s: float,
-) -> Waiting[js.Response]:
-    """Ask a service binding, or the global fetch; awaits the Response for at most `timeout_s`."""
+) -> Waiting[tuple[js.Response, str]]:
+    """Ask a service binding, or the global fetch, which has `timeout_s` for the head.
+
+    Awaits the Response, and its head for `response_head`.
+    """
     content = to_js(body) if body else None
     init = _request_init(method, headers)
     return Waiting(_border().send, binding, url, init, content, timeout_s * 1000)
@@ -218,9 +217,9 @@ async def _document(
 ) -> tuple[int, bytes]:
     content = to_js(body) if body else None
     arguments = (url, init, content, attempts, max_bytes, timeout_s * 1000)
-    call: Waiting[js.Document] = Waiting(_border().fetch_document, *arguments)
-    found = await within(port, timeout_s, call)
-    return found[0], found[1].to_bytes()
+    call: Waiting[tuple[int, JsBuffer]] = Waiting(_border().fetch_document, *arguments)
+    status, bytes_ = await within(port, timeout_s, call)
+    return status, bytes_.to_bytes()
 
 
 def call_object(
@@ -238,11 +237,6 @@ def sql_rows(sql: js.SqlStorage, statement: str, values: Iterable[SqlValue]) -> 
 def sql_run(sql: js.SqlStorage, statement: str, values: Iterable[SqlValue]) -> None:
     """Run a statement for its effect."""
     _border().sql_run(sql, statement, *values)
-
-
-def resolvers() -> js.Resolvers:
-    """A promise, and what settles it."""
-    return _host().resolvers()
 
 
 def log(event: dict[str, JSON]) -> None:

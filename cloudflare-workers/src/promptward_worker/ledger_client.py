@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import lru_cache
 
 import js
 
@@ -56,6 +57,11 @@ class DurableObjectLedger:
         )
 
     async def _ask(self, tenant: str, shard: int, method: str, text: str) -> str:
-        name = digest(tenant) if shard == 0 else f"{digest(tenant)}.{shard}"
+        name = _object_name(tenant, shard)
         call = call_object(self._namespace, name, method, text, self._timeout_s)
         return await within("ledger", self._timeout_s, call)
+
+
+@lru_cache(maxsize=1024)
+def _object_name(tenant: str, shard: int) -> str:
+    return digest(tenant) if shard == 0 else f"{digest(tenant)}.{shard}"

@@ -19,6 +19,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import fields
+from functools import lru_cache
 from operator import attrgetter
 from typing import Protocol
 
@@ -83,6 +84,12 @@ class Sql(Protocol):
     def run(self, statement: str, *values: Value) -> None:
         """Run one statement for its effect."""
         ...
+
+
+@lru_cache(maxsize=1024)
+def _row_key(tenant: str, request_id: str) -> str:
+    """A reservation's key, which reserving and settling each need twice."""
+    return digest(tenant, request_id)
 
 
 def _bucket(row: Sequence[Value]) -> Bucket:
@@ -195,7 +202,7 @@ class SqlShelf:
         self._changed_buckets.add(bucket.key)
 
     def load_reservation(self, tenant: str, request_id: str) -> Reservation | None:
-        key = digest(tenant, request_id)
+        key = _row_key(tenant, request_id)
         reservation = self._reservations.get(key)
         if reservation is not None or key in self._dropped_reservations:
             return reservation
@@ -214,7 +221,7 @@ class SqlShelf:
         return self._has_all
 
     def save_reservation(self, reservation: Reservation) -> None:
-        key = digest(reservation.tenant, reservation.request_id)
+        key = _row_key(reservation.tenant, reservation.request_id)
         self._reservations[key] = reservation
         self._changed_reservations.add(key)
         self._dropped_reservations.discard(key)
@@ -228,7 +235,7 @@ class SqlShelf:
         found = []
         for row in self._sql.rows(_LOAD_DUE, now_us, at_most):
             stored = _reservation(row)
-            key = digest(stored.tenant, stored.request_id)
+            key = _row_key(stored.tenant, stored.request_id)
             found.append(self._reservations.setdefault(key, stored))
         self._next_due_us = None
         if not found:
@@ -237,7 +244,7 @@ class SqlShelf:
         return found
 
     def drop_reservation(self, reservation: Reservation) -> None:
-        key = digest(reservation.tenant, reservation.request_id)
+        key = _row_key(reservation.tenant, reservation.request_id)
         self._reservations.pop(key, None)
         self._closed.discard(key)
         self._changed_reservations.discard(key)

@@ -47,8 +47,8 @@ async def send(
     binding: js.Fetcher | None,
     url: str,
     outgoing: Outgoing,
-) -> js.Response:
-    """Forward the request and wait for the response's headers.
+) -> tuple[js.Response, int, javascript.Fields]:
+    """Forward the request and wait for the response, its status and its header fields.
 
     Args:
         binding: the service binding ORIGIN, if there is one.
@@ -63,9 +63,11 @@ async def send(
             raise PortError("upstream", "UPSTREAM is `binding` but there is no service ORIGIN")
         bound = binding
     method, headers, body = outgoing.method, outgoing.headers, outgoing.body
+    sending = javascript.send(bound, url, method, headers, body, settings.upstream_timeout_s)
     try:
-        return await javascript.send(bound, url, method, headers, body, settings.upstream_timeout_s)
+        response, head = await sending
     except TimeoutError as error:
         raise PortError("upstream", "no response headers in time") from error
     except JsException as error:
         raise PortError("upstream", "unreachable") from error
+    return response, *javascript.response_head(head)

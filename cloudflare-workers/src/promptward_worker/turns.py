@@ -22,7 +22,7 @@ _KEPT, _LATE = 0, 2  # as in border.mjs
 
 
 class Waiting(Generic[T]):
-    """Awaits what a function of border.mjs does.
+    """Awaits what a function of border.mjs does; several outcomes are a tuple.
 
     Args:
         start: the function.
@@ -57,10 +57,27 @@ def begin(coroutine: Coroutine[Any, Any, T]) -> Awaitable[T]:
 
     The promise is rejected, with no more than the kind of failure, when the coroutine raises.
     """
-    resolvers = _resolvers()()
-    promise: Awaitable[T] = resolvers.promise
-    _Run(coroutine, resolvers).advance(coroutine.send, None)
-    return promise
+    promised: Promised[T] = Promised()
+    promised.keep(coroutine)
+    return promised.promise
+
+
+class Promised(Generic[T]):
+    """A promise, for a coroutine that has to know it.
+
+    Attributes:
+        promise: what `begin` returns.
+    """
+
+    __slots__ = ("_resolvers", "promise")
+
+    def __init__(self) -> None:
+        self._resolvers = _resolvers()()
+        self.promise: Awaitable[T] = self._resolvers.promise
+
+    def keep(self, coroutine: Coroutine[Any, Any, T]) -> None:
+        """See `begin`; to be called once."""
+        _Run(coroutine, self._resolvers).advance(coroutine.send, None)
 
 
 @cache
@@ -91,8 +108,8 @@ class _Run:
             except Exception as error:  # noqa: BLE001 - whoever waits for it decides
                 step, value = self._coroutine.throw, error
 
-    def _woken(self, what: int, outcome: object = None) -> None:
+    def _woken(self, what: int, *outcomes: object) -> None:
         if what == _KEPT:
-            self.advance(self._coroutine.send, outcome)
+            self.advance(self._coroutine.send, outcomes if len(outcomes) > 1 else outcomes[0])
         else:
-            self.advance(self._coroutine.throw, TimeoutError() if what == _LATE else outcome)
+            self.advance(self._coroutine.throw, TimeoutError() if what == _LATE else outcomes[0])

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from collections.abc import Awaitable
 from typing import TYPE_CHECKING
 
 import js
@@ -138,12 +139,14 @@ class Default(WorkerEntrypoint):
 
     def fetch(self, request: Request) -> object:
         """Guard one request; what the SDK turns into its Response."""
-        return turns.Answer(turns.begin(self._answered(request.js_object)))
+        answer: turns.Promised[js.Response] = turns.Promised()
+        answer.keep(self._answered(request.js_object, answer.promise))
+        return turns.Answer(answer.promise)
 
-    async def _answered(self, request: js.Request) -> js.Response:
+    async def _answered(self, request: js.Request, answer: Awaitable[js.Response]) -> js.Response:
         """Never raises and never lets an undecided request through."""
         try:
-            return await Handling(self.ctx, self.bindings).guarded(request)
+            return await Handling(self.bindings).guarded(request, self.ctx, answer)
         except Unavailable as reason:
             return _unavailable(reason.code)
         except Exception as error:  # noqa: BLE001 - fail closed
@@ -157,8 +160,7 @@ relaxed_call(_Call(None), None)  # fills Pyodide's cache with a call that belong
 class Handling:
     """The ports of one request."""
 
-    def __init__(self, context: js.ExecutionContext, env: js.Env) -> None:
-        self._context = context
+    def __init__(self, env: js.Env) -> None:
         try:
             self._deployment = _ISOLATE.deployed(env)
         except PolicyError as error:
@@ -166,7 +168,10 @@ class Handling:
             raise Unavailable("worker_misconfigured") from error
         self.settings = self._deployment.settings
 
-    async def guarded(self, request: js.Request) -> js.Response:
+    async def guarded(
+        self, request: js.Request, context: js.ExecutionContext, answer: Awaitable[js.Response]
+    ) -> js.Response:
+        """The answer to `request`, which `answer` promises."""
         policy = await self.policy()
         keys = self._key_source(policy)
         exchange, url = await self._exchange(request, policy, keys)
@@ -184,7 +189,8 @@ class Handling:
         guard = Guard(
             engine,
             self.settings,
-            self._context,
+            context,
+            answer,
             self._deployment.origin,
             policy.spec.limits.max_body_bytes,
         )
@@ -240,8 +246,8 @@ class Handling:
         self, request: js.Request, policy: CompiledPolicy, keys: KeyCache
     ) -> tuple[Exchange, str]:
         """The request, and its URL."""
-        method, url, headers = javascript.request_head(request)
-        body = await javascript.read_body(request, headers, policy.spec.limits.max_body_bytes)
+        max_bytes = policy.spec.limits.max_body_bytes
+        method, url, headers, body = await javascript.read_request(request, max_bytes)
         host, path = codec.host_and_path(url)
         exchange = codec.exchange(
             method=method,

@@ -83,8 +83,29 @@ def test_it_goes_on_with_what_it_waited_for(turns: Any) -> None:
     assert (promise.outcome, border.started) == ([], [("a", 1)])
     border.wakes[0](WHAT["KEPT"], "first")
     assert (promise.outcome, border.started) == ([], [("a", 1), ()])
-    border.wakes[1](WHAT["KEPT"])
+    border.wakes[1](WHAT["KEPT"], None)
     assert promise.outcome == [("kept", ["first", None])]
+
+
+def test_several_outcomes_are_a_tuple(turns: Any) -> None:
+    border = Border()
+
+    async def work() -> object:
+        return await turns.Waiting(border.start)
+
+    promise = turns.begin(work())
+    border.wakes[0](WHAT["KEPT"], "head", "body")
+    assert promise.outcome == [("kept", ("head", "body"))]
+
+
+def test_a_promise_is_there_before_what_keeps_it(turns: Any) -> None:
+    async def work(own: object) -> object:
+        return own
+
+    promised = turns.Promised()
+    assert promised.promise.outcome == []
+    promised.keep(work(promised.promise))
+    assert promised.promise.outcome == [("kept", promised.promise)]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 POST /.bench/bare         read the body and answer
 POST /.bench/proxy        read the body, ask the origin, read its answer and pass it on
+POST /.bench/floor        what the real Worker reads, asks and answers, with nothing decided
 POST /.bench/stream       pass the origin's stream on untouched
 POST /.bench/core?n=N     decide the body N times, ledger and audit faked: the core alone
 POST /.bench/memory       bytes of Python's memory
@@ -23,7 +24,7 @@ from promptward.engine.ports import Ports
 from promptward.exchange import JSON, Body, Headers, Response
 from promptward.ports import LineState, ReserveOutcome, ReserveRequest, SettleRequest
 from promptward_worker import codec, javascript, turns
-from promptward_worker.ledger_object import BudgetLedgerObject
+from promptward_worker.ledger_object import BudgetLedgerObject as RealLedgerObject
 from promptward_worker.ports import SystemEntropy
 from promptward_worker.worker import Default as RealDefault
 from promptward_worker.worker import Handling
@@ -47,6 +48,26 @@ _ANSWER = json.dumps(
         "usage": {"prompt_tokens": 5, "completion_tokens": 7, "total_tokens": 12},
     }
 ).encode()
+
+
+# As long as the texts of a reservation and a settlement of two budgets.
+_RESERVE, _SETTLE = "r" * 280, "s" * 70
+_WRITE = """INSERT INTO ledger VALUES ('floor', '', '', ?, '', 0)
+    ON CONFLICT (kind, key) DO UPDATE SET state = excluded.state"""
+_TIMEOUT_S = 30
+
+
+class BudgetLedgerObject(RealLedgerObject):
+    """The real object, and one that only has to be asked."""
+
+    def write(self, text: str) -> str:
+        """What reserving cannot do without: one row that is on disk before the answer."""
+        self._shelf._sql.run(_WRITE, text)
+        return text
+
+    def look(self, text: str) -> str:
+        """What settling cannot do without; its row is written with the next call."""
+        return text
 
 
 class _Granting:
@@ -77,7 +98,20 @@ class Default(RealDefault):
         name, _, count = variant.partition("?n=")
         if name == "core":
             return turns.Answer(turns.begin(self._core(request.js_object, int(count))))
+        if name == "floor":
+            return turns.Answer(turns.begin(self._floor(request.js_object)))
         return self._bare(name, request.js_object)
+
+    async def _floor(self, request: js.Request) -> js.Response:
+        """By the same ways as the real Worker, which are the cheapest known."""
+        ledger = self.bindings.LEDGER
+        url = f"{Handling(self.bindings).settings.upstream}/v1/chat/completions"
+        body = (await javascript.read_body(request, _MAX_BYTES)).data
+        await javascript.call_object(ledger, "floor", "write", _RESERVE, _TIMEOUT_S)
+        answer, _ = await javascript.send(None, url, "POST", _JSON, body, _TIMEOUT_S)
+        data = (await javascript.read_body(answer, _MAX_BYTES)).data
+        await javascript.call_object(ledger, "floor", "look", _SETTLE, _TIMEOUT_S)
+        return javascript.response(200, _JSON, data)
 
     async def _bare(self, name: str, request: js.Request) -> js.Response:
         """On Pyodide's event loop, as any handler that does not know better."""
@@ -89,7 +123,7 @@ class Default(RealDefault):
             return javascript.response(200, _JSON, b"{}")
         init = js.JSON.parse(json.dumps({"method": "POST", "headers": _JSON}))
         init.body = body
-        url = Handling(self.ctx, self.bindings).settings.upstream
+        url = Handling(self.bindings).settings.upstream
         answer = await js.fetch(f"{url}/v1/chat/completions", init)
         if name == "stream":
             return javascript.response(200, (), javascript.body_stream(answer))
@@ -97,10 +131,9 @@ class Default(RealDefault):
         return javascript.response(200, _JSON, received.to_bytes())
 
     async def _core(self, request: js.Request, count: int) -> js.Response:
-        handling = Handling(self.ctx, self.bindings)
+        handling = Handling(self.bindings)
         policy = await handling.policy()
-        _, _, headers = javascript.request_head(request)
-        body = await javascript.read_body(request, headers, _MAX_BYTES)
+        _, _, headers, body = await javascript.read_request(request, _MAX_BYTES)
         exchange = codec.exchange(
             method="POST",
             host="bench",
