@@ -61,10 +61,12 @@ def test_importing_the_worker_needs_no_clock_no_randomness_and_no_network(
 
 
 def served_from(
-    tools: toolchain.Toolchain, folder: Path, origin: Origin, entry: Path | None = None
+    tools: toolchain.Toolchain, folder: Path, origin: Origin, without: str = ""
 ) -> Path:
-    """The configuration of a Worker with its state below `folder`."""
-    files = vendor.collect(toolchain.PROJECT / "src", tools.site, POLICY, entry)
+    """The configuration of a Worker with its state below `folder`, `without` one of its files."""
+    collected = vendor.collect(toolchain.PROJECT / "src", tools.site, POLICY)
+    files = [file for file in collected if file.name != without]
+    assert len(collected) - len(files) == bool(without)
     vendor.write(files, folder)
     names = tuple(file.name for file in files)
     variables = {"UPSTREAM": origin.url}
@@ -109,6 +111,19 @@ def reservation_states(objects: Path) -> list[str]:
             rows = database.execute("SELECT state FROM ledger WHERE kind = 'r'")
             found += [state for (state,) in rows]
     return found
+
+
+def test_a_worker_without_its_javascript_passes_nothing_on(
+    tools: toolchain.Toolchain, tmp_path: Path, origin: Origin
+) -> None:
+    """As when a deployment lost the rule for it: the runtime answers for the Worker."""
+    file = served_from(tools, tmp_path, origin, without="promptward_worker/border.mjs")
+    seen = len(origin.received)
+    with Workerd(tools, file, tmp_path / "workerd.log") as started:
+        chat = ChatClient(started.host, started.port, "pw-test-alice")
+        statuses = [chat.chat("hello").status for _ in range(3)]
+    assert statuses == [500, 500, 500]
+    assert len(origin.received) == seen
 
 
 # --- no threads, no blocking modules --------------------------------------------------------------
