@@ -19,6 +19,7 @@ from promptward.recognizers.syntax import (
     Concat,
     Node,
     Repeat,
+    chars_source,
     first_chars,
     max_length,
     min_length,
@@ -30,9 +31,6 @@ from promptward.recognizers.syntax import (
 WORD_CHARS = frozenset("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz")
 
 BLANKS = " \n"  # what most often stands between words
-
-# Place -> what stands before it. Lives as long as one scan: it says something about the text.
-Windows = dict[int, Window]
 
 
 def _may_hold_a_blank(node: Node) -> bool:
@@ -71,7 +69,6 @@ class CompiledRecognizer:
         "entity",
         "exact",
         "first",
-        "follows",
         "id",
         "max_length",
         "partial_source",
@@ -97,7 +94,9 @@ class CompiledRecognizer:
         self.spec = spec
         self.id = spec.id
         self.entity = spec.entity
-        self.exact = re.compile(f"{before}(?:{to_source(body)}){after}", re.ASCII)
+        # Most places where something has to come before fail at its last character.
+        last = f"(?<={chars_source(first_chars(reverse(prelude)))})" if spec.preceded_by else ""
+        self.exact = re.compile(f"{last}{before}(?:{to_source(body)}){after}", re.ASCII)
         self.max_length = max_length(body)
         # What follows the match decides too: prefixes of "match, then forbidden or required".
         tails = [Repeat(tail, 0, 1, False) for tail in (required, forbidden) if max_length(tail)]
@@ -114,7 +113,6 @@ class CompiledRecognizer:
         self.preceded = (
             re.compile(to_source(reverse(prelude)), re.ASCII) if spec.preceded_by else None
         )
-        self.follows = re.compile(to_source(required), re.ASCII) if spec.followed_by else None
         self.context = cues_of(spec.context)
         self.denial = cues_of(spec.denial)
 
@@ -125,16 +123,28 @@ class CompiledRecognizer:
             self._partial = re.compile(self.partial_source, re.ASCII)
         return self._partial
 
-    def score(
-        self, text: str, start: int, end: int, minimum: float, windows: Windows | None = None
-    ) -> float:
-        """0..1 for the exact match `text[start:end]`; 0.0 when rejected or under `minimum`.
+    def score(self, text: str, start: int, end: int, minimum: float) -> float:
+        """0..1 for the exact match `text[start:end]`; 0.0 when rejected or under `minimum`."""
+        helps = -1
+        if self.context is not None or self.denial is not None:
+            window = Window(text, start, CONTEXT_CHARS)
+            if self.context is not None:
+                helps = self.context.last_in(window)
+            # A word that begins after the last helpful one is nearer to the match.
+            if self.denial is not None and self.denial.stand_in(window, max(window.low, helps)):
+                return 0.0
+        return self.unvetoed(text, start, end, minimum, helped=helps >= 0)
+
+    def unvetoed(self, text: str, start: int, end: int, minimum: float, *, helped: bool) -> float:
+        """As `score`, of a match that no word vetoes.
 
         Args:
-            windows: shared by recognizers that read the same text.
+            helped: whether a context word stands before it.
         """
         spec = self.spec
         score = spec.score
+        if score < minimum and not helped:
+            return 0.0
         if self.preceded is not None and not self._is_preceded(text, start):
             return 0.0
         if spec.validate is not None:
@@ -143,26 +153,11 @@ class CompiledRecognizer:
                 return 0.0
             if verdict is not True:
                 score = min(score, float(verdict))
-        if self.context is not None or self.denial is not None:
-            window = windows.get(start) if windows is not None else None
-            if window is None:
-                window = Window(text, start, CONTEXT_CHARS)
-                if windows is not None:
-                    windows[start] = window
-            score = self._in_context(score, window, minimum)
+        if helped:
+            score = max(score, spec.context_score)
         return score if score >= minimum else 0.0
 
     def _is_preceded(self, text: str, start: int) -> bool:
         assert self.preceded is not None
         before = text[max(0, start - CONTEXT_CHARS) : start]
         return self.preceded.match(before[::-1]) is not None
-
-    def _in_context(self, score: float, window: Window, minimum: float) -> float:
-        """The score after the words of a window."""
-        helps = window.last(self.context) if self.context is not None else -1
-        if helps >= 0:
-            score = max(score, self.spec.context_score)
-        if score < minimum or self.denial is None:
-            return score
-        # A word that begins after the last helpful one is nearer to the match.
-        return 0.0 if self.denial.stand_in(window, max(window.low, helps)) else score

@@ -11,54 +11,34 @@ about a place depends only on the text from it on and on `CONTEXT_CHARS` before 
 from __future__ import annotations
 
 import re
-from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from functools import lru_cache
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache, reduce
+from operator import or_
 from typing import NamedTuple
 
-from promptward.recognizers.compiled import CompiledRecognizer, Windows
-from promptward.recognizers.cue_words import CueGate, folded
-from promptward.recognizers.model import CONTEXT_CHARS, Digits, Match
-from promptward.recognizers.shapes import DEEPEST, ShapeGate, outline_of, shapes
-from promptward.recognizers.syntax import parse
+from promptward.recognizers.compiled import CompiledRecognizer
+from promptward.recognizers.cue_gate import CueGate, FoundCue, Surroundings
+from promptward.recognizers.digit_chunks import (
+    AFTER,
+    DIGIT,
+    NUMBER,
+    Chunk,
+    chunks,
+    stretches_of,
+)
+from promptward.recognizers.model import CONTEXT_CHARS, NOT_WORD, Digits, Match
+from promptward.recognizers.partial import head_source
+from promptward.recognizers.shapes import ShapeGate, shapes
+from promptward.recognizers.syntax import chars_source, parse
 
-# So much of a text is searched at a time, which bounds the memory that takes.
-_CHUNK = 65_536
 # In a text shorter than this a digit is found sooner than an outline made.
 _SHORT = 128
 _ANY_DIGIT = re.compile("[0-9]")
-# What a chunk knows of the text before and after its digits: a match's beginning, and a number to
-# its end (twelve digits with two separators between two are the longest before a label).
-_BEFORE, _AFTER = DEEPEST + 1, 48
-# Numbers are searched for words together when digits are no farther apart: windows would overlap.
-_APART = CONTEXT_CHARS + 16
-# What every recognizer that is tried next to words needs (see `Digits`), in the bytes of `_KINDS`.
-_NUMBER = re.compile(
-    b"0(?<!00)(?:(?<!a0)|(?<=(?<![a0])a0)|(?<=(?<![a0])aa0)|(?<=(?<![a0])aaa0)"
-    b"|(?<=(?<![a0])aaaa0))-{0,3}0-{0,3}0-{0,3}0"
-)
-_DIGIT = re.compile(b"0")
-_PLACE = re.compile("[0-9A-Za-z_]+|[+(]")
 # Characters that a match can have before its first digit (a month's name, "September of the").
 _LONGEST_LEAD = 32
 _LONGEST_LABEL = 16  # characters from a number to the end of the word after it
 _TO_LABEL = 3  # from the last digit of a number to the word after it
-
-
-def _kind(byte: int) -> int:
-    """`0` for a digit of an outline, `a` for a letter, `-` for what may separate digits."""
-    char = chr(byte)
-    if char in "01":
-        return ord("0")
-    if char in " .()/-\xa0":  # RFC 3966 visual separators, space, "/"
-        return ord("-")
-    return ord("a") if char.isascii() and (char.isalpha() or char == "_") else ord(" ")
-
-
-_KINDS = bytes(map(_kind, range(256)))
-
-_Cue = tuple[int, frozenset[int]]  # where it ends, slots
 
 
 @dataclass(slots=True)
@@ -67,43 +47,29 @@ class _Scan:
 
     Attributes:
         resume: slot -> where the recognizer may be tried again.
-        windows: see `compiled.Windows`.
     """
 
     text: str
     found: list[Match]
     resume: list[int]
-    windows: Windows = field(default_factory=dict)
 
 
-class _Chunk(NamedTuple):
-    """Part of a text: what may match before one of its digits is tried with it.
+class _Number(NamedTuple):
+    """A recognizer of numbers.
 
     Attributes:
-        outline: of the part, and of `_BEFORE` and `_AFTER` characters around it.
-        kinds: of the outline's bytes.
-        base: where the outline begins in the text.
-        low, high: the part in the outline, from its first digit (and what may stand before it)
-            to its last.
+        slot: its place among them; its bit names it in sets of them, which are integers.
+        minimum: the least score that counts.
+        match: see `CompiledRecognizer.exact`.
+        worded: whether words before a match decide about it.
     """
 
-    outline: bytes
-    kinds: bytes
-    base: int
-    low: int
-    high: int
-
-
-def _chunks(text: str, start: int) -> Iterator[_Chunk]:
-    """The chunks from `start` on that hold a digit."""
-    for begin in range(start, len(text), _CHUNK):
-        base, end = max(0, begin - _BEFORE), min(begin + _CHUNK, len(text))
-        outline = outline_of(text[base : end + _AFTER])
-        kinds = outline.translate(_KINDS)
-        first = kinds.find(b"0")
-        if first >= 0:
-            low, high = max(begin - base, first - DEEPEST), kinds.rfind(b"0") + 1
-            yield _Chunk(outline, kinds, base, low, min(end - base, high))
+    slot: int
+    bit: int
+    compiled: CompiledRecognizer
+    minimum: float
+    match: Callable[[str, int], re.Match[str] | None]
+    worded: bool
 
 
 class DigitScanner:
@@ -114,125 +80,164 @@ class DigitScanner:
     """
 
     def __init__(self, recognizers: Sequence[tuple[CompiledRecognizer, float]]) -> None:
-        self._recognizers = list(recognizers)
+        self._numbers: list[_Number] = []
         shaped: dict[int, frozenset[str]] = {}
         cued: dict[int, frozenset[str]] = {}
         labelled: dict[int, frozenset[str]] = {}
-        words: dict[int, tuple[str, ...]] = {}
-        self._unshaped: list[int] = []
+        self._unshaped: list[tuple[_Number, re.Pattern[str]]] = []
+        self._cued_unshaped: list[tuple[_Number, re.Pattern[str]]] = []
         for slot, (compiled, minimum) in enumerate(recognizers):
-            labels, found = _labels(compiled), _shapes(compiled.spec.pattern)
-            if _is_cued(compiled, minimum):
-                words[slot] = compiled.spec.context
-                cued[slot] = found
-            elif labels:
-                words[slot] = labels
-                labelled[slot] = found
+            spec, bit = compiled.spec, 1 << slot
+            if not compiled.starts_words:
+                raise ValueError(f"{spec.id}: no word character may come directly before a number")
+            worded = bool(spec.context or spec.denial)
+            number = _Number(slot, bit, compiled, minimum, compiled.exact.match, worded)
+            self._numbers.append(number)
+            found = _shapes(spec.pattern)
+            if _is_cued(number):
+                cued[bit] = found
+                if not found:
+                    self._cued_unshaped.append((number, _beginnings(compiled)))
+            elif _labels(number):
+                labelled[bit] = found
             elif found:
-                shaped[slot] = found
+                shaped[bit] = found
             else:
-                self._unshaped.append(slot)
-        self._shapes = ShapeGate(shaped)
-        self._words = CueGate(words) if words else None
-        self._cued = ShapeGate({slot: found for slot, found in cued.items() if found})
-        self._cued_unshaped = frozenset(slot for slot, found in cued.items() if not found)
+                self._unshaped.append((number, _beginnings(compiled)))
+        self._shapes, self._cued = ShapeGate(shaped), ShapeGate(cued)
         self._labelled = ShapeGate(labelled)
-        self._cued_slots, self._labelled_slots = frozenset(cued), frozenset(labelled)
+        self._cued_bits, self._labelled_bits = sum(cued), sum(labelled)
+        self._words = CueGate(
+            {n.bit: n.compiled.spec.context for n in self._numbers},
+            {n.bit: n.compiled.spec.denial for n in self._numbers},
+            {n.bit: _labels(n) for n in self._numbers},
+        )
+        self._sets = {bits: self._members(bits) for bits in self._shapes.sets}
+
+    def _members(self, bits: int) -> tuple[_Number, ...]:
+        """The recognizers of a set."""
+        found = []
+        while bits:
+            slot = bits.bit_length() - 1
+            found.append(self._numbers[slot])
+            bits ^= 1 << slot
+        return tuple(found)
 
     def scan(self, text: str, start: int, found: list[Match]) -> None:
         """Append the accepted matches that begin at `start` or later."""
-        if not self._recognizers or (
+        if not self._numbers or (
             len(text) - start < _SHORT and _ANY_DIGIT.search(text, start) is None
         ):
             return
-        scan = _Scan(text, found, [start] * len(self._recognizers))
-        for chunk in _chunks(text, start):
-            for at, slots in self._shapes.places(chunk.outline, chunk.low, chunk.high):
-                for slot in slots:
-                    self._try(slot, chunk.base + at, scan)
-            for slot in self._unshaped:
-                self._try_at_words(slot, scan, chunk)
-            if self._words is not None:
-                self._near_words(scan, chunk, self._words)
+        scan = _Scan(text, found, [start] * len(self._numbers))
+        for chunk in chunks(text, start):
+            stretches = list(self._read_words(text, chunk))
+            self._try_shapes(scan, chunk, stretches)
+            if self._unshaped:
+                self._try_at_words(scan, chunk)
+            for words in stretches:
+                if words.cues:
+                    self._near_words(scan, chunk, words)
 
-    def _try_at_words(self, slot: int, scan: _Scan, chunk: _Chunk) -> None:
+    def _read_words(self, text: str, chunk: Chunk) -> Iterator[Surroundings]:
+        """The words around the numbers that some recognizer may need a word for."""
+        if self._cued_bits or self._labelled_bits:
+            for low, high in stretches_of(NUMBER, chunk):
+                first = max(0, chunk.base + low - _LONGEST_LEAD)
+                yield self._words.around(text, first, chunk.base + high, _LONGEST_LABEL)
+
+    def _try_shapes(self, scan: _Scan, chunk: Chunk, stretches: Sequence[Surroundings]) -> None:
+        """Try what needs no word wherever its shapes are."""
+        upcoming = iter(stretches)
+        words = next(upcoming, None)
+        for at, bits in self._shapes.places(chunk.outline, chunk.low, chunk.high):
+            place = chunk.base + at
+            while words is not None and words.last < place:
+                words = next(upcoming, None)
+            known = words is not None and words.first <= place
+            self._try(self._sets[bits], place, scan, words if known else None)
+
+    def _try_at_words(self, scan: _Scan, chunk: Chunk) -> None:
         """Try what has no shapes wherever it may have a digit near its beginning."""
-        for low, high in _stretches(_DIGIT, chunk):
-            begin = max(0, chunk.base + low - _LONGEST_LEAD)
-            for place in _PLACE.finditer(scan.text, begin, chunk.base + high):
-                self._try(slot, place.start(), scan)
+        for low, high in stretches_of(DIGIT, chunk):
+            begin, end = max(0, chunk.base + low - _LONGEST_LEAD), chunk.base + high
+            for number, beginnings in self._unshaped:
+                for hit in beginnings.finditer(scan.text, begin, end):
+                    self._try((number,), hit.start(), scan)
 
-    def _near_words(self, scan: _Scan, chunk: _Chunk, gate: CueGate[int]) -> None:
+    def _near_words(self, scan: _Scan, chunk: Chunk, words: Surroundings) -> None:
         """Try what needs a word before or after a number."""
-        base = chunk.base
-        for low, high in _stretches(_NUMBER, chunk):
-            begin = max(0, base + low - CONTEXT_CHARS - _LONGEST_LEAD)
-            words = gate.found_in(folded(scan.text[begin : base + high + _LONGEST_LABEL]))
-            cued = self._cued_slots
-            cues = [(begin + end, slots) for _, end, slots in words if not cued.isdisjoint(slots)]
-            if cues:
-                self._after_cues(scan, chunk, cues, min(high, chunk.high))
-            for start, _, slots in words:
-                label = max(0, begin + start - base)
-                behind = chunk.kinds[max(0, label - _TO_LABEL) : label]
-                if b"0" in behind and not self._labelled_slots.isdisjoint(slots):
-                    self._before_label(scan, chunk, label, slots)
+        cued = [cue for cue in words.cues if cue[2] & self._cued_bits]
+        if cued:
+            self._after_cues(scan, chunk, words, cued)
+        for start, _, _, _, labelled in words.cues:
+            if labelled:
+                label = max(0, start - chunk.base)
+                if b"0" in chunk.kinds[max(0, label - _TO_LABEL) : label]:
+                    self._before_label(scan, chunk, label, labelled)
 
-    def _before_label(self, scan: _Scan, chunk: _Chunk, label: int, slots: frozenset[int]) -> None:
+    def _before_label(self, scan: _Scan, chunk: Chunk, label: int, labelled: int) -> None:
         """Try what has the label that begins there behind it."""
-        low, high = max(chunk.low, label - _AFTER), min(label, chunk.high)
-        for at, fitting in self._labelled.places(chunk.outline, low, high):
-            for slot in slots.intersection(fitting):
-                self._try(slot, chunk.base + at, scan)
+        low, high = max(chunk.low, label - AFTER), min(label, chunk.high)
+        for at, bits in self._labelled.places(chunk.outline, low, high):
+            self._try(self._members(bits & labelled), chunk.base + at, scan)
 
-    def _after_cues(self, scan: _Scan, chunk: _Chunk, cues: Sequence[_Cue], high: int) -> None:
+    def _after_cues(
+        self, scan: _Scan, chunk: Chunk, words: Surroundings, cued: Sequence[FoundCue]
+    ) -> None:
         """Try what has a context word before it.
 
         Args:
-            cues: where one ends in the text and whose it is, from left to right.
-            high: no match begins with a digit at or after it in the outline.
+            cued: such words, by where they end.
         """
-        base, ends = chunk.base, [end for end, _ in cues]
+        base = chunk.base
+        high = min(words.last - base, chunk.high)
+        helped = reduce(or_, (helps for _, _, helps, _, _ in cued))
+        unshaped = [item for item in self._cued_unshaped if item[0].bit & helped]
+        until = helps = 0
+        for first, last in _reaches([end for _, end, _, _, _ in cued]):
+            for at, bits in self._cued.places(
+                chunk.outline, max(chunk.low, first - base), min(last - base, high)
+            ):
+                place = base + at
+                if place >= until:
+                    helps, _, until = words.before(place)
+                if bits & helps:
+                    self._try(self._members(bits & helps), place, scan, words)
+            for number, beginnings in unshaped:
+                for hit in beginnings.finditer(scan.text, first, min(last, words.last + 1)):
+                    if number.bit & words.before(hit.start())[0]:
+                        self._try((number,), hit.start(), scan, words)
 
-        def open_at(at: int) -> frozenset[int]:
-            near = cues[bisect_left(ends, at - CONTEXT_CHARS) : bisect_right(ends, at)]
-            return frozenset().union(*(slots for _, slots in near))
+    def _try(
+        self,
+        numbers: Sequence[_Number],
+        at: int,
+        scan: _Scan,
+        words: Surroundings | None = None,
+    ) -> None:
+        """Try recognizers at one place, unless it is before where they go on.
 
-        for first, last in _reaches(ends):
-            begin, end = max(chunk.low, first - base), min(last - base, high)
-            for at, fitting in self._cued.places(chunk.outline, begin, end):
-                for slot in open_at(base + at).intersection(fitting):
-                    self._try(slot, base + at, scan)
-            if any(not self._cued_unshaped.isdisjoint(slots) for _, slots in cues):
-                for place in _PLACE.finditer(scan.text, first, last):
-                    for slot in open_at(place.start()) & self._cued_unshaped:
-                        self._try(slot, place.start(), scan)
-
-    def _try(self, slot: int, at: int, scan: _Scan) -> None:
-        """Try one recognizer at one place, unless the place is before where it goes on."""
-        if at < scan.resume[slot]:
-            return
-        compiled, minimum = self._recognizers[slot]
-        hit = compiled.exact.match(scan.text, at)
-        if hit is not None:
+        Args:
+            words: around the place, if they have been read.
+        """
+        text, resume = scan.text, scan.resume
+        for slot, bit, compiled, minimum, match, worded in numbers:
+            if at < resume[slot] or (hit := match(text, at)) is None:
+                continue
+            helped = False
+            if worded:
+                if words is None:
+                    words = self._words.around(text, at, at)
+                helps, denies, _ = words.before(at)
+                helped = helps & bit != 0
+                if denies & bit and not (helped and not words.is_denied(at, bit)):
+                    continue
             end = hit.end()
-            score = compiled.score(scan.text, at, end, minimum, scan.windows)
+            score = compiled.unvetoed(text, at, end, minimum, helped=helped)
             if score > 0.0:
                 scan.found.append(Match(compiled.entity, at, end, score, compiled.id))
-                scan.resume[slot] = end
-
-
-def _stretches(first: re.Pattern[bytes], chunk: _Chunk) -> Iterator[tuple[int, int]]:
-    """Where digits are no farther apart than `_APART`, from the first hit on."""
-    kinds = chunk.kinds
-    end = chunk.high + _AFTER  # a match that begins in the chunk has its first digits before this
-    hit = first.search(kinds, chunk.low, end)
-    while hit is not None:
-        high = hit.end()
-        while (last := kinds.rfind(b"0", high, high + _APART)) >= 0:
-            high = last + 1
-        yield hit.start(), high
-        hit = first.search(kinds, high, end)
+                resume[slot] = end
 
 
 def _reaches(ends: Sequence[int]) -> Iterator[tuple[int, int]]:
@@ -246,16 +251,22 @@ def _reaches(ends: Sequence[int]) -> Iterator[tuple[int, int]]:
     yield first, last
 
 
-def _labels(compiled: CompiledRecognizer) -> tuple[str, ...]:
-    assert isinstance(compiled.spec.anchor, Digits)
-    if not compiled.starts_words:
-        raise ValueError(f"{compiled.id}: no word character may come directly before a number")
-    return compiled.spec.anchor.labels
+def _labels(number: _Number) -> tuple[str, ...]:
+    anchor = number.compiled.spec.anchor
+    assert isinstance(anchor, Digits)
+    return anchor.labels
 
 
-def _is_cued(compiled: CompiledRecognizer, minimum: float) -> bool:
+def _is_cued(number: _Number) -> bool:
     """Whether nothing but a context word can lift the score to the minimum."""
-    return bool(compiled.spec.context) and compiled.spec.score < minimum
+    spec = number.compiled.spec
+    return bool(spec.context) and spec.score < number.minimum
+
+
+def _beginnings(compiled: CompiledRecognizer) -> re.Pattern[str]:
+    """A pattern that finds every place where a match may begin."""
+    head, first = head_source(parse(compiled.spec.pattern)), chars_source(compiled.first)
+    return re.compile(f"{first}(?<!{NOT_WORD}.)(?<=(?={head}).)", re.DOTALL)
 
 
 @lru_cache(maxsize=1024)

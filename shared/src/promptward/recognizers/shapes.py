@@ -16,7 +16,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Generic, NamedTuple, TypeVar
+from functools import reduce
+from operator import or_
+from typing import NamedTuple
 
 from promptward.recognizers.syntax import (
     Alternation,
@@ -27,8 +29,6 @@ from promptward.recognizers.syntax import (
     Repeat,
 )
 from promptward.recognizers.tries import trie_of, trie_pattern
-
-T = TypeVar("T")
 
 # How much of a shape is kept, the most telling first: characters, and how many of those after the
 # first digit may be no digits. The first size with few enough shapes is taken.
@@ -183,71 +183,71 @@ def _extend_repeat(node: Repeat, before: frozenset[str], size: _Size) -> _Reache
     return reached, done
 
 
-class _Entry(NamedTuple, Generic[T]):
+class _Entry(NamedTuple):
     """Where `re` begins to read shapes.
 
     Attributes:
         byte: at which it begins.
         before: characters of the shapes before it.
         pattern: matches the byte; its group matches the rest of the longest shape.
-        things: the rest of a shape, all digits alike -> what fits.
+        bits: the rest of a shape, all digits alike -> bits of what fits.
     """
 
     byte: int
     before: int
     pattern: re.Pattern[bytes]
-    things: Mapping[bytes, tuple[T, ...]]
+    bits: Mapping[bytes, int]
 
 
-_Rests = Mapping[str, Mapping[T, None]]
+_Rests = Mapping[str, int]  # rest of a shape -> bits of what has it
 
 
-class ShapeGate(Generic[T]):
+class ShapeGate:
     """Finds the places of an outline where one of many things can match.
 
     Args:
-        shaped: thing -> its shapes, each with a digit in it. No match may have a word character
-            directly before it.
+        shaped: bit of a thing -> its shapes, each with a digit in it. No match may have a word
+            character directly before it.
+
+    Attributes:
+        sets: all combinations of bits that are found at places.
     """
 
-    def __init__(self, shaped: Mapping[T, frozenset[str]]) -> None:
+    def __init__(self, shaped: Mapping[int, frozenset[str]]) -> None:
         # Most shapes are read from their beginning, but small letters are everywhere.
-        rests: dict[tuple[int, str], dict[str, dict[T, None]]] = {}
+        rests: dict[tuple[int, str], dict[str, int]] = {}
         before: dict[tuple[int, str], set[str]] = {}
-        for thing, shapes_ in shaped.items():
+        for bit, shapes_ in shaped.items():
             for shape in shapes_:
                 at = _first_digit(shape) if shape[0] == "a" else 0
                 key = at, shape[at]
                 before.setdefault(key, set()).add(shape[:at])
-                rests.setdefault(key, {}).setdefault(shape[at + 1 :], {})[thing] = None
+                rest, found = shape[at + 1 :], rests.setdefault(key, {})
+                found[rest] = found.get(rest, 0) | bit
         # (an alternation of them all takes `re` longer than one search after the other)
         self._entries = tuple(
             _entry(at, byte, sorted(before[at, symbol]), found)
             for (at, symbol), found in sorted(rests.items())
             for byte in _BYTES.get(symbol, symbol)
         )
+        self.sets = frozenset(bits for entry in self._entries for bits in entry.bits.values())
         self._longest = max((len(s) for shapes_ in shaped.values() for s in shapes_), default=0)
 
-    def places(self, outline: bytes, low: int, high: int) -> list[tuple[int, tuple[T, ...]]]:
-        """Where a match may begin in `outline[low:high]`, from left to right, and of what."""
+    def places(self, outline: bytes, low: int, high: int) -> list[tuple[int, int]]:
+        """Where a match may begin in `outline[low:high]`, from left to right; bits of what."""
         found = []
         end = high + self._longest
-        for byte, before, pattern, things in self._entries:
+        for byte, before, pattern, bits in self._entries:
             if byte in outline:
                 for hit in pattern.finditer(outline, low, end):
                     at = hit.start() - before
                     if low <= at < high:
-                        found.append((at, things[hit[1].translate(_SYMBOLS)]))
-        if len(found) > 1:
-            found.sort(key=_place)
+                        found.append((at, bits[hit[1].translate(_SYMBOLS)]))
+        found.sort()
         return found
 
 
-def _place(found: tuple[int, object]) -> int:
-    return found[0]
-
-
-def _entry(at: int, byte: str, before: Sequence[str], rests: _Rests[T]) -> _Entry[T]:
+def _entry(at: int, byte: str, before: Sequence[str], rests: _Rests) -> _Entry:
     own = re.escape(byte)
     looks = f"(?<!{_IN_WORD}{'.' * at}{own})"
     if at:
@@ -256,23 +256,20 @@ def _entry(at: int, byte: str, before: Sequence[str], rests: _Rests[T]) -> _Entr
         looks = f"(?<={_symbol_source(before[0][0])}{'.' * (at - 1)}{own})(?<={behind}){looks}"
     source = f"{own}{looks}(?=({trie_pattern(trie_of(rests), _symbol_source)}))"
     pattern = re.compile(source.encode("latin-1"), re.DOTALL)
-    return _Entry(ord(byte), at, pattern, _things(rests))
+    return _Entry(ord(byte), at, pattern, _bits(rests))
 
 
 def _symbol_source(symbol: str) -> str:
     return f"[{_BYTES[symbol]}]" if symbol in _BYTES else re.escape(symbol)
 
 
-def _things(rests: _Rests[T]) -> Mapping[bytes, tuple[T, ...]]:
-    """Each rest, all digits alike, with the things of all rests it begins with."""
-    alike: dict[bytes, dict[T, None]] = {}
-    for rest, things in rests.items():
-        alike.setdefault(rest.encode("latin-1").translate(_SYMBOLS), {}).update(things)
+def _bits(rests: _Rests) -> Mapping[bytes, int]:
+    """Each rest, all digits alike, with the bits of all rests it begins with."""
+    alike: dict[bytes, int] = {}
+    for rest, bits in rests.items():
+        key = rest.encode("latin-1").translate(_SYMBOLS)
+        alike[key] = alike.get(key, 0) | bits
     return {
-        rest: tuple(
-            dict.fromkeys(
-                thing for size in range(len(rest) + 1) for thing in alike.get(rest[:size], ())
-            )
-        )
+        rest: reduce(or_, (alike.get(rest[:size], 0) for size in range(len(rest) + 1)))
         for rest in alike
     }

@@ -18,21 +18,19 @@ def trie_of(words: Iterable[str]) -> Trie:
     return root
 
 
-def trie_pattern(node: Trie, symbol: Callable[[str], str], *, whole: bool = True) -> str:
-    """A pattern that matches the words of a trie.
+def trie_pattern(node: Trie, symbol: Callable[[str], str]) -> str:
+    """A pattern that matches the longest word of a trie that is there.
 
     Args:
-        symbol: pattern of one character.
-        whole: match the longest word that is there, else stop at the shortest.
+        symbol: pattern of one character; the one of a null character is tried last.
     """
-    if "" in node and not whole:
-        return ""
     options = [
-        symbol(char) + trie_pattern(child, symbol, whole=whole)
-        for char, child in sorted(node.items())
+        symbol(char) + trie_pattern(child, symbol)
+        for char, child in sorted(node.items(), reverse=True)
         if char
     ]
     if not options:
         return ""
-    source = options[0] if len(options) == 1 else f"(?:{'|'.join(options)})"
-    return f"(?:{source})?" if "" in node else source
+    if "" in node:  # (an empty alternative costs `re` less than an optional group)
+        options.append("")
+    return options[0] if len(options) == 1 else f"(?:{'|'.join(options)})"

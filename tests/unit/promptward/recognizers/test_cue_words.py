@@ -1,17 +1,17 @@
-"""Context words: stems, short words, scripts without spaces, windows, and the gate."""
+"""Context words: stems, short words, scripts without spaces, windows."""
 
 from __future__ import annotations
 
 import pytest
 
-from promptward.recognizers.cue_words import CueGate, Cues, Window, cues_of, folded
+from promptward.recognizers.cue_words import Cues, Window, cues_of, folded
 
 CUES = ("phone", "licen", "cc", "call me", "née", "телефон", "电话", "ss#")
 
 
 def last(words: tuple[str, ...], text: str, size: int = 48) -> int:
     """Where the last cue before the end of `text` ends in its window."""
-    return Window(text, len(text), size).last(Cues(words))
+    return Cues(words).last_in(Window(text, len(text), size))
 
 
 @pytest.mark.parametrize(
@@ -52,29 +52,6 @@ def test_a_cue_at_or_after_a_place() -> None:
 def test_no_cues() -> None:
     assert cues_of(()) is None
     assert cues_of(("a", "b")) is cues_of(("a", "b"))
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["my phone is", "licences", "the cc", "call me", "née", "телефоны", "我的电话是", "ss#1"],
-)
-def test_the_gate_finds_wherever_the_pattern_finds_a_cue(text: str) -> None:
-    gate = CueGate({"thing": CUES, "other": ("zebra",)})
-    end = last(CUES, text)
-    assert end >= 0
-    assert (end, {"thing"}) in [(found, things) for _, found, things in gate.found_in(text)]
-    assert all("other" not in things for _, _, things in gate.found_in(text))
-
-
-def test_the_gate_says_where_and_whose() -> None:
-    gate = CueGate({1: ("pin", "code"), 2: ("code",), 3: ("密码",)})
-    assert gate.found_in("code pin code 密码 x") == [
-        (0, 4, {1, 2}),
-        (5, 8, {1}),
-        (9, 13, {1, 2}),
-        (14, 16, {3}),
-    ]
-    assert gate.found_in("nothing 电 here") == []
 
 
 @pytest.mark.parametrize("text", ["ABC", "İstanbul KEY", "ẞ Σ", ""])

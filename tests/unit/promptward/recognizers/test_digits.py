@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from promptward.recognizers import Digits, Match, Recognizer, digits
+from promptward.recognizers import Digits, Match, Recognizer, digit_chunks
 from promptward.recognizers.compiled import CompiledRecognizer
 from promptward.recognizers.digits import DigitScanner
 
@@ -91,7 +91,7 @@ def test_a_word_character_before_a_number_is_refused() -> None:
 
 
 def test_a_text_is_searched_in_chunks_that_hide_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(digits, "_CHUNK", 64)
+    monkeypatch.setattr(digit_chunks, "_CHUNK", 64)
     weak = Recognizer("w", "W", "[0-9]{6}", 0.1, Digits(), context=("pin",))
     month = Recognizer(
         "m", "M", "(?i)[a-z]{3,9} [0-9]{1,2}, [0-9]{4}", 0.1, Digits(), context=("born",)

@@ -44,36 +44,37 @@ def test_outline() -> None:
 
 
 def test_places_and_what_fits_there() -> None:
+    a, b, c, d = 1, 2, 4, 8
     gate = ShapeGate(
         {
-            "a": frozenset({"1d-"}),
-            "b": frozenset({"1d", "(1d"}),
-            "c": frozenset({"A1d"}),
-            "d": frozenset({"aa0", "aA1d"}),
+            a: frozenset({"1d-"}),
+            b: frozenset({"1d", "(1d"}),
+            c: frozenset({"A1d"}),
+            d: frozenset({"aa0", "aA1d"}),
         }
     )
     text = "12-3 45 (67 x89 C10 é-20- ab0 yB77 3 xab01 aa10"
     found = [
-        (text[at:].split(maxsplit=1)[0], things)
-        for at, things in gate.places(outline_of(text), 0, 99)
+        (text[at:].split(maxsplit=1)[0], bits) for at, bits in gate.places(outline_of(text), 0, 99)
     ]
     assert found == [
-        ("12-3", ("b", "a")),
-        ("45", ("b",)),
-        ("(67", ("b",)),
-        ("67", ("b",)),
-        ("C10", ("c",)),
-        ("20-", ("b", "a")),
-        ("ab0", ("d",)),
-        ("yB77", ("d",)),
+        ("12-3", a | b),
+        ("45", b),
+        ("(67", b),
+        ("67", b),
+        ("C10", c),
+        ("20-", a | b),
+        ("ab0", d),
+        ("yB77", d),
     ]
-    assert gate.places(outline_of(text), 5, 7) == [(5, ("b",))]
+    assert {bits for _, bits in found} <= gate.sets
+    assert gate.places(outline_of(text), 5, 7) == [(5, b)]
     assert gate.places(outline_of(text), 6, 8) == []
     assert ShapeGate({}).places(outline_of(text), 0, 9) == []
 
 
 def test_a_number_may_follow_a_letter_beyond_ascii() -> None:
-    gate = ShapeGate({"a": frozenset({"1d", "A1"})})
+    gate = ShapeGate({1: frozenset({"1d", "A1"})})
     text = "é12 ÉÀ1 中12 e12"
     assert [at for at, _ in gate.places(outline_of(text), 0, 99)] == [1, 5, 9]
 
@@ -90,7 +91,7 @@ def test_every_match_has_one_of_its_shapes(spec: object) -> None:
     except ValueError:
         assert spec.id == "date_of_birth"  # type: ignore[attr-defined]
         return
-    gate = ShapeGate({spec.id: made})  # type: ignore[attr-defined]
+    gate = ShapeGate({1: made})
     for seed in range(100):
         text = " " + matching_text(pattern, random.Random(seed))
         assert 1 in [at for at, _ in gate.places(outline_of(text), 0, 1 + DEEPEST)], text

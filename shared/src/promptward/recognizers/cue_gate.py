@@ -1,0 +1,154 @@
+"""The words around numbers, read once for all recognizers: whom they help, whom they veto.
+
+Invariants: the same words as `cue_words.Cues` finds in the window before a place
+(property-tested); only `CONTEXT_CHARS` before a place decide about it.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
+
+from promptward.recognizers.cue_words import (
+    LETTER,
+    cues_source,
+    folded,
+    is_spaced,
+    is_whole_word,
+)
+from promptward.recognizers.model import CONTEXT_CHARS
+
+# A cue word in a text: where it begins and ends; then bits of the recognizers that have it as a
+# context word, of those it vetoes, and of those that need it after a match.
+FoundCue = tuple[int, int, int, int, int]
+
+
+_end = itemgetter(1)
+
+
+class Surroundings:
+    """The cue words of a stretch of text.
+
+    Args:
+        cues: they.
+        first, last: places, both included, before which every word is known.
+    """
+
+    __slots__ = ("_steps", "_verdicts", "cues", "first", "last")
+
+    def __init__(self, cues: list[FoundCue], first: int, last: int) -> None:
+        cues.sort(key=_end)
+        self.cues = cues
+        self.first = first
+        self.last = last
+        self._steps: list[int] = []
+        self._verdicts: dict[int, tuple[int, int, int]] = {}
+
+    def before(self, at: int) -> tuple[int, int, int]:
+        """What the words before a place say, which is `first` to `last`.
+
+        Returns:
+            Bits of what they help, of what they veto, and the next place where that changes.
+        """
+        if not self._steps:
+            # Where a cue comes into or goes out of reach; between two, all places are alike.
+            steps = [self.last + 1]
+            for start, end, _, _, _ in self.cues:
+                steps += (end, start + CONTEXT_CHARS + 1)
+            self._steps = sorted(steps)
+        step = bisect_right(self._steps, at)
+        found = self._verdicts.get(step)
+        if found is None:
+            helps = denies = 0
+            for _, _, helped, denied, _ in self._near(at):
+                helps |= helped
+                denies |= denied
+            found = self._verdicts[step] = helps, denies, self._steps[step]
+        return found
+
+    def is_denied(self, at: int, bit: int) -> bool:
+        """Whether a word that vetoes begins after the last helpful one before a place."""
+        near = sorted(self._near(at), key=_longest_first)
+        helped = 0
+        for start, end, helps, _, _ in near:
+            if helps & bit and start >= helped:
+                helped = end
+        return any(denies & bit and start >= helped for start, _, _, denies, _ in near)
+
+    def _near(self, at: int) -> list[FoundCue]:
+        low, cues = at - CONTEXT_CHARS, self.cues
+        near = cues[bisect_left(cues, low, key=_end) : bisect_right(cues, at, key=_end)]
+        return [cue for cue in near if cue[0] >= low]
+
+
+def _longest_first(cue: FoundCue) -> tuple[int, int]:
+    return cue[0], -cue[1]
+
+
+Words = Mapping[int, tuple[str, ...]]
+
+
+class CueGate:
+    """The cues of many recognizers.
+
+    Args:
+        context: bit of a recognizer -> its context words.
+        denial: bit -> words that veto it.
+        labels: bit -> words it needs after a match.
+    """
+
+    def __init__(self, context: Words, denial: Words, labels: Words) -> None:
+        whose: dict[str, list[int]] = {}
+        for kind, words_of in enumerate((context, denial, labels)):
+            for bit, words in words_of.items():
+                for word in words:
+                    whose.setdefault(word, [0, 0, 0])[kind] |= bit
+        # Where a cue stands, those stand too that it begins with.
+        self._whose = {
+            longest: [
+                (len(word), *whose[word])
+                for size in range(1, len(longest) + 1)
+                if (word := longest[:size]) in whose
+                and not (is_whole_word(word) and is_spaced(longest[size:]))
+            ]
+            for longest in whose
+        }
+        spaced = list(filter(is_spaced, whose))
+        other = [word for word in whose if not is_spaced(word)]
+        self._spaced = _everywhere(spaced, f"(?<!{LETTER}.)") if spaced else None
+        self._other = _everywhere(other) if other else None
+
+    def around(self, text: str, first: int, last: int, after: int = 0) -> Surroundings:
+        """The words around places of a text.
+
+        Args:
+            first, last: the places, both included.
+            after: characters after them in which words are looked for too.
+        """
+        low = max(0, first - CONTEXT_CHARS)
+        begin = max(0, low - 1)  # one more says whether a word begins at `low`
+        lowered = folded(text[begin : last + after])
+        cues: list[FoundCue] = []
+        if self._spaced is not None:
+            self._append(cues, self._spaced.finditer(lowered, low - begin), begin)
+        if self._other is not None and not lowered.isascii():
+            self._append(cues, self._other.finditer(lowered, low - begin), begin)
+        return Surroundings(cues, first, last)
+
+    def _append(self, cues: list[FoundCue], hits: Iterable[re.Match[str]], begin: int) -> None:
+        for hit in hits:
+            start = begin + hit.start()
+            for size, helps, denies, labels in self._whose[hit[1]]:
+                cues.append((start, start + size, helps, denies, labels))
+
+
+def _everywhere(cues: Sequence[str], limit: str = "") -> re.Pattern[str]:
+    """A pattern of the first character of a cue, whose group is the longest that begins there.
+
+    Args:
+        limit: looks back from behind that character.
+    """
+    firsts = "".join(re.escape(char) for char in sorted({cue[0] for cue in cues}))
+    return re.compile(f"[{firsts}]{limit}(?<=(?=({cues_source(cues)})).)", re.DOTALL)
