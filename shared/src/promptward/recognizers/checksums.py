@@ -10,18 +10,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import cycle
 
-_NOT_DIGITS = {code: None for code in range(0x80) if not chr(code).isdigit()} | {0xA0: None}
-_NOT_ALNUM = {code: None for code in range(0x80) if not chr(code).isalnum()} | {0xA0: None}
+_ASCII = bytes(range(0x80))
+_NOT_DIGITS = bytes(code for code in _ASCII if not chr(code).isdigit())
+_NOT_ALNUM = bytes(code for code in _ASCII if not chr(code).isalnum())
 
 
 def digits_of(text: str) -> str:
     """The ASCII digits of `text`."""
-    return text.translate(_NOT_DIGITS)
+    return text.encode("ascii", "ignore").translate(None, _NOT_DIGITS).decode()
 
 
 def alnum_of(text: str) -> str:
     """The ASCII letters and digits of `text`, upper-case."""
-    return text.translate(_NOT_ALNUM).upper()
+    return text.encode("ascii", "ignore").translate(None, _NOT_ALNUM).upper().decode()
 
 
 # A digit -> the digit that is the sum of the digits of its double.
@@ -98,4 +99,4 @@ def mod11_10(digits: str) -> bool:
 
 def all_same(text: str) -> bool:
     """Whether every character is the same: a placeholder, not a number of anybody."""
-    return len(set(text)) == 1
+    return bool(text) and text.count(text[0]) == len(text)

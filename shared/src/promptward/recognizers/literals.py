@@ -146,9 +146,8 @@ class LiteralScanner:
                 pivot = _Pivot(index, literal, literal.index(char), around)
                 by_char = fold if item.anchor.fold else exact
                 by_char.setdefault(char, []).append((pivot, item))
-        self._exact = {char: _Pivots(char, pivots) for char, pivots in exact.items()}
-        self._folded = {char: _Pivots(char, pivots) for char, pivots in fold.items()}
-        self._folding = frozenset().union(*(p.items for p in self._folded.values()))
+        self._exact, self._folded = _by_run(exact), _by_run(fold)
+        self._folding = frozenset().union(*(p.items for _, p in self._folded[LEVELS[-1]]))
 
     def scan(
         self, text: str, start: int, found: list[Match], allowed: frozenset[int] | None = None
@@ -165,26 +164,24 @@ class LiteralScanner:
         """Recognizer -> where its literals stand."""
         places: dict[int, list[int]] = {}
         run = longest_run(text) if allowed is None else LEVELS[-1]
-        self._find(self._exact, text, run, allowed, places)
-        if self._folded and (allowed is None or not allowed.isdisjoint(self._folding)):
-            self._find(self._folded, folded(text), run, allowed, places)
+        for char, pivots in self._exact[run]:
+            if char in text and (allowed is None or not allowed.isdisjoint(pivots.items)):
+                pivots.find(text, places)
+        if allowed is None or not allowed.isdisjoint(self._folding):
+            lowered = folded(text)
+            for char, pivots in self._folded[run]:
+                if char in lowered and (allowed is None or not allowed.isdisjoint(pivots.items)):
+                    pivots.find(lowered, places)
         return places
 
-    @staticmethod
-    def _find(
-        by_char: Mapping[str, _Pivots],
-        text: str,
-        run: int,
-        allowed: frozenset[int] | None,
-        places: dict[int, list[int]],
-    ) -> None:
-        for char, pivots in by_char.items():
-            if (
-                char in text
-                and pivots.run <= run
-                and (allowed is None or not allowed.isdisjoint(pivots.items))
-            ):
-                pivots.find(text, places)
+
+_ByChar = Mapping[str, Sequence[tuple[_Pivot, "_LiteralItem"]]]
+
+
+def _by_run(by_char: _ByChar) -> Mapping[int, list[tuple[str, _Pivots]]]:
+    """Longest run of a text -> the pivots to look for in it, by their character."""
+    made = [(char, _Pivots(char, pivots)) for char, pivots in by_char.items()]
+    return {level: [item for item in made if item[1].run <= level] for level in (0, *LEVELS)}
 
 
 def _rarity(char: str) -> int:

@@ -80,14 +80,16 @@ def _joined(a: _Runs, b: _Runs) -> _Runs:
 
 
 def longest_run(text: str) -> int:
-    """At least the greatest of `LEVELS` that a run of the text reaches."""
+    """The greatest of `LEVELS` that a run of the text may reach, or 0."""
     if len(text) < _SHORT:
-        return min(len(text), LEVELS[-1])
+        return max((level for level in LEVELS if level <= len(text)), default=0)
     found = 0
     for low in range(0, len(text), _CHUNK):
         part = text[low : low + _CHUNK + LEVELS[-1]].encode("latin-1", "replace").translate(_TABLE)
         for level in LEVELS:
-            if level > found and b"w" * level in part:
+            if level > found:
+                if b"w" * level not in part:
+                    break
                 found = level
         if found == LEVELS[-1]:
             break
