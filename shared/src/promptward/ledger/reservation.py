@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from promptward.ports import EntryState, LedgerEntry, LineState, ReserveOutcome
 
 SECOND_US = 1_000_000
-_encode = json.JSONEncoder(separators=(",", ":")).encode  # `json.dumps` would build one per call
+# `json.dumps` and `json.loads` take five and two times as long for so short a text
+_quoted = json.encoder.encode_basestring_ascii
+_decode = json.JSONDecoder().decode
 
 
 @dataclass(slots=True)
@@ -86,22 +88,11 @@ class Reservation:
 def encode_holds(holds: list[Hold]) -> str:
     """Holds as compact JSON: one array per hold, in field order."""
     rows = [
-        (
-            h.bucket,
-            h.budget,
-            h.partition,
-            h.unit,
-            h.amount,
-            h.slot_id,
-            h.era,
-            h.limit,
-            h.spent,
-            h.reserved,
-            h.reset_us,
-        )
+        f"[{_quoted(h.bucket)},{_quoted(h.budget)},{_quoted(h.partition)},{_quoted(h.unit)},"
+        f"{h.amount},{h.slot_id},{h.era},{h.limit},{h.spent},{h.reserved},{h.reset_us}]"
         for h in holds
     ]
-    return _encode(rows)
+    return f"[{','.join(rows)}]"
 
 
 def decode_holds(text: str) -> list[Hold]:
@@ -110,4 +101,4 @@ def decode_holds(text: str) -> list[Hold]:
     Raises:
         ValueError, TypeError: the text was not written by it.
     """
-    return [Hold(*row) for row in json.loads(text)]
+    return [Hold(*row) for row in _decode(text)]

@@ -196,11 +196,12 @@ class SqliteLedger:
 
     def _patiently(self, connection: sqlite3.Connection, statement: str) -> None:
         """Execute a statement that takes the write lock, waiting for it up to the timeout."""
-        deadline_s = time.monotonic() + self._timeout_s
+        deadline_s = 0.0
         while True:
             try:
                 connection.execute(statement)
             except sqlite3.OperationalError as error:
+                deadline_s = deadline_s or time.monotonic() + self._timeout_s
                 busy = error.sqlite_errorcode & PRIMARY_CODE == sqlite3.SQLITE_BUSY
                 if not busy or time.monotonic() >= deadline_s:
                     raise

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import astuple
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,7 +18,9 @@ holds = st.builds(Hold, *[texts] * 4, *[numbers] * 7)
 
 @given(st.lists(holds, max_size=4))
 def test_what_is_written_is_read_again(given_holds: list[Hold]) -> None:
-    assert decode_holds(encode_holds(given_holds)) == given_holds
+    written = encode_holds(given_holds)
+    assert decode_holds(written) == given_holds
+    assert written == json.dumps([astuple(h) for h in given_holds], separators=(",", ":"))
 
 
 def test_outcome_and_entries_name_the_line() -> None:
