@@ -95,7 +95,7 @@ async def run_checks(
 
 def _edited(part: Part, edits: Mapping[str, str]) -> Part:
     text = edits.get(part.pointer)
-    return part if text is None else replace(part, text=text)
+    return part if text is None else Part(part.pointer, part.source, text, part.json_escaped)
 
 
 def _check_failed(check: ContentCheck, result: ContentResult) -> None:
@@ -136,20 +136,18 @@ def _coverage(
     any_check: bool,
 ) -> Coverage:
     entries = []
+    name = phase._value_  # `value` is a property
     unread = "earlier_denial" if any_check else "no_check"
     for pointer, names in readers.items():
         if names:
             names.sort()
-            entries.append(
-                CoverageEntry(phase.value, pointer, CoverageState.INSPECTED, "", tuple(names))
-            )
+            entries.append(CoverageEntry(name, pointer, CoverageState.INSPECTED, "", tuple(names)))
         else:
             reason = reasons.get(pointer, unread)
-            entries.append(CoverageEntry(phase.value, pointer, CoverageState.SKIPPED, reason))
+            entries.append(CoverageEntry(name, pointer, CoverageState.SKIPPED, reason))
     state = CoverageState.UNINSPECTABLE if any_check else CoverageState.SKIPPED
     entries += [
-        CoverageEntry(phase.value, p.pointer, state, p.reason if any_check else "no_check")
-        for p in opaque
+        CoverageEntry(name, p.pointer, state, p.reason if any_check else "no_check") for p in opaque
     ]
     return tuple(entries)
 

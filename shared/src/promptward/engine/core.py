@@ -148,7 +148,8 @@ class Engine:
         states = await settle(self.policy, self._ports, ticket, charge)
         if refusal is not None:
             return self._deny_response(ticket, refusal, run, states)
-        mutations = replace(mutations, set_headers=self.policy.rate_limit_headers(states))
+        headers = self.policy.rate_limit_headers(states)
+        mutations = Mutations(headers, mutations.remove_headers, mutations.body)
         run.body_hmac = self._digest(response.body.data)
         self._audit_response(ticket, run, states, response.status)
         return ResponseAllow(mutations, run.usage, tuple(run.findings), run.coverage)
