@@ -20,8 +20,8 @@ from promptward.injection import DEFAULT_THRESHOLDS, InjectionDetector
 
 FLAG = DEFAULT_THRESHOLDS[Source.USER].flag
 # Attacks of each set that must be flagged: a few less than were (73, 66, 37, 1, 2).
-FLOORS = {"developed": 69, "held_out": 62, "plain": 34, "figurative": 1, "indifferent": 2}
-PER_LANGUAGE = 0.4  # of `held_out` and `plain` together
+FLOORS = {"developed": 73, "held_out": 69, "plain": 46, "figurative": 1, "indifferent": 2}
+PER_LANGUAGE = 0.5  # of `held_out` and `plain` together
 
 
 def _flagged(detector: InjectionDetector, rows: list[list[str]]) -> int:
