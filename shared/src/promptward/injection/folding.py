@@ -15,9 +15,8 @@ from collections.abc import Mapping
 from functools import cache
 from importlib import resources
 
-from promptward.injection.respelling import Respelling, ascii_lower, char_class, not_ascii
+from promptward.injection.respelling import Respelling, ascii_lower, astral, char_class, not_ascii
 
-_ASTRAL = re.compile("[\U00010000-\U0010ffff]")
 _TOUCHING = re.compile("[a-z][\u0370-\u045f]|[\u0370-\u045f][a-z]")
 _DATA = resources.files(__package__).joinpath("data")
 
@@ -101,6 +100,6 @@ def mixes_scripts(folded: str, foreign: str) -> bool:
         foreign: the original's characters outside ASCII.
     """
     near, far = _lookalike_classes()
-    if far.search(foreign) or not lookalikes().isdisjoint(_ASTRAL.findall(foreign)):
+    if far.search(foreign) or not lookalikes().isdisjoint(astral(foreign)):
         return True
     return bool(near.search(foreign) and _TOUCHING.search(folded))

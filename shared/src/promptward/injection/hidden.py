@@ -42,10 +42,8 @@ def hidden_payloads(text: str) -> Iterator[tuple[str, Payload]]:
         if decoded is not None:
             yield "selectors", (match.start(), match.end(), decoded)
     for match in _TAGS.finditer(text):
-        yield (
-            "tags",
-            (match.start(), match.end(), "".join(chr(ord(c) & 0x7F) for c in match.group())),
-        )
+        hidden = match.group().encode("utf-32-be")[3::4]  # tags are ASCII, moved to U+E0000
+        yield "tags", (match.start(), match.end(), hidden.decode("ascii"))
     for match in _BITS.finditer(text):
         decoded = as_text(_bits(match.group()))
         if decoded is not None:

@@ -14,6 +14,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, KeysView, Mapping, Sequence
 from functools import cache
 from operator import itemgetter
+from sys import intern
 from typing import NamedTuple, cast
 
 from promptward.injection.folding import fold, load_data
@@ -24,6 +25,8 @@ from promptward.injection.tokens import spaced
 _UNSPACED = re.compile("[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]")
 STEM_KEY = 4  # characters that index the stems of alphabetic scripts
 SHORT_KEY = 2  # the same for syllabic and abjad scripts, whose stems are short
+
+AHEAD = 256  # characters from a script without spaces on that are cut in one go
 
 GATE_MARK = "@"  # begins the names of marks that are no concepts but open a pattern rule
 
@@ -127,7 +130,7 @@ class Lexicon:
 
     def _add(self, entry: str, concept: str) -> None:
         star = entry.endswith("*")
-        parts = spaced(fold(entry.removesuffix("*"))).split()
+        parts = [*map(intern, spaced(fold(entry.removesuffix("*"))).split())]
         if _UNSPACED.search(entry):
             run = "".join(parts)
             self._unspaced.add(run)
@@ -233,9 +236,10 @@ class Lexicon:
 
     def words(self, text: str) -> list[str]:
         """The words of a spaced text, runs without spaces cut at entries."""
-        if text.isascii() or not _UNSPACED.search(text):
-            return text.split()
-        return self._cuts.spread(text).split()
+        return text.split() if text.isascii() else self._cuts.spread(text).split()
+
+
+_ONE = (1,)
 
 
 class _Cuts:
@@ -252,28 +256,34 @@ class _Cuts:
         for entry in entries:
             sizes.setdefault(entry[:2], set()).add(len(entry))
         self._words = frozenset(entries)
-        self._sizes = {head: sorted(found, reverse=True) for head, found in sizes.items()}
+        self._sizes = {
+            head: (*sorted(found - {1}, reverse=True), *_ONE) for head, found in sizes.items()
+        }
         firsts = char_class({ord(head[0]) for head in sizes if len(head) == 2}).pattern
         seconds = char_class({ord(head[1]) for head in sizes if len(head) == 2}).pattern
         alone = char_class({ord(head) for head in sizes if len(head) == 1}).pattern
         self._heads = re.compile(f"{firsts}(?={seconds})|{alone}")
 
     def spread(self, text: str) -> str:
-        """`text` with spaces around every entry."""
+        """A spaced `text` with spaces around every entry."""
+        sizes, words = self._sizes.get, self._words
         parts: list[str] = []
-        done = 0
-        for head in self._heads.finditer(text):
-            at = head.start()
-            if at >= done and (size := self._entry_at(text, at)):
-                parts += (text[done:at], text[at : at + size])
-                done = at + size
-        return " ".join((*parts, text[done:]))
-
-    def _entry_at(self, text: str, at: int) -> int:
-        for size in self._sizes.get(text[at : at + 2], ()):
-            if text[at : at + size] in self._words:
-                return size
-        return 1 if text[at] in self._words else 0
+        done = looked = 0
+        while run := _UNSPACED.search(text, looked):
+            begun = text.rfind(" ", looked, run.start()) + 1  # an entry may begin in other letters
+            looked = text.find(" ", run.start() + AHEAD)
+            looked = len(text) if looked < 0 else looked
+            for head in self._heads.finditer(text, begun, looked):
+                at = head.start()
+                if at < done:
+                    continue
+                for size in sizes(text[at : at + 2], _ONE):
+                    entry = text[at : at + size]
+                    if entry in words:
+                        parts += (text[done:at], entry)
+                        done = at + size
+                        break
+        return " ".join((*parts, text[done:])) if parts else text
 
 
 def masks_of(marks: Iterable[tuple[int, str]], start: int) -> Masks:
@@ -288,7 +298,7 @@ def masks_of(marks: Iterable[tuple[int, str]], start: int) -> Masks:
 @cache
 def common_words() -> frozenset[str]:
     """Common English words that carry no concept (`data/english.json`)."""
-    return frozenset(cast(str, load_data("english")["common"]).split())
+    return frozenset(map(intern, cast(str, load_data("english")["common"]).split()))
 
 
 @cache

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import repeat
 from math import fsum, log
+from sys import intern
 from typing import Any
 
 from promptward.exchange import Source
@@ -198,7 +199,7 @@ def decode_model(data: Any) -> Model:
         unit=unit,
         concepts=concepts,
         partners=_partners(concepts),
-        words={word: counted[weight] for word, weight in worded.items()},
+        words={intern(word): counted[weight] for word, weight in worded.items()},
         known=known,
         rule_scale=data["rule_scale"],
         rule_cap=data["rule_cap"],

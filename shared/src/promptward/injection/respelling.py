@@ -44,6 +44,17 @@ def char_class(codes: set[int]) -> re.Pattern[str]:
     return re.compile(f"[{''.join(parts)}]" if parts else r"(?!)")
 
 
+def astral(text: str) -> set[str]:
+    """The different characters of `text` beyond the basic plane."""
+    found: set[str] = set()
+    while match := _ASTRAL.search(text):
+        if len(found) == FEW:
+            return found.union(_ASTRAL.findall(text, match.start()))
+        found.add(match.group())
+        text = text[match.end() :].replace(match.group(), "")
+    return found
+
+
 class Respelling:
     """A table of characters and what is written instead of them.
 
@@ -66,8 +77,7 @@ class Respelling:
             most: how many different ones are of interest.
         """
         table = self._table
-        beyond = frozenset(_ASTRAL.findall(foreign))
-        found = {c: table[ord(c)] for c in beyond if ord(c) in table}
+        found = {c: table[ord(c)] for c in astral(foreign) if ord(c) in table}
         at = 0
         while len(found) <= most and (match := self._common.search(foreign, at)):
             at = match.start()

@@ -57,7 +57,12 @@ def _shift_of(words: frozenset[str]) -> int:
 def unshift(folded: str, words: frozenset[str]) -> str | None:
     """`folded` with its alphabet shifted back, if disguised words are among `words`."""
     shift = _shift_of(words) if words else 0
-    return folded.translate(_shift_table(shift)) if shift else None
+    if not shift:
+        return None
+    turned = ascii_lowercase[shift:] + ascii_lowercase[:shift]
+    table = bytes.maketrans(ascii_lowercase.encode(), turned.encode())
+    spelled = folded.encode("utf-8", "surrogatepass")  # bytes are turned far quicker
+    return spelled.translate(table).decode("utf-8", "surrogatepass")
 
 
 def unreverse(folded: str, words: frozenset[str]) -> str | None:
