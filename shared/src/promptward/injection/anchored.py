@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator
 
 from promptward.errors import PolicyError
+from promptward.injection.retold import around
 from promptward.recognizers.syntax import (
     Alternation,
     Boundary,
@@ -95,16 +96,17 @@ class Anchored:
     Attributes:
         pattern: compiled.
         anchors: the literals it is searched by; none if it has to be tried everywhere.
+        reach: characters of the longest match.
     """
 
-    __slots__ = ("_mark", "_others", "_reach", "anchors", "pattern")
+    __slots__ = ("_mark", "_others", "anchors", "pattern", "reach")
 
     def __init__(self, pattern: str) -> None:
         self.pattern = re.compile(pattern)
         self.anchors: Group = frozenset()
         self._others: tuple[Group, ...] = ()
         self._mark = ""  # a mark or symbol that every match holds
-        self._reach = 0
+        self.reach = 0
         try:
             # Without its ends of the text a pattern has all its literals still.
             node = parse(pattern.replace("(?:^|", "(?:|").replace("|$)", "|)"))
@@ -115,20 +117,34 @@ class Anchored:
         if groups:
             self.anchors, *others = groups
             self._others = tuple(others)
-            self._reach = max_length(node)
+            self.reach = max_length(node)
+            # one that holds another tells no more
+            self.anchors = frozenset(
+                one for one in self.anchors if not any(o in one for o in self.anchors - {one})
+            )
             alone = [literal for group in groups if len(group) == 1 for literal in group]
             self._mark = next((c for c in alone if len(c) == 1 and _MARK.match(c)), "")
 
-    def search(self, text: str) -> re.Match[str] | None:
-        """The first match in `text`."""
+    def search(
+        self, text: str, changed: list[tuple[int, int]] | None = None
+    ) -> re.Match[str] | None:
+        """The first match in `text`.
+
+        Args:
+            text: the text.
+            changed: ranges of it; any match is known to touch one of them or to end or begin there.
+        """
         if not self.anchors:
             return self.pattern.search(text)
+        parts = [(0, len(text))]
+        if changed is not None:
+            parts = around(changed, self.reach + 1, len(text))
         anchors, others = self.anchors, self._others
         if self._mark:
             places = text.count(self._mark)
-            if places * self._reach * SELDOM < len(text):
+            if places * self.reach * SELDOM < len(text):
                 anchors, others = frozenset({self._mark}), (*self._others, self.anchors)
-        for start, end in self._regions(text, anchors):
+        for start, end in self._regions(text, anchors, parts):
             region = text[start:end]
             if all(any(map(region.__contains__, group)) for group in others):
                 found = self.pattern.search(text, start, end)
@@ -137,15 +153,18 @@ class Anchored:
                     return self.pattern.match(text, found.start()) or self.pattern.search(text)
         return None
 
-    def _regions(self, text: str, literals: Group) -> Iterator[tuple[int, int]]:
-        """The parts of `text` around `literals`, from the left, none touching another."""
-        reach = self._reach
+    def _regions(
+        self, text: str, literals: Group, parts: list[tuple[int, int]]
+    ) -> Iterator[tuple[int, int]]:
+        """What lies around `literals` in parts of a text, from the left, none touching another."""
+        reach = self.reach
         places: list[int] = []
-        for literal in literals:
-            at = text.find(literal)
-            while at >= 0:
-                places.append(at)
-                at = text.find(literal, at + reach)  # the region of the first reaches past these
+        for low, high in parts:
+            for literal in literals:
+                at = text.find(literal, low, high)
+                while at >= 0:
+                    places.append(at)
+                    at = text.find(literal, at + reach, high)  # the first's region reaches further
         places.sort()
         begun = ended = 0
         for at in places:

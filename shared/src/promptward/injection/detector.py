@@ -21,7 +21,8 @@ from promptward.injection.patterns import (
     PATTERN_RULES,
     PatternHit,
     PatternRule,
-    matches,
+    Searched,
+    search,
 )
 from promptward.injection.result import InjectionHit, InjectionResult
 from promptward.injection.rules import CONCEPT_RULES, Rule
@@ -42,6 +43,7 @@ class _Reading(NamedTuple):
     view: View
     windows: Sequence[WindowReading]
     patterns: Sequence[PatternHit]
+    searched: Searched | None
     where: Places
     log_odds: float  # of the worst window
 
@@ -81,16 +83,19 @@ class InjectionDetector:
         """The verdict on one `text` (any length) that came from `source`."""
         views = Views(text)
         readings: list[_Reading] = []
+        searched: dict[str, Searched | None] = {}
         worst = -inf
         for view in views:
-            readings.append(self._read(self._allow(view), source))
+            earlier = searched.get(view.kind.rpartition(".")[0])
+            readings.append(self._read(self._allow(view), source, earlier))
+            searched[view.kind] = readings[-1].searched
             worst = max(worst, readings[-1].log_odds)
             if self._score(worst, source) == CERTAIN:
                 break  # no other view can add to it
         if self._match and not views.complete() and "encoding.exhausted" not in self._silenced:
-            view, windows, patterns, *_ = readings[0]
-            exhausted = CODE_RULES["encoding.exhausted"], 0, len(view.text)
-            readings[0] = self._judged(view, windows, [*patterns, exhausted])
+            plain = readings[0]
+            exhausted = CODE_RULES["encoding.exhausted"], 0, len(plain.view.text)
+            readings[0] = self._judged(plain._replace(patterns=[*plain.patterns, exhausted]))
             worst = max(worst, readings[0].log_odds)
         hits = self._hits(readings, source) if self._match else ()
         return InjectionResult(self._score(worst, source), hits)
@@ -107,13 +112,15 @@ class InjectionDetector:
             blanked = blanked.replace(phrase, " " * len(phrase))
         return view_of(view.kind, blanked, view.origin)
 
-    def _read(self, view: View, source: Source) -> _Reading:
+    def _read(self, view: View, source: Source, earlier: Searched | None) -> _Reading:
         weights = self._weights if self._classify else None
         odd = view.odd if view.meant is view.distinct else None
         marks = Marks(view.words, view.meant, odd)
         found: list[PatternHit] = []
+        searched = None
         if self._match:
-            found = matches(view.text, view.distinct, marks.gates, source)
+            searched = search(view.text, view.distinct, marks.gates, source, earlier)
+            found += searched.hits
             if dialogue_turns(view.text, view.distinct):
                 found.append((CODE_RULES["many_shot.dialogue"], 0, len(view.text)))
         windows = read_view(view, marks, source, weights, asked=bool(found))
@@ -122,14 +129,12 @@ class InjectionDetector:
         elif self._silenced:
             found = [item for item in found if item[0].id not in self._silenced]
             windows = [window.without(self._silenced) for window in windows]
-        return self._judged(view, windows, found)
+        return self._judged(_Reading(view, windows, found, searched, Places(view), -inf))
 
-    def _judged(
-        self, view: View, windows: Sequence[WindowReading], patterns: Sequence[PatternHit]
-    ) -> _Reading:
-        where = Places(view)
-        worst = worst_of(windows, [rule.weight for rule, _, _ in patterns], where, self._weights)
-        return _Reading(view, windows, patterns, where, worst)
+    def _judged(self, reading: _Reading) -> _Reading:
+        patterns = [rule.weight for rule, _, _ in reading.patterns]
+        worst = worst_of(reading.windows, patterns, reading.where, self._weights)
+        return reading._replace(log_odds=worst)
 
     def _hits(self, readings: Sequence[_Reading], source: Source) -> tuple[InjectionHit, ...]:
         found: dict[tuple[str, int, int], InjectionHit] = {}

@@ -10,15 +10,17 @@ write-ups of ChatML and Llama template forgery, markdown-image exfiltration and 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from promptward.exchange import Source
 from promptward.injection.anchored import Anchored
 from promptward.injection.folding import load_data
 from promptward.injection.lexicon import GATE_MARK
+from promptward.injection.retold import changes
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,16 +121,42 @@ def _any_in(literals: tuple[str, ...], text: str) -> bool:
     return any(map(text.__contains__, near))
 
 
+class Searched(NamedTuple):
+    """A text in which pattern rules were looked for.
+
+    Attributes:
+        text: the folded text.
+        found: number of each rule that was looked for → its first place, None where there is none.
+        hits: the rules that match, each with its first place.
+    """
+
+    text: str
+    found: Mapping[int, tuple[int, int] | None]
+    hits: list[PatternHit]
+
+
 def matches(
     folded: str, words: frozenset[str], marked: frozenset[str], source: Source
 ) -> list[PatternHit]:
-    """The pattern rules that match `folded`, each with its first place.
+    """The pattern rules that match `folded`, each with its first place; see `search`."""
+    return search(folded, words, marked, source).hits
+
+
+def search(
+    folded: str,
+    words: frozenset[str],
+    marked: frozenset[str],
+    source: Source,
+    earlier: Searched | None = None,
+) -> Searched:
+    """The pattern rules that match `folded`.
 
     Args:
         folded: the folded text of a view.
         words: its distinct words.
         marked: the gate marks the lexicon found in it.
         source: where the text came from.
+        earlier: a text that was searched before and may hold much of this one.
     """
     gates = _gates(source)
     opened = {gates.by_mark[mark] for mark in gates.by_mark.keys() & marked}
@@ -137,13 +165,36 @@ def matches(
             opened.update(numbers)
     for word in gates.words & words:
         opened.update(gates.by_word[word])
-    out: list[PatternHit] = []
+    found: dict[int, tuple[int, int] | None] = {}
+    hits: list[PatternHit] = []
+    changed: list[tuple[int, int]] | None = None
     for number in sorted(opened):
         rule = gates.rules[number]
         if rule.also and rule.also.isdisjoint(words):
             continue
         if rule.pattern and (not rule.gate or _any_in(rule.gate, folded)):
-            found = rule.pattern.search(folded)
-            if found:
-                out.append((rule, found.start(), found.end()))
-    return out
+            if earlier and number in earlier.found:
+                if changed is None:
+                    changed = changes(folded, earlier.text)
+                place = _again(rule.pattern, folded, changed, earlier.found[number])
+            else:
+                place = _place(rule.pattern.search(folded))
+            found[number] = place
+            if place:
+                hits.append((rule, *place))
+    return Searched(folded, found, hits)
+
+
+def _place(match: re.Match[str] | None) -> tuple[int, int] | None:
+    return match.span() if match else None
+
+
+def _again(
+    pattern: Anchored, text: str, changed: list[tuple[int, int]], before: tuple[int, int] | None
+) -> tuple[int, int] | None:
+    """The first match in `text`, given where it differs from one whose first match is `before`."""
+    if before is None:
+        return _place(pattern.search(text, changed))
+    if not changed or before[0] + pattern.reach < changed[0][0]:
+        return before
+    return _place(pattern.search(text))
