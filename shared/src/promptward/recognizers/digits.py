@@ -30,7 +30,7 @@ from promptward.recognizers.digit_chunks import (
 from promptward.recognizers.model import CONTEXT_CHARS, NOT_WORD, Digits, Match
 from promptward.recognizers.partial import head_source
 from promptward.recognizers.shapes import ShapeGate, shapes
-from promptward.recognizers.syntax import chars_source, parse
+from promptward.recognizers.syntax import Alternation, Node, chars_source, first_chars, parse
 
 # In a text shorter than this a digit is found sooner than an outline made.
 _SHORT = 128
@@ -52,6 +52,10 @@ class _Scan:
     text: str
     found: list[Match]
     resume: list[int]
+
+
+_Beginnings = Callable[[str, int, int], Iterator[re.Match[str]]]
+_Unshaped = tuple[int, _Beginnings]  # bit of a recognizer; what finds where its matches may begin
 
 
 class _Number(NamedTuple):
@@ -84,8 +88,8 @@ class DigitScanner:
         shaped: dict[int, frozenset[str]] = {}
         cued: dict[int, frozenset[str]] = {}
         labelled: dict[int, frozenset[str]] = {}
-        self._unshaped: list[tuple[_Number, re.Pattern[str]]] = []
-        self._cued_unshaped: list[tuple[_Number, re.Pattern[str]]] = []
+        self._unshaped: list[_Unshaped] = []
+        self._cued_unshaped: list[_Unshaped] = []
         for slot, (compiled, minimum) in enumerate(recognizers):
             spec, bit = compiled.spec, 1 << slot
             if not compiled.starts_words:
@@ -93,17 +97,15 @@ class DigitScanner:
             worded = bool(spec.context or spec.denial)
             number = _Number(slot, bit, compiled, minimum, compiled.exact.match, worded)
             self._numbers.append(number)
-            found = _shapes(spec.pattern)
+            found, beginnings = _shapes(spec.pattern)
+            kind, rest = shaped, self._unshaped
             if _is_cued(number):
-                cued[bit] = found
-                if not found:
-                    self._cued_unshaped.append((number, _beginnings(compiled)))
+                kind, rest = cued, self._cued_unshaped
             elif _labels(number):
-                labelled[bit] = found
-            elif found:
-                shaped[bit] = found
-            else:
-                self._unshaped.append((number, _beginnings(compiled)))
+                kind = labelled
+            kind[bit] = found
+            if beginnings is not None:
+                rest.append((bit, beginnings))
         self._shapes, self._cued = ShapeGate(shaped), ShapeGate(cued)
         self._labelled = ShapeGate(labelled)
         self._cued_bits, self._labelled_bits = sum(cued), sum(labelled)
@@ -112,7 +114,8 @@ class DigitScanner:
             {n.bit: n.compiled.spec.denial for n in self._numbers},
             {n.bit: _labels(n) for n in self._numbers},
         )
-        self._sets = {bits: self._members(bits) for bits in self._shapes.sets}
+        sets = self._shapes.sets.union(bit for bit, _ in self._unshaped)
+        self._sets = {bits: self._members(bits) for bits in sets}
 
     def _members(self, bits: int) -> tuple[_Number, ...]:
         """The recognizers of a set."""
@@ -133,8 +136,6 @@ class DigitScanner:
         for chunk in chunks(text, start):
             stretches = list(self._read_words(text, chunk))
             self._try_shapes(scan, chunk, stretches)
-            if self._unshaped:
-                self._try_at_words(scan, chunk)
             for words in stretches:
                 if words.cues:
                     self._near_words(scan, chunk, words)
@@ -147,23 +148,27 @@ class DigitScanner:
                 yield self._words.around(text, first, chunk.base + high, _LONGEST_LABEL)
 
     def _try_shapes(self, scan: _Scan, chunk: Chunk, stretches: Sequence[Surroundings]) -> None:
-        """Try what needs no word wherever its shapes are."""
+        """Try what needs no word wherever its matches may begin."""
         upcoming = iter(stretches)
         words = next(upcoming, None)
-        for at, bits in self._shapes.places(chunk.outline, chunk.low, chunk.high):
+        found = self._shapes.places(chunk.outline, chunk.low, chunk.high)
+        if self._unshaped:
+            found += self._unshaped_places(scan.text, chunk)
+            found.sort()
+        for at, bits in found:
             place = chunk.base + at
             while words is not None and words.last < place:
                 words = next(upcoming, None)
             known = words is not None and words.first <= place
             self._try(self._sets[bits], place, scan, words if known else None)
 
-    def _try_at_words(self, scan: _Scan, chunk: Chunk) -> None:
-        """Try what has no shapes wherever it may have a digit near its beginning."""
+    def _unshaped_places(self, text: str, chunk: Chunk) -> Iterator[tuple[int, int]]:
+        """Where what has no shapes may begin, as `ShapeGate.places` says it."""
         for low, high in stretches_of(DIGIT, chunk):
             begin, end = max(0, chunk.base + low - _LONGEST_LEAD), chunk.base + high
-            for number, beginnings in self._unshaped:
-                for hit in beginnings.finditer(scan.text, begin, end):
-                    self._try((number,), hit.start(), scan)
+            for bit, beginnings in self._unshaped:
+                for hit in beginnings(text, begin, end):
+                    yield hit.start() - chunk.base, bit
 
     def _near_words(self, scan: _Scan, chunk: Chunk, words: Surroundings) -> None:
         """Try what needs a word before or after a number."""
@@ -190,24 +195,24 @@ class DigitScanner:
         Args:
             cued: such words, by where they end.
         """
-        base = chunk.base
-        high = min(words.last - base, chunk.high)
+        base, text = chunk.base, scan.text
         helped = reduce(or_, (helps for _, _, helps, _, _ in cued))
-        unshaped = [item for item in self._cued_unshaped if item[0].bit & helped]
-        until = helps = 0
+        unshaped = [item for item in self._cued_unshaped if item[0] & helped]
+        until = helps = denies = 0
         for first, last in _reaches([end for _, end, _, _, _ in cued]):
-            for at, bits in self._cued.places(
-                chunk.outline, max(chunk.low, first - base), min(last - base, high)
-            ):
+            end = min(last, words.last + 1)
+            low, high = max(chunk.low, first - base), min(end - base, chunk.high)
+            found = self._cued.places(chunk.outline, low, high)
+            for bit, beginnings in unshaped:
+                found += [(hit.start() - base, bit) for hit in beginnings(text, first, end)]
+                found.sort()
+            for at, bits in found:
                 place = base + at
                 if place >= until:
-                    helps, _, until = words.before(place)
+                    helps, denies, until = words.before(place)
                 if bits & helps:
-                    self._try(self._members(bits & helps), place, scan, words)
-            for number, beginnings in unshaped:
-                for hit in beginnings.finditer(scan.text, first, min(last, words.last + 1)):
-                    if number.bit & words.before(hit.start())[0]:
-                        self._try((number,), hit.start(), scan, words)
+                    numbers = self._members(bits & helps)
+                    self._try(numbers, place, scan, words, (helps, denies))
 
     def _try(
         self,
@@ -215,11 +220,13 @@ class DigitScanner:
         at: int,
         scan: _Scan,
         words: Surroundings | None = None,
+        said: tuple[int, int] | None = None,
     ) -> None:
         """Try recognizers at one place, unless it is before where they go on.
 
         Args:
             words: around the place, if they have been read.
+            said: what they say of it: bits of what they help and veto.
         """
         text, resume = scan.text, scan.resume
         for slot, bit, compiled, minimum, match, worded in numbers:
@@ -229,9 +236,10 @@ class DigitScanner:
             if worded:
                 if words is None:
                     words = self._words.around(text, at, at)
-                helps, denies, _ = words.before(at)
-                helped = helps & bit != 0
-                if denies & bit and not (helped and not words.is_denied(at, bit)):
+                if said is None:
+                    said = words.before(at)[:2]
+                helped = said[0] & bit != 0
+                if said[1] & bit and not (helped and not words.is_denied(at, bit)):
                     continue
             end = hit.end()
             score = compiled.unvetoed(text, at, end, minimum, helped=helped)
@@ -263,16 +271,25 @@ def _is_cued(number: _Number) -> bool:
     return bool(spec.context) and spec.score < number.minimum
 
 
-def _beginnings(compiled: CompiledRecognizer) -> re.Pattern[str]:
-    """A pattern that finds every place where a match may begin."""
-    head, first = head_source(parse(compiled.spec.pattern)), chars_source(compiled.first)
-    return re.compile(f"{first}(?<!{NOT_WORD}.)(?<=(?={head}).)", re.DOTALL)
-
-
 @lru_cache(maxsize=1024)
-def _shapes(pattern: str) -> frozenset[str]:
-    """The shapes of a pattern; none for one with too many before its first digit."""
+def _shapes(pattern: str) -> tuple[frozenset[str], _Beginnings | None]:
+    """The shapes of a pattern, and what finds the beginnings of the matches that have none."""
+    node = parse(pattern)
     try:
-        return shapes(parse(pattern))
+        return shapes(node), None
     except ValueError:
-        return frozenset()
+        pass
+    found: frozenset[str] = frozenset()
+    rest: list[Node] = []
+    for option in node.options if isinstance(node, Alternation) else (node,):
+        try:
+            found |= shapes(option)
+        except ValueError:
+            rest.append(option)
+    return found, _beginnings(Alternation(tuple(rest)))
+
+
+def _beginnings(node: Node) -> _Beginnings:
+    """What finds every place where a match may begin."""
+    first, head = chars_source(first_chars(node)), head_source(node)
+    return re.compile(f"{first}(?<!{NOT_WORD}.)(?<=(?={head}).)", re.DOTALL).finditer

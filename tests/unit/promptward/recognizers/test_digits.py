@@ -71,6 +71,14 @@ def test_letters_of_any_number_before_the_digits() -> None:
     assert scan("On May 3, 1990 and June 12, 1991", always) == ["May 3, 1990", "June 12, 1991"]
 
 
+def test_what_begins_earlier_comes_first_whether_it_has_a_shape_or_not() -> None:
+    pattern = "[0-9]{2}/[0-9]{4}|[A-Za-z]{2,9} [0-9]{2}"
+    weak = Recognizer("w", "W", pattern, 0.1, Digits(), context=("pin",))
+    text = "pin may 12/3456, 78/9012 in July 34/5678"
+    for spec in (number(pattern), weak):
+        assert scan(text, spec) == ["may 12", "78/9012", "July 34"]
+
+
 def test_a_run_of_digits_longer_than_a_stretch() -> None:
     row = "12 " * 500
     spec = number("99 12 12 99")
