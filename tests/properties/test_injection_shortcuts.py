@@ -76,7 +76,8 @@ def test_windows_side_by_side_read_like_single_windows(size: int, share: float) 
 
 def marks_of(words: list[str]) -> set[tuple[int, str]]:
     distinct = frozenset(words)
-    return set(lexicon().marks(words, lexicon().meanings(distinct, distinct - known_words())))
+    speaking = lexicon().speaking(distinct, distinct - known_words())
+    return set(lexicon().marks(words, speaking, lexicon().phrases(words, speaking)))
 
 
 @given(st.lists(st.sampled_from(VOCABULARY), max_size=40))

@@ -33,7 +33,6 @@ RULES: tuple[Rule | PatternRule, ...] = (*CONCEPT_RULES, *PATTERN_RULES, *CODE_R
 RULE_IDS = frozenset(rule.id for rule in RULES)
 DETECTORS = frozenset({"heuristic", "classifier"})
 MAX_HITS = 32  # hits reported for one text, the heaviest first
-CERTAIN = 1.0  # the score that nothing raises
 PAYLOAD_EVIDENCE = 0.5  # a decoded view that alone scores this much is itself a finding
 
 
@@ -84,24 +83,22 @@ class InjectionDetector:
         views = Views(text)
         readings: list[_Reading] = []
         searched: dict[str, Searched | None] = {}
-        worst = -inf
+        worst, certain = -inf, self._weights.certain_from(source)
         for view in views:
             earlier = searched.get(view.kind.rpartition(".")[0])
             readings.append(self._read(self._allow(view), source, earlier))
             searched[view.kind] = readings[-1].searched
             worst = max(worst, readings[-1].log_odds)
-            if self._score(worst, source) == CERTAIN:
-                break  # no other view can add to it
+            if worst >= certain:
+                break  # no other view can add to the score
         if self._match and not views.complete() and "encoding.exhausted" not in self._silenced:
             plain = readings[0]
             exhausted = CODE_RULES["encoding.exhausted"], 0, len(plain.view.text)
-            readings[0] = self._judged(plain._replace(patterns=[*plain.patterns, exhausted]))
+            patterns = [*plain.patterns, exhausted]
+            readings[0] = self._judged(plain.view, plain.windows, patterns, plain.searched)
             worst = max(worst, readings[0].log_odds)
         hits = self._hits(readings, source) if self._match else ()
-        return InjectionResult(self._score(worst, source), hits)
-
-    def _score(self, log_odds: float, source: Source) -> float:
-        return round(self._weights.calibrated(log_odds, source), 6)
+        return InjectionResult(round(self._weights.calibrated(worst, source), 6), hits)
 
     def _allow(self, view: View) -> View:
         """`view` without what the deployment allows."""
@@ -129,12 +126,18 @@ class InjectionDetector:
         elif self._silenced:
             found = [item for item in found if item[0].id not in self._silenced]
             windows = [window.without(self._silenced) for window in windows]
-        return self._judged(_Reading(view, windows, found, searched, Places(view), -inf))
+        return self._judged(view, windows, found, searched)
 
-    def _judged(self, reading: _Reading) -> _Reading:
-        patterns = [rule.weight for rule, _, _ in reading.patterns]
-        worst = worst_of(reading.windows, patterns, reading.where, self._weights)
-        return reading._replace(log_odds=worst)
+    def _judged(
+        self,
+        view: View,
+        windows: Sequence[WindowReading],
+        patterns: Sequence[PatternHit],
+        searched: Searched | None,
+    ) -> _Reading:
+        where = Places(view)
+        worst = worst_of(windows, [rule.weight for rule, _, _ in patterns], where, self._weights)
+        return _Reading(view, windows, patterns, searched, where, worst)
 
     def _hits(self, readings: Sequence[_Reading], source: Source) -> tuple[InjectionHit, ...]:
         found: dict[tuple[str, int, int], InjectionHit] = {}

@@ -11,9 +11,9 @@ Source: hand-written for this project.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, KeysView, Mapping, Sequence
-from functools import cache
-from operator import itemgetter
+from collections.abc import Collection, Iterable, KeysView, Mapping, Sequence
+from functools import cache, reduce
+from operator import or_
 from sys import intern
 from typing import NamedTuple, cast
 
@@ -36,35 +36,18 @@ Masks = dict[str, int]
 _Phrases = dict[str, list[tuple[list[str], str]]]
 
 
-class Meanings(NamedTuple):
-    """What the words of a text mean, wherever they stand.
+class Speaking(NamedTuple):
+    """The words of a text that may mean something.
 
     Attributes:
-        words: word → concepts, of those that mean some by themselves.
-        seconds: first word of a phrase → second → the phrases, where both occur.
-        starred: first word of a phrase → the phrases, where the second is a stem.
+        distinct: all words of the text, each once.
+        entries: those that are entries or begin phrases.
+        stemmed: those that are no known words but begin with a stem → the stem's concepts.
     """
 
-    words: dict[str, tuple[str, ...]]
-    seconds: dict[str, dict[str, _Phrases]]
-    starred: dict[str, _Phrases]
-
-    @property
-    def begin(self) -> bool:
-        """Whether a phrase may stand in the text."""
-        return bool(self.seconds or self.starred)
-
-    def of_phrases(self, distinct: frozenset[str]) -> Iterator[str]:
-        """What the phrases mean whose first two words occur among `distinct`."""
-        begun = list(self.starred.values())
-        for seconds in self.seconds.values():
-            begun += map(seconds.__getitem__, seconds.keys() & distinct)
-        for further in begun:
-            for phrases in further.values():
-                yield from map(_MEANT, phrases)
-
-
-_MEANT = itemgetter(1)
+    distinct: frozenset[str]
+    entries: frozenset[str]
+    stemmed: dict[str, tuple[str, ...]]
 
 
 def _go_on(words: Sequence[str], at: int, begun: _Phrases, out: list[tuple[int, str]]) -> None:
@@ -122,6 +105,9 @@ class Lexicon:
             stems.sort(key=lambda item: -len(item[0]))
         self._cuts = _Cuts(self._unspaced)
         self._speaking = frozenset((*self._exact, *self._seconds, *self._starred))
+        self._bits = {concept: 1 << number for number, concept in enumerate(entries)}
+        self._own = dict.fromkeys(self._speaking, 0)
+        self._own.update((word, self.bits(found)) for word, found in self._exact.items())
 
     @property
     def vocabulary(self) -> KeysView[str]:
@@ -183,54 +169,78 @@ class Lexicon:
         ]
         return {word: found for word in near if (found := self.of_word(word))}
 
-    def meanings(self, distinct: frozenset[str], odd: frozenset[str]) -> Meanings:
-        """What the words of a text mean, wherever they stand.
+    def speaking(self, distinct: frozenset[str], odd: frozenset[str]) -> Speaking:
+        """The words that may mean something.
 
         Args:
-            distinct: the words, each once.
+            distinct: the words of a text, each once.
             odd: those of them that are no `known_words()`.
         """
-        speaking = distinct & self._speaking
-        meant = self._stemmed(odd)
-        exact = speaking & self._exact.keys()
-        meant.update(zip(exact, map(self._exact.__getitem__, exact), strict=True))
-        starred = {word: self._starred[word] for word in speaking & self._starred.keys()}
-        return Meanings(meant, self._seconds_among(speaking, distinct), starred)
+        return Speaking(distinct, distinct & self._speaking, self._stemmed(odd))
 
-    def marks(self, words: Sequence[str], meanings: Meanings) -> list[tuple[int, str]]:
+    def bits(self, concepts: Iterable[str]) -> int:
+        """A bit for each of some concepts."""
+        return reduce(or_, map(self._bits.__getitem__, concepts), 0)
+
+    def named(self, bits: int) -> frozenset[str]:
+        """The concepts of some `bits`."""
+        return frozenset([concept for concept, bit in self._bits.items() if bit & bits])
+
+    def of_words(self, speaking: Speaking) -> int:
+        """What single words of a text mean, wherever they stand, as `bits`."""
+        meant = reduce(or_, map(self._own.__getitem__, speaking.entries), 0)
+        for concepts in speaking.stemmed.values():
+            meant |= self.bits(concepts)
+        return meant
+
+    def phrases(self, words: Sequence[str], speaking: Speaking) -> list[tuple[int, str]]:
+        """(index of its last word, concept) of every phrase in `words`.
+
+        Args:
+            words: the words of a text.
+            speaking: which of them may mean something.
+        """
+        seconds = self._seconds_among(speaking)
+        starred = {word: self._starred[word] for word in speaking.entries & self._starred.keys()}
+        begin = seconds.keys() | starred.keys()
+        out: list[tuple[int, str]] = []
+        if not begin:
+            return out
+        for at in [at for at, word in enumerate(words) if word in begin]:
+            word = words[at]
+            second = words[at + 1] if at + 1 < len(words) else ""
+            if word in seconds and (begun := seconds[word].get(second)):
+                _go_on(words, at + 2, begun, out)
+            if word in starred:
+                _go_on(words, at + 1, starred[word], out)
+        return out
+
+    def marks(
+        self, words: Sequence[str], speaking: Speaking, phrases: Sequence[tuple[int, str]]
+    ) -> list[tuple[int, str]]:
         """(index, concept) of every concept in `words`, by index; phrases at their last word.
 
         Args:
             words: the words of a text.
-            meanings: their `meanings`.
+            speaking: which of them may mean something.
+            phrases: the `phrases` among them.
         """
-        meant, seconds, starred = meanings
-        begin = seconds.keys() | starred.keys()
-        wanted = meant.keys() | begin
-        out: list[tuple[int, str]] = []
-        phrases: list[tuple[int, str]] = []
-        for at, word in enumerate(words):
-            if word not in wanted:
-                continue
-            if word in meant:
-                for concept in meant[word]:
-                    out.append((at, concept))  # noqa: PERF401 - an extend costs a call
-            if word in begin:
-                second = words[at + 1] if at + 1 < len(words) else ""
-                if word in seconds and (begun := seconds[word].get(second)):
-                    _go_on(words, at + 2, begun, phrases)
-                if word in starred:
-                    _go_on(words, at + 1, starred[word], phrases)
-        return sorted(out + phrases) if phrases else out
+        exact = speaking.entries & self._exact.keys()
+        meant = {word: self._exact[word] for word in exact} | speaking.stemmed
+        single = [
+            (at, concept)
+            for at, word in enumerate(words)
+            if word in meant
+            for concept in meant[word]
+        ]
+        return sorted([*single, *phrases]) if phrases else single
 
-    def _seconds_among(
-        self, speaking: frozenset[str], distinct: frozenset[str]
-    ) -> dict[str, dict[str, _Phrases]]:
+    def _seconds_among(self, speaking: Speaking) -> dict[str, dict[str, _Phrases]]:
         """First word → second → phrases, where the first and one of the second words occur."""
-        seconds = self._seconds
+        seconds, distinct = self._seconds, speaking.distinct
         return {
             first: found
-            for first in speaking
+            for first in speaking.entries
             if (found := seconds.get(first)) and not found.keys().isdisjoint(distinct)
         }
 

@@ -10,44 +10,59 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache, cached_property
 from operator import itemgetter
+from typing import NamedTuple
 
 from promptward.injection.features import ASK_FROM, SILENT, TELLING
-from promptward.injection.lexicon import GATE_MARK, Meanings, known_words, lexicon
+from promptward.injection.lexicon import GATE_MARK, known_words, lexicon
 from promptward.injection.patterns import PATTERN_RULES
 from promptward.injection.rules import CONCEPT_RULES
 
 _CONCEPT = itemgetter(1)
+_GATES = frozenset(GATE_MARK + rule.id for rule in PATTERN_RULES if rule.phrases)
 
 
-@cache
-def _gate_marks() -> frozenset[str]:
-    return frozenset(GATE_MARK + rule.id for rule in PATTERN_RULES if rule.phrases)
+class _Mattering(NamedTuple):
+    """What makes a text matter, in bits of concepts (`Lexicon.bits`).
 
-
-@cache
-def _needs_by_rarest() -> dict[str, tuple[frozenset[str], ...]]:
-    """Concept → what further concepts some rule needs beside it, for which no fewer would do.
-
-    The concept that the fewest words mean stands for the rule, so few rules are looked at.
+    Attributes:
+        gates: the gate marks.
+        telling: the telling concepts.
+        needs: concept → what some rules need, it included, for which no fewer would do. The concept
+            that the fewest words mean stands for a rule, so few rules are looked at.
+        rarest: the concepts that stand for rules.
     """
+
+    gates: int
+    telling: int
+    needs: dict[int, tuple[int, ...]]
+    rarest: int
+
+
+@cache
+def _mattering() -> _Mattering:
+    terms = lexicon()
     every = {rule.needs for rule in CONCEPT_RULES}
-    spellings = lexicon().spellings
-    out: dict[str, list[frozenset[str]]] = {}
-    for needs in every:
-        if not any(fewer < needs for fewer in every):
-            rarest = min(sorted(needs), key=spellings.__getitem__)
-            out.setdefault(rarest, []).append(needs)
-    return {concept: tuple(found) for concept, found in out.items()}
+    needs: dict[int, tuple[int, ...]] = {}
+    for some in every:
+        if not any(fewer < some for fewer in every):
+            rarest = terms.bits([min(sorted(some), key=terms.spellings.__getitem__)])
+            needs[rarest] = (*needs.get(rarest, ()), terms.bits(some))
+    return _Mattering(terms.bits(_GATES), terms.bits(TELLING), needs, sum(needs))
 
 
-def _may_matter(concepts: set[str]) -> bool:
-    """Whether a text with no other concepts may open or fire a rule or be put to the model."""
-    if len(TELLING & concepts) >= ASK_FROM or not _gate_marks().isdisjoint(concepts):
+def _may_matter(concepts: int) -> bool:
+    """Whether in a text with these concepts a rule may fire or the model be asked."""
+    _, telling, needs, rarest = _mattering()
+    if (concepts & telling).bit_count() >= ASK_FROM:
         return True
-    by_rarest = _needs_by_rarest()
-    return any(
-        needs <= concepts for concept in by_rarest.keys() & concepts for needs in by_rarest[concept]
-    )
+    rarest &= concepts
+    while rarest:
+        concept = rarest & -rarest
+        for some in needs[concept]:
+            if some & concepts == some:
+                return True
+        rarest ^= concept
+    return False
 
 
 class Marks:
@@ -67,24 +82,33 @@ class Marks:
     def __init__(
         self, words: Sequence[str], distinct: frozenset[str], odd: frozenset[str] | None = None
     ) -> None:
+        terms = lexicon()
         self._words = words
-        meanings = lexicon().meanings(distinct, distinct - known_words() if odd is None else odd)
-        concepts = set().union(*meanings.words.values())
-        self._meanings: Meanings = meanings
-        self.quiet = SILENT + min(len(TELLING & concepts), ASK_FROM - 1)
+        self._speaking = terms.speaking(distinct, distinct - known_words() if odd is None else odd)
+        concepts = terms.of_words(self._speaking)
+        telling = (concepts & _mattering().telling).bit_count()
+        self.quiet = SILENT + min(telling, ASK_FROM - 1)
         self.matter = _may_matter(concepts)
-        if not self.matter and meanings.begin:
-            concepts.update(meanings.of_phrases(distinct))
+        if not self.matter:
+            concepts |= terms.bits({concept for _, concept in self._phrases})
             self.matter = _may_matter(concepts)
+        self._concepts = concepts
+
+    @cached_property
+    def _phrases(self) -> list[tuple[int, str]]:
+        return lexicon().phrases(self._words, self._speaking)
 
     @cached_property
     def _all(self) -> list[tuple[int, str]]:
-        return lexicon().marks(self._words, self._meanings)
+        return lexicon().marks(self._words, self._speaking, self._phrases)
 
     @cached_property
     def gates(self) -> frozenset[str]:
         """The gate marks of pattern rules."""
-        return _gate_marks().intersection(map(_CONCEPT, self._all)) if self.matter else frozenset()
+        if self.matter:
+            return _GATES.intersection(map(_CONCEPT, self._all))
+        gates = self._concepts & _mattering().gates
+        return lexicon().named(gates) if gates else frozenset()
 
     @cached_property
     def places(self) -> list[tuple[int, str]]:

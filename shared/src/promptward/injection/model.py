@@ -162,9 +162,16 @@ class Model:
         """Evidence of the rules that fired in one window, given as (weight, worth) pairs."""
         return self.rule_scale * min(self.rule_cap, fsum(-log(1.0 - w) * k for w, k in weights))
 
+    def _knots(self, source: Source) -> tuple[tuple[float, float], ...]:
+        return self.knots["document" if source in DOCUMENTS else "user"]
+
+    def certain_from(self, source: Source) -> float:
+        """The log-odds from which the score of a text from `source` is the highest there is."""
+        return self._knots(source)[-1][0]
+
     def calibrated(self, log_odds: float, source: Source) -> float:
         """The score of `log_odds` in a text from `source`, interpolated between the knots."""
-        knots = self.knots["document" if source in DOCUMENTS else "user"]
+        knots = self._knots(source)
         if log_odds <= knots[0][0]:
             return knots[0][1]
         at = bisect_right(knots, (log_odds, 2.0))

@@ -135,6 +135,8 @@ def worst_of(
         where: the places of the view's words.
         weights: what rules are worth together.
     """
+    if len(windows) == 1 and not (patterns or windows[0].fired):
+        return windows[0].log_odds
     everywhere = [(weight, 1.0) for weight in patterns]
     worst = max(window.log_odds for window in windows) + weights.rule_evidence(everywhere)
     at_most: list[tuple[float, WindowReading]] = []

@@ -12,7 +12,8 @@ from promptward.injection.tokens import spaced
 def locate(terms: Lexicon, words: list[str]) -> Masks:
     distinct = frozenset(words)
     odd = distinct - known_words()
-    return masks_of(terms.marks(words, terms.meanings(distinct, odd)), 0)
+    speaking = terms.speaking(distinct, odd)
+    return masks_of(terms.marks(words, speaking, terms.phrases(words, speaking)), 0)
 
 
 def concepts(text: str) -> set[str]:
@@ -71,7 +72,7 @@ def test_masks() -> None:
     assert masks_of(marks, 5) == {"A": 0b101, "B": 0b100}
 
 
-def test_meanings_are_those_of_single_words_and_of_phrases_that_may_stand_there() -> None:
+def test_meanings_are_those_of_single_words_and_of_phrases() -> None:
     terms = Lexicon(
         {
             "LOUD": {"en": "ignore|from now on", "pl": "tryb deweloper*", "de": "vorheri*"},
@@ -82,13 +83,15 @@ def test_meanings_are_those_of_single_words_and_of_phrases_that_may_stand_there(
         ("cat", {"QUIET"}, set()),
         ("ignore cat", {"LOUD", "QUIET"}, set()),
         ("from on", set(), set()),
-        ("now we come from here", {"QUIET"}, {"LOUD"}),
-        ("tryb", set(), {"LOUD"}),
+        ("from now on", {"QUIET"}, {"LOUD"}),
+        ("on from now", {"QUIET"}, set()),
+        ("tryb", set(), set()),
+        ("tryb deweloperski", set(), {"LOUD"}),
         ("vorherige", {"LOUD"}, set()),
         ("vorher", set(), set()),
     ):
         distinct = frozenset(words.split())
-        found = terms.meanings(distinct, distinct)
-        assert set().union(*found.words.values()) == single, words
-        assert set(found.of_phrases(distinct)) == phrases, words
-        assert found.begin or not phrases
+        found = terms.speaking(distinct, distinct)
+        assert terms.of_words(found) == terms.bits(single), words
+        assert {concept for _, concept in terms.phrases(words.split(), found)} == phrases, words
+        assert terms.named(terms.bits(phrases)) == phrases
