@@ -10,6 +10,7 @@ import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from operator import itemgetter
+from typing import TypeVar
 
 from promptward.recognizers.cue_words import (
     LETTER,
@@ -88,6 +89,7 @@ def _longest_first(cue: FoundCue) -> tuple[int, int]:
 
 
 Words = Mapping[int, tuple[str, ...]]
+_Whose = tuple[int, int, int, int]  # length of a cue, and the bits of `FoundCue`
 
 
 class CueGate:
@@ -100,25 +102,37 @@ class CueGate:
     """
 
     def __init__(self, context: Words, denial: Words, labels: Words) -> None:
-        whose: dict[str, list[int]] = {}
+        found: dict[str, list[int]] = {}
         for kind, words_of in enumerate((context, denial, labels)):
             for bit, words in words_of.items():
                 for word in words:
-                    whose.setdefault(word, [0, 0, 0])[kind] |= bit
+                    found.setdefault(word, [0, 0, 0])[kind] |= bit
+        whose = {word: (len(word), bits[0], bits[1], bits[2]) for word, bits in found.items()}
         # Where a cue stands, those stand too that it begins with.
         self._whose = {
             longest: [
-                (len(word), *whose[word])
+                whose[word]
                 for size in range(1, len(longest) + 1)
                 if (word := longest[:size]) in whose
                 and not (is_whole_word(word) and is_spaced(longest[size:]))
             ]
             for longest in whose
         }
+        self._plain_whose = {_plain(w): bits for w, bits in self._whose.items() if w.isascii()}
         spaced = list(filter(is_spaced, whose))
         other = [word for word in whose if not is_spaced(word)]
-        self._spaced = _everywhere(spaced, f"(?<!{LETTER}.)") if spaced else None
-        self._other = _everywhere(other) if other else None
+        self._in_text = [
+            re.compile(_source(words, limit), re.DOTALL).finditer
+            for words, limit in ((spaced, f"(?<!{LETTER}.)"), (other, ""))
+            if words
+        ]
+        self._in_plain = [
+            re.compile(
+                (begin + _source(plain, letter="[a-z]")).encode("latin-1"), re.DOTALL
+            ).finditer
+            for words, begin in ((spaced, "\\b"), (other, ""))
+            if (plain := [_plain(word).decode("latin-1") for word in words if word.isascii()])
+        ]
 
     def around(self, text: str, first: int, last: int, after: int = 0) -> Surroundings:
         """The words around places of a text.
@@ -129,26 +143,54 @@ class CueGate:
         """
         low = max(0, first - CONTEXT_CHARS)
         begin = max(0, low - 1)  # one more says whether a word begins at `low`
-        lowered = folded(text[begin : last + after])
+        low -= begin
+        stretch = text[begin : last + after]
         cues: list[FoundCue] = []
-        if self._spaced is not None:
-            self._append(cues, self._spaced.finditer(lowered, low - begin), begin)
-        if self._other is not None and not lowered.isascii():
-            self._append(cues, self._other.finditer(lowered, low - begin), begin)
+        if stretch.isascii():
+            plain = _plain(stretch)
+            for find in self._in_plain:
+                _append(cues, find(plain, low), self._plain_whose, begin)
+        else:
+            lowered = folded(stretch)
+            for search in self._in_text:
+                _append(cues, search(lowered, low), self._whose, begin)
         return Surroundings(cues, first, last)
 
-    def _append(self, cues: list[FoundCue], hits: Iterable[re.Match[str]], begin: int) -> None:
-        for hit in hits:
-            start = begin + hit.start()
-            for size, helps, denies, labels in self._whose[hit[1]]:
-                cues.append((start, start + size, helps, denies, labels))
+
+# A text of ASCII as bytes, lower-case, in which letters alone are what `re` calls word characters:
+# that makes a word's beginning cheap to see.
+_PLAIN = bytes(
+    code + 0x80 if chr(code).isdigit() or chr(code) == "_" else ord(chr(code).lower())
+    for code in range(0x80)
+) + bytes(range(0x80, 0x100))
 
 
-def _everywhere(cues: Sequence[str], limit: str = "") -> re.Pattern[str]:
+def _plain(text: str) -> bytes:
+    return text.encode("ascii").translate(_PLAIN)
+
+
+_Cue = TypeVar("_Cue", str, bytes)
+
+
+def _append(
+    cues: list[FoundCue],
+    hits: Iterable[re.Match[_Cue]],
+    whose: Mapping[_Cue, Sequence[_Whose]],
+    begin: int,
+) -> None:
+    """Add the cues that were hit in a stretch that begins at `begin` of the text."""
+    for hit in hits:
+        start = begin + hit.start()
+        for size, helps, denies, labels in whose[hit[1]]:
+            cues.append((start, start + size, helps, denies, labels))
+
+
+def _source(cues: Sequence[str], limit: str = "", letter: str = LETTER) -> str:
     """A pattern of the first character of a cue, whose group is the longest that begins there.
 
     Args:
         limit: looks back from behind that character.
+        letter: class of what may not follow a cue that is a whole word.
     """
     firsts = "".join(re.escape(char) for char in sorted({cue[0] for cue in cues}))
-    return re.compile(f"[{firsts}]{limit}(?<=(?=({cues_source(cues)})).)", re.DOTALL)
+    return f"[{firsts}]{limit}(?<=(?=({cues_source(cues, letter)})).)"

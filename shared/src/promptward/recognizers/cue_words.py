@@ -24,23 +24,27 @@ def is_spaced(cue: str) -> bool:
     return _is_letter(cue) is not None
 
 
-def cues_source(words: Iterable[str]) -> str:
-    """A pattern of the longest of the cues, which begins where a word may begin."""
-    return trie_pattern(trie_of(map(_bounded, words)), _char_source)
+def cues_source(words: Iterable[str], letter: str = LETTER) -> str:
+    """A pattern of the longest of the cues, which begins where a word may begin.
+
+    Args:
+        letter: class of what may not follow a cue that is a whole word.
+    """
+
+    def char_source(char: str) -> str:
+        return f"(?!{letter})" if char == "\0" else re.escape(char)
+
+    return trie_pattern(trie_of(map(_bounded, words)), char_source)
 
 
 def _bounded(word: str) -> str:
-    """The cue; a short whole word gets a mark that `_char_source` turns into a bound."""
+    """The cue; a short whole word gets a mark that becomes a bound."""
     return word + "\0" if is_whole_word(word) else word
 
 
 def is_whole_word(cue: str) -> bool:
     """Whether no letter may follow a cue."""
     return len(cue) < _SHORT and is_spaced(cue)
-
-
-def _char_source(char: str) -> str:
-    return rf"(?!{LETTER})" if char == "\0" else re.escape(char)
 
 
 class Cues:

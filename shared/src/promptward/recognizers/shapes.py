@@ -235,14 +235,15 @@ class ShapeGate:
 
     def places(self, outline: bytes, low: int, high: int) -> list[tuple[int, int]]:
         """Where a match may begin in `outline[low:high]`, from left to right; bits of what."""
-        found = []
+        found: list[tuple[int, int]] = []
         end = high + self._longest
         for byte, before, pattern, bits in self._entries:
             if byte in outline:
-                for hit in pattern.finditer(outline, low, end):
-                    at = hit.start() - before
-                    if low <= at < high:
-                        found.append((at, bits[hit[1].translate(_SYMBOLS)]))
+                found += [
+                    (at, bits[hit[1].translate(_SYMBOLS)])
+                    for hit in pattern.finditer(outline, low + before, end)
+                    if (at := hit.start() - before) < high
+                ]
         found.sort()
         return found
 

@@ -66,6 +66,14 @@ def test_where_and_whose() -> None:
     assert CueGate({}, {}, {}).around("pin", 0, 3).cues == []
 
 
+@pytest.mark.parametrize("end", ["", "é"])
+def test_a_word_begins_where_no_letter_stands_before_it(end: str) -> None:
+    found = CueGate({1: ("pin", "no. 5", "#")}, {}, {})
+    text = "pin xpin 1pin _pin PIN# x#pins no. 5" + end
+    starts = [cue[0] for cue in found.around(text, 0, len(text)).cues]
+    assert starts == [0, 10, 15, 19, 22, 25, 26, 31]
+
+
 def test_a_stretch_holds_the_words_that_reach_its_places() -> None:
     text = "x pin" + "." * 60 + " pin code"
     found = CueGate({1: ("pin",)}, {}, {2: ("code",)})
