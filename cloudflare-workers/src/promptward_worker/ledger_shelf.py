@@ -51,6 +51,9 @@ SCHEMA = (
 # A bucket or an open reservation takes about 1 KB in Python, a key of a closed one 0.1 KB. Python's
 # memory never shrinks, and has to stay below half of an object's 128 MB (64 MB).
 MAX_ROWS_IN_MEMORY = 20_000
+SWEEP_PAUSE_US = 1_000_000
+"""How long nobody looks for due reservations once all were found: a busy object always has some,
+and looking for them, forgetting them and forgetting buckets are a statement each."""
 
 _LOAD_BUCKET = "SELECT key, identity, state FROM ledger WHERE kind = 'b' AND key = ?"
 _LOAD_RESERVATION = """SELECT identity, state, holds, when_us FROM ledger
@@ -238,7 +241,9 @@ class SqlShelf:
             key = _row_key(stored.tenant, stored.request_id)
             found.append(self._reservations.setdefault(key, stored))
         self._next_due_us = None
-        if not found:
+        if 0 < len(found) < at_most:
+            self._next_due_us = now_us + SWEEP_PAUSE_US
+        elif not found:
             ((earliest,),) = self._sql.rows(_NEXT_DUE)
             self._next_due_us = _NEVER_US if earliest is None else int(earliest)
         return found

@@ -19,19 +19,21 @@ LINES = tuple(
 
 
 class Database:
-    """`Sql`, which counts the statements that change something."""
+    """`Sql`, which counts its statements, and those that change something."""
 
     def __init__(self) -> None:
         self._connection = sqlite3.connect(":memory:", isolation_level=None)
-        self.writes = 0
+        self.statements = self.writes = 0
         self.is_broken = False
 
     def rows(self, statement: str, *values: Value) -> list[list[Value]]:
+        self.statements += 1
         return [list(row) for row in self._connection.execute(statement, values)]
 
     def run(self, statement: str, *values: Value) -> None:
         if self.is_broken:
             raise OSError("disk full")
+        self.statements += 1
         self.writes += 1
         self._connection.execute(statement, values)
 
@@ -138,3 +140,26 @@ def test_closed_reservations_leave_memory_and_are_still_known(database: Database
     assert first is not None
     assert (first.state, [hold.amount for hold in first.holds]) == ("settled", [4, 4])
     assert settle(shelf, "r1") == ()
+
+
+def test_a_busy_object_looks_for_due_reservations_once_a_second(database: Database) -> None:
+    """Every call finds some that are due, and each look costs three statements or more."""
+    shelf, book = SqlShelf(database), Book(retention_s=1)
+    calls_a_second = 50
+    step_us = SECOND_US // calls_a_second
+
+    def call(number: int) -> None:
+        now_us = NOW_US + number * step_us
+        book.reserve(shelf, ReserveRequest(f"r{number}", "t", LINES, 60), now_us)
+        book.settle(shelf, SettleRequest(f"r{number}", "t", {"user": 0, "team": 0}), now_us)
+        shelf.flush()
+
+    for number in range(3 * calls_a_second):
+        call(number)
+    statements = 0
+    for number in range(3 * calls_a_second, 6 * calls_a_second):
+        before = database.statements
+        call(number)
+        statements += database.statements - before
+    assert 3 * calls_a_second < statements < 4 * calls_a_second
+    assert len(database.states()) <= 2 * calls_a_second + 1
