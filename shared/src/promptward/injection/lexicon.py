@@ -236,13 +236,18 @@ class Lexicon:
         return sorted([*single, *phrases]) if phrases else single
 
     def _seconds_among(self, speaking: Speaking) -> dict[str, dict[str, _Phrases]]:
-        """First word → second → phrases, where the first and one of the second words occur."""
-        seconds, distinct = self._seconds, speaking.distinct
-        return {
-            first: found
-            for first in speaking.entries
-            if (found := seconds.get(first)) and not found.keys().isdisjoint(distinct)
-        }
+        """First word → second → phrases, where the first three words of a phrase occur."""
+        distinct = speaking.distinct
+        out: dict[str, dict[str, _Phrases]] = {}
+        for first in speaking.entries:
+            seconds = self._seconds.get(first)
+            if seconds and not seconds.keys().isdisjoint(distinct):
+                for second in distinct.intersection(seconds):
+                    begun = seconds[second]
+                    if "" in begun or "*" in begun or not begun.keys().isdisjoint(distinct):
+                        out[first] = seconds
+                        break
+        return out
 
     def words(self, text: str) -> list[str]:
         """The words of a spaced text, runs without spaces cut at entries."""

@@ -8,7 +8,7 @@ Invariants: what is passed over could not have fired a rule, opened a pattern ru
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache, cached_property
+from functools import cache
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -79,39 +79,44 @@ class Marks:
             of the view tell, so that such texts are ranked among themselves.
     """
 
+    __slots__ = ("_all", "_concepts", "_phrases", "_speaking", "_words", "matter", "quiet")
+
     def __init__(
         self, words: Sequence[str], distinct: frozenset[str], odd: frozenset[str] | None = None
     ) -> None:
         terms = lexicon()
         self._words = words
         self._speaking = terms.speaking(distinct, distinct - known_words() if odd is None else odd)
+        self._phrases: list[tuple[int, str]] | None = None
+        self._all: list[tuple[int, str]] | None = None
         concepts = terms.of_words(self._speaking)
         telling = (concepts & _mattering().telling).bit_count()
         self.quiet = SILENT + min(telling, ASK_FROM - 1)
         self.matter = _may_matter(concepts)
         if not self.matter:
-            concepts |= terms.bits({concept for _, concept in self._phrases})
-            self.matter = _may_matter(concepts)
+            self._phrases = terms.phrases(words, self._speaking)
+            if self._phrases:
+                concepts |= terms.bits({concept for _, concept in self._phrases})
+                self.matter = _may_matter(concepts)
         self._concepts = concepts
 
-    @cached_property
-    def _phrases(self) -> list[tuple[int, str]]:
-        return lexicon().phrases(self._words, self._speaking)
+    def _marks(self) -> list[tuple[int, str]]:
+        if self._all is None:
+            if self._phrases is None:
+                self._phrases = lexicon().phrases(self._words, self._speaking)
+            self._all = lexicon().marks(self._words, self._speaking, self._phrases)
+        return self._all
 
-    @cached_property
-    def _all(self) -> list[tuple[int, str]]:
-        return lexicon().marks(self._words, self._speaking, self._phrases)
-
-    @cached_property
+    @property
     def gates(self) -> frozenset[str]:
         """The gate marks of pattern rules."""
         if self.matter:
-            return _GATES.intersection(map(_CONCEPT, self._all))
+            return _GATES.intersection(map(_CONCEPT, self._marks()))
         gates = self._concepts & _mattering().gates
         return lexicon().named(gates) if gates else frozenset()
 
-    @cached_property
+    @property
     def places(self) -> list[tuple[int, str]]:
         """(index of a word, concept that it means) of every concept, by index."""
-        gates = self.gates
-        return [mark for mark in self._all if mark[1] not in gates] if gates else self._all
+        marks, gates = self._marks(), self.gates
+        return [mark for mark in marks if mark[1] not in gates] if gates else marks

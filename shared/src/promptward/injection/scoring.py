@@ -202,7 +202,8 @@ def _found_in(block: Block, source: Source) -> dict[int, list[tuple[Rule, int]]]
 
 def _telling(masks: Masks) -> set[int]:
     """The lanes that tell enough to ask the model about them."""
-    found = Counter(
-        chain.from_iterable(lanes_in(masks[concept]) for concept in TELLING & masks.keys())
-    )
+    telling = TELLING & masks.keys()
+    if len(telling) < ASK_FROM:
+        return set()
+    found = Counter(chain.from_iterable(lanes_in(masks[concept]) for concept in telling))
     return {lane for lane, count in found.items() if count >= ASK_FROM}

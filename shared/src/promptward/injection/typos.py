@@ -25,11 +25,14 @@ class _Near(NamedTuple):
         sums: sums of the letters of the English words that may be scrambled, as a mask: most
             words have another sum, and adding up is quicker than sorting.
         keywords: the keywords that may be one edit away.
+        starts, tails: beginnings and ends of these: one edit leaves one half of a word whole.
     """
 
     sizes: int
     sums: int
     keywords: tuple[str, ...]
+    starts: tuple[str, ...]
+    tails: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +68,18 @@ def _typo_index() -> _Typos:
     for word in strong:
         near = by_ends.get(word[0] + word[-1], _NOTHING)
         sizes = near.sizes | _sizes(len(word) - 1, len(word), len(word) + 1)
-        near = near._replace(sizes=sizes, keywords=(*near.keywords, word))
+        half = len(word) // 2
+        near = near._replace(
+            sizes=sizes,
+            keywords=(*near.keywords, word),
+            starts=(*near.starts, word[:half]),
+            tails=(*near.tails, word[-half:]),
+        )
         by_ends[word[0] + word[-1]] = near
     return _Typos(by_ends, cut, scrambled)
 
 
-_NOTHING = _Near(0, 0, ())
+_NOTHING = _Near(0, 0, (), (), ())
 
 
 def _sizes(*sizes: int) -> int:
@@ -105,11 +114,10 @@ def _meant(word: str, near: _Near, index: _Typos) -> str | None:
         return index.cut[word]
     if near.sums >> sum(word.encode()) & 1 and (found := index.scrambled.get(_scrambled(word))):
         return found
-    for keyword in near.keywords:
-        half = len(keyword) // 2  # one edit leaves one half of the keyword whole
-        whole = word.startswith(keyword[:half]) or word.endswith(keyword[-half:])
-        if whole and _close(word, keyword):
-            return keyword
+    if word.startswith(near.starts) or word.endswith(near.tails):
+        for keyword, start, tail in zip(near.keywords, near.starts, near.tails, strict=True):
+            if (word.startswith(start) or word.endswith(tail)) and _close(word, keyword):
+                return keyword
     return None
 
 
