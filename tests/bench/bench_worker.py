@@ -10,10 +10,11 @@ compiles what runs often in the background, which doubles the cost of the first 
     auth+budget  API key, authorization, two budgets in the Durable Object; forwards
     full         and prompt injection and personal data, in requests and responses
     core         what of `full` is the core itself: decided in a loop, ledger and audit faked
-    floor        what `full` reads, asks, writes and answers, with nothing decided and no policy
+    floor        what `full` reads, asks, writes and answers, with nothing decided
+    floor+core   and the core in between, once, as a request meets it: not warm from a loop
 
-The aim is `full` within `bare` + 3 x `core`. What no Worker can save is `floor`; what is ours is the
-rest, which the table shows beside 3 x `core`.
+The aim was `full` within `bare` + 3 x `core`. What no Worker can save is `floor`; what is ours is
+the rest, which the table shows beside 3 x `core`.
 """
 
 from __future__ import annotations
@@ -228,7 +229,8 @@ def requests(full: Bench, auth: Bench) -> dict[str, dict[str, float]]:
         "bare": lambda: full.cpu_ms(REQUESTS, lambda: full.post("/.bench/bare", body)),
         "proxy": lambda: full.cpu_ms(REQUESTS, lambda: full.post("/.bench/proxy", body)),
         "auth+budget": lambda: auth.cpu_ms(REQUESTS, lambda: auth.post(CHAT, body)),
-        "floor": lambda: full.cpu_ms(REQUESTS, lambda: full.post("/.bench/floor", body)),
+        "floor": lambda: full.cpu_ms(REQUESTS, lambda: full.post("/.bench/floor?n=0", body)),
+        "floor+core": lambda: full.cpu_ms(REQUESTS, lambda: full.post("/.bench/floor?n=1", body)),
         "full": lambda: full.cpu_ms(REQUESTS, lambda: full.post(CHAT, body)),
         "core": lambda: (
             full.cpu_ms(1, lambda: full.post(f"/.bench/core?n={CORE_LOOPS}", body)) / CORE_LOOPS
@@ -236,7 +238,7 @@ def requests(full: Bench, auth: Bench) -> dict[str, dict[str, float]]:
     }
     for bench in (full, auth):
         bench.cpu_ms(WARM_UP, partial(bench.post, CHAT, body))
-    for path in ("/.bench/proxy", "/.bench/floor"):
+    for path in ("/.bench/proxy", "/.bench/floor?n=0"):
         full.cpu_ms(WARM_UP // 2, partial(full.post, path, body))
     rounds = [{name: run() for name, run in work.items()} for _ in range(ROUNDS)]
     return {

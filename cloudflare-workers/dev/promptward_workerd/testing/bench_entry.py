@@ -2,7 +2,7 @@
 
 POST /.bench/bare         read the body and answer
 POST /.bench/proxy        read the body, ask the origin, read its answer and pass it on
-POST /.bench/floor        what the real Worker reads, asks and answers, with nothing decided
+POST /.bench/floor?n=N    what the real Worker reads, asks and answers; decide N times, as `core`
 POST /.bench/stream       pass the origin's stream on untouched
 POST /.bench/core?n=N     decide the body N times, ledger and audit faked: the core alone
 POST /.bench/memory       bytes of Python's memory
@@ -22,6 +22,7 @@ from promptward.decision import Allow
 from promptward.engine import Engine
 from promptward.engine.ports import Ports
 from promptward.exchange import JSON, Body, Headers, Response
+from promptward.policy import CompiledPolicy
 from promptward.ports import LineState, ReserveOutcome, ReserveRequest, SettleRequest
 from promptward_worker import codec, javascript, turns
 from promptward_worker.ledger_object import BudgetLedgerObject as RealLedgerObject
@@ -87,6 +88,34 @@ class _Granting:
         """Nobody listens."""
 
 
+class _Core:
+    """The core with one request in front of it."""
+
+    def __init__(self, policy: CompiledPolicy, headers: javascript.Fields, body: Body) -> None:
+        self._exchange = codec.exchange(
+            method="POST",
+            host="bench",
+            path="/v1/chat/completions",
+            headers=headers,
+            body=body,
+        )
+        granting = _Granting()
+        ports = Ports(
+            clock=javascript.WallClock(), entropy=SystemEntropy(), audit=granting, ledger=granting
+        )
+        self._engine = Engine(policy, ports)
+
+    async def decided(self) -> Allow:
+        """The decision on the request; anything but allowed is a broken bench."""
+        decision = await self._engine.on_request(self._exchange)
+        assert isinstance(decision, Allow)
+        return decision
+
+    async def answered(self, allow: Allow, body: bytes) -> None:
+        """Take the answer to the request."""
+        await self._engine.on_response(allow.ticket, Response(200, Headers(_JSON), Body(body)))
+
+
 class Default(RealDefault):
     """See the module's docstring."""
 
@@ -99,17 +128,22 @@ class Default(RealDefault):
         if name == "core":
             return turns.Answer(turns.begin(self._core(request.js_object, int(count))))
         if name == "floor":
-            return turns.Answer(turns.begin(self._floor(request.js_object)))
+            return turns.Answer(turns.begin(self._floor(request.js_object, int(count))))
         return self._bare(name, request.js_object)
 
-    async def _floor(self, request: js.Request) -> js.Response:
+    async def _floor(self, request: js.Request, count: int) -> js.Response:
         """By the same ways as the real Worker, which are the cheapest known."""
         ledger = self.bindings.LEDGER
-        url = f"{Handling(self.bindings).settings.upstream}/v1/chat/completions"
-        body = (await javascript.read_body(request, _MAX_BYTES)).data
+        handling = Handling(self.bindings)
+        url = f"{handling.settings.upstream}/v1/chat/completions"
+        _, _, headers, body = await javascript.read_request(request, _MAX_BYTES)
+        core = _Core(await handling.policy(), headers, body)
+        decisions = [await core.decided() for _ in range(count)]
         await javascript.call_object(ledger, "floor", "write", _RESERVE, _TIMEOUT_S)
-        answer, _ = await javascript.send(None, url, "POST", _JSON, body, _TIMEOUT_S)
+        answer, _ = await javascript.send(None, url, "POST", _JSON, body.data, _TIMEOUT_S)
         data = (await javascript.read_body(answer, _MAX_BYTES)).data
+        for decision in decisions:
+            await core.answered(decision, data)
         await javascript.call_object(ledger, "floor", "look", _SETTLE, _TIMEOUT_S)
         return javascript.response(200, _JSON, data)
 
@@ -131,25 +165,9 @@ class Default(RealDefault):
         return javascript.response(200, _JSON, received.to_bytes())
 
     async def _core(self, request: js.Request, count: int) -> js.Response:
-        handling = Handling(self.bindings)
-        policy = await handling.policy()
+        policy = await Handling(self.bindings).policy()
         _, _, headers, body = await javascript.read_request(request, _MAX_BYTES)
-        exchange = codec.exchange(
-            method="POST",
-            host="bench",
-            path="/v1/chat/completions",
-            headers=headers,
-            body=Body(body.data),
-        )
-        granting = _Granting()
-        ports = Ports(
-            clock=javascript.WallClock(), entropy=SystemEntropy(), audit=granting, ledger=granting
-        )
-        engine = Engine(policy, ports)
-        response = Response(200, Headers(_JSON), Body(_ANSWER))
+        core = _Core(policy, headers, body)
         for _ in range(count):
-            decision = await engine.on_request(exchange)
-            if not isinstance(decision, Allow):
-                return javascript.response(500, _JSON, json.dumps(decision.code).encode())
-            await engine.on_response(decision.ticket, response)
+            await core.answered(await core.decided(), _ANSWER)
         return javascript.response(200, _JSON, b"{}")
