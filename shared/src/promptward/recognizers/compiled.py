@@ -11,7 +11,7 @@ import re
 
 from promptward.recognizers.cue_words import Window, cues_of
 from promptward.recognizers.model import CONTEXT_CHARS, Recognizer
-from promptward.recognizers.partial import head_source, prefix_source
+from promptward.recognizers.partial import head_classes, head_source, prefix_source
 from promptward.recognizers.syntax import (
     Alternation,
     Boundary,
@@ -19,7 +19,6 @@ from promptward.recognizers.syntax import (
     Concat,
     Node,
     Repeat,
-    chars_source,
     first_chars,
     max_length,
     min_length,
@@ -94,8 +93,9 @@ class CompiledRecognizer:
         self.spec = spec
         self.id = spec.id
         self.entity = spec.entity
-        # Most places where something has to come before fail at its last character.
-        last = f"(?<={chars_source(first_chars(reverse(prelude)))})" if spec.preceded_by else ""
+        # Most places where something has to come before fail at its last characters.
+        last = "".join(reversed(head_classes(reverse(prelude))))
+        last = f"(?<={last})" if last else ""
         self.exact = re.compile(f"{last}{before}(?:{to_source(body)}){after}", re.ASCII)
         self.max_length = max_length(body)
         # What follows the match decides too: prefixes of "match, then forbidden or required".

@@ -122,15 +122,13 @@ class CueGate:
         spaced = list(filter(is_spaced, whose))
         other = [word for word in whose if not is_spaced(word)]
         self._in_text = [
-            re.compile(_source(words, limit), re.DOTALL).finditer
-            for words, limit in ((spaced, f"(?<!{LETTER}.)"), (other, ""))
+            re.compile(_source(words, start, LETTER), re.DOTALL).finditer
+            for words, start in ((spaced, f"(?<!{LETTER})"), (other, ""))
             if words
         ]
         self._in_plain = [
-            re.compile(
-                (begin + _source(plain, letter="[a-z]")).encode("latin-1"), re.DOTALL
-            ).finditer
-            for words, begin in ((spaced, "\\b"), (other, ""))
+            re.compile(_source(plain, start, "[a-z]").encode("latin-1"), re.DOTALL).finditer
+            for words, start in ((spaced, "\\b"), (other, ""))
             if (plain := [_plain(word).decode("latin-1") for word in words if word.isascii()])
         ]
 
@@ -185,12 +183,13 @@ def _append(
             cues.append((start, start + size, helps, denies, labels))
 
 
-def _source(cues: Sequence[str], limit: str = "", letter: str = LETTER) -> str:
+def _source(cues: Sequence[str], start: str, letter: str) -> str:
     """A pattern of the first character of a cue, whose group is the longest that begins there.
 
     Args:
-        limit: looks back from behind that character.
+        start: what is true where a cue begins.
         letter: class of what may not follow a cue that is a whole word.
     """
+    # (`re` is quick to skip to a class, and looks back from behind it)
     firsts = "".join(re.escape(char) for char in sorted({cue[0] for cue in cues}))
-    return f"[{firsts}]{limit}(?<=(?=({cues_source(cues, letter)})).)"
+    return f"[{firsts}](?<={start}(?=({cues_source(cues, letter)})).)"

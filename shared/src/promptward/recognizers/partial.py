@@ -43,13 +43,18 @@ def head_source(node: Node) -> str:
     Place by place, the classes of all characters that matches have there, as far as every match
     reaches: it accepts more than the prefixes do, and says no after a character or two.
     """
+    source = ""
+    for chars in reversed(head_classes(node)):
+        source = chars + (f"(?:{source}|\\Z)" if source else "")
+    return source
+
+
+def head_classes(node: Node) -> list[str]:
+    """Place by place, the class of all characters that matches have there, for the first few."""
     classes: list[_Ranges] = [[] for _ in range(min(_HEAD, min_length(node)))]
     if classes:
         _collect(node, frozenset((0,)), classes)
-    source = ""
-    for ranges in reversed(classes):
-        source = chars_source(merge(ranges)) + (f"(?:{source}|\\Z)" if source else "")
-    return source
+    return [chars_source(merge(ranges)) for ranges in classes]
 
 
 def _collect(node: Node, at: frozenset[int], classes: list[_Ranges]) -> frozenset[int]:
