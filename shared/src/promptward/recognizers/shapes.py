@@ -237,8 +237,9 @@ class ShapeGate:
         """Where a match may begin in `outline[low:high]`, from left to right; bits of what."""
         found: list[tuple[int, int]] = []
         end = high + self._longest
+        small = b"a" in outline or b"\xe0" in outline  # shapes not read from their beginning
         for byte, before, pattern, bits in self._entries:
-            if byte in outline:
+            if byte in outline and (small or not before):
                 found += [
                     (at, bits[hit[1].translate(_SYMBOLS)])
                     for hit in pattern.finditer(outline, low + before, end)
