@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,21 @@ jumps = st.one_of(
 )
 
 
+class TakingTurns:
+    """A ledger whose operations go through several in turn, as those of processes do."""
+
+    def __init__(self, *ledgers: SqliteLedger) -> None:
+        self._ledgers = ledgers
+        self._turns = cycle(ledgers)
+
+    def __getattr__(self, operation: str) -> Any:
+        return getattr(next(self._turns), operation)
+
+    async def close(self) -> None:
+        for ledger in self._ledgers:
+            await ledger.close()
+
+
 class StoresAgree(RuleBasedStateMachine):
     """The same steps on every store."""
 
@@ -84,14 +100,18 @@ class StoresAgree(RuleBasedStateMachine):
         self.reference = LedgerDriver("memory", self._memory, self.clock, False)
         self.stores = [
             LedgerDriver("sqlite", self._sqlite, self.clock, True),
+            LedgerDriver("sqlite, in turn", self._sqlite_in_turn, self.clock, True),
             LedgerDriver("redis", self._redis, self.clock, True),
         ]
 
     def _memory(self) -> MemoryLedger:
         return MemoryLedger(self.clock, retention_s=RETENTION_S)
 
-    def _sqlite(self) -> SqliteLedger:
-        path = self.directory / "ledger.db"
+    def _sqlite_in_turn(self) -> Any:
+        return TakingTurns(*(self._sqlite("shared.db") for _ in range(2)))
+
+    def _sqlite(self, name: str = "ledger.db") -> SqliteLedger:
+        path = self.directory / name
         return SqliteLedger(path, timeout_s=5, clock=self.clock, retention_s=RETENTION_S)
 
     def _redis(self) -> RedisLedger:

@@ -90,6 +90,7 @@ class SqliteLedger:
             self._connection = self._open()
         except (sqlite3.Error, OSError) as error:
             raise _port_error(error) from error
+        self._shelf = SqliteShelf(self._connection)
 
     async def reserve(self, request: ReserveRequest) -> ReserveOutcome:
         return self._transact(lambda shelf, now: self._book.reserve(shelf, request, now))
@@ -158,13 +159,16 @@ class SqliteLedger:
         if self._pid != os.getpid():
             self._pid = os.getpid()
             self._connection = self._open()
-        connection = self._connection
+            self._shelf = SqliteShelf(self._connection)
+        connection, shelf = self._connection, self._shelf
         self._patiently(connection, "BEGIN IMMEDIATE")
         try:
             # Read only once the lock is held: whoever comes later also sees a later time.
-            result = work(SqliteShelf(connection), now_us(self._clock))
+            shelf.begin()
+            result = work(shelf, now_us(self._clock))
             connection.execute("COMMIT")
         except BaseException:
+            shelf.forget()
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise

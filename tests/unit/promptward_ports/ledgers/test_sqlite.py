@@ -6,7 +6,9 @@ import os
 import sqlite3
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +18,7 @@ from promptward.sync import run_sync
 from promptward.testing.ledgers import budget_line
 from promptward.testing.stepped_clock import SteppedClock
 from promptward_ports.ledgers import sqlite as sqlite_ledger
+from promptward_ports.ledgers import sqlite_shelf
 from promptward_ports.ledgers.sqlite import SqliteLedger
 
 
@@ -56,6 +59,60 @@ def test_threads_share_a_ledger(path: Path) -> None:
         thread.join()
     (row,) = run_sync(ledger.usage())
     assert row.reserved == 200
+    run_sync(ledger.close())
+
+
+def reserved(ledger: SqliteLedger, request_id: str) -> int:
+    """What is reserved once `request_id` is, too."""
+    return run_sync(ledger.reserve(request(request_id))).states[0].reserved
+
+
+def test_what_another_process_wrote_counts(path: Path) -> None:
+    one, other = (SqliteLedger(path, timeout_s=10) for _ in range(2))
+    turns = (one, other, one, one, other, other, one)
+    assert [reserved(ledger, str(n)) for n, ledger in enumerate(turns)] == [1, 2, 3, 4, 5, 6, 7]
+    assert run_sync(other.settle(SettleRequest("0", "t")))
+    assert not run_sync(one.settle(SettleRequest("0", "t", {"tokens": 5})))  # it has been settled
+    assert reserved(one, "last") == 7
+    for ledger in (one, other):
+        run_sync(ledger.close())
+
+
+def test_what_a_failed_transaction_wrote_does_not_count(path: Path) -> None:
+    ledger = SqliteLedger(path, timeout_s=10)
+    assert reserved(ledger, "a") == 1
+    with closing(sqlite3.connect(path)) as other:
+        other.execute(
+            "CREATE TRIGGER refuse BEFORE INSERT ON reservation WHEN NEW.request_id = 'b'"
+            " BEGIN SELECT RAISE(ABORT, 'refused'); END"
+        )
+    assert reserved(ledger, "c") == 2
+    with pytest.raises(PortError, match="refused"):
+        reserved(ledger, "b")
+    assert reserved(ledger, "d") == 3
+    run_sync(ledger.close())
+
+
+def test_a_bucket_that_was_forgotten_is_written_again(path: Path) -> None:
+    clock = SteppedClock()
+    one, other = (SqliteLedger(path, timeout_s=10, clock=clock, retention_s=1) for _ in range(2))
+    assert reserved(one, "a") == 1
+    assert run_sync(one.settle(SettleRequest("a", "t")))
+    clock.step(86_400)
+    assert not run_sync(one.entries())  # sweeps
+    clock.step(-86_399)  # the clock had been wrong, so it is kept no longer than before
+    assert reserved(one, "b") == 1
+    assert [row.reserved for row in run_sync(other.usage())] == [1]
+    for ledger in (one, other):
+        run_sync(ledger.close())
+
+
+def test_more_requests_than_are_kept_can_be_open(path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(sqlite_shelf, "KEPT_ROWS", 3)
+    ledger = SqliteLedger(path, timeout_s=10)
+    assert [reserved(ledger, str(n)) for n in range(9)] == list(range(1, 10))
+    assert all(run_sync(ledger.settle(SettleRequest(str(n), "t"))) for n in range(9))
+    assert reserved(ledger, "last") == 1
     run_sync(ledger.close())
 
 
