@@ -40,12 +40,12 @@ class Surroundings:
     __slots__ = ("_steps", "_verdicts", "cues", "first", "last")
 
     def __init__(self, cues: list[FoundCue], first: int, last: int) -> None:
-        cues.sort(key=_end)
+        if len(cues) > 1:
+            cues.sort(key=_end)
         self.cues = cues
         self.first = first
         self.last = last
-        self._steps: list[int] = []
-        self._verdicts: dict[int, tuple[int, int, int]] = {}
+        self._steps: list[int] | None = None
 
     def before(self, at: int) -> tuple[int, int, int]:
         """What the words before a place say, which is `first` to `last`.
@@ -53,12 +53,15 @@ class Surroundings:
         Returns:
             Bits of what they help, of what they veto, and the next place where that changes.
         """
-        if not self._steps:
+        if not self.cues:
+            return 0, 0, self.last + 1
+        if self._steps is None:
             # Where a cue comes into or goes out of reach; between two, all places are alike.
             steps = [self.last + 1]
             for start, end, _, _, _ in self.cues:
                 steps += (end, start + CONTEXT_CHARS + 1)
             self._steps = sorted(steps)
+            self._verdicts: dict[int, tuple[int, int, int]] = {}
         step = bisect_right(self._steps, at)
         found = self._verdicts.get(step)
         if found is None:
@@ -139,9 +142,9 @@ class CueGate:
             first, last: the places, both included.
             after: characters after them in which words are looked for too.
         """
-        low = max(0, first - CONTEXT_CHARS)
-        begin = max(0, low - 1)  # one more says whether a word begins at `low`
-        low -= begin
+        begin, low = first - CONTEXT_CHARS - 1, 1  # (one more says whether a word begins there)
+        if begin < 0:
+            begin = low = 0
         stretch = text[begin : last + after]
         cues: list[FoundCue] = []
         if stretch.isascii():

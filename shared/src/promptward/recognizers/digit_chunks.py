@@ -60,15 +60,11 @@ def chunks(text: str, start: int) -> Iterator[Chunk]:
     for begin in range(start, len(text), _CHUNK):
         base, end = max(0, begin - _BEFORE), min(begin + _CHUNK, len(text))
         outline = outline_of(text[base : end + AFTER])
-        zero, other = outline.find(b"0"), outline.find(b"1")
-        first = min(zero, other) if zero >= 0 <= other else max(zero, other)
+        kinds = outline.translate(_KINDS)
+        first = kinds.find(b"0")
         if first >= 0:
-            last = max(outline.rfind(b"0"), outline.rfind(b"1"))
-            low, high = max(begin - base, first - DEEPEST), min(end - base, last + 1)
-            # (nothing farther from the digits is looked at)
-            cut = max(0, low - _BEFORE)
-            outline = outline[cut : last + 1 + AFTER]
-            yield Chunk(outline, outline.translate(_KINDS), base + cut, low - cut, high - cut)
+            low, high = max(begin - base, first - DEEPEST), kinds.rfind(b"0") + 1
+            yield Chunk(outline, kinds, base, low, min(end - base, high))
 
 
 def stretches_of(first: re.Pattern[bytes], chunk: Chunk) -> Iterator[tuple[int, int]]:

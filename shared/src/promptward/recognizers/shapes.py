@@ -240,11 +240,10 @@ class ShapeGate:
         small = b"a" in outline or b"\xe0" in outline  # shapes not read from their beginning
         for byte, before, pattern, bits in self._entries:
             if byte in outline and (small or not before):
-                found += [
-                    (at, bits[hit[1].translate(_SYMBOLS)])
-                    for hit in pattern.finditer(outline, low + before, end)
-                    if (at := hit.start() - before) < high
-                ]
+                for hit in pattern.finditer(outline, low + before, end):
+                    at = hit.start() - before
+                    if at < high:
+                        found.append((at, bits[hit[1].translate(_SYMBOLS)]))
         found.sort()
         return found
 
