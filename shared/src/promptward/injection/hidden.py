@@ -16,6 +16,9 @@ from promptward.injection.decoding import Payload, as_text
 _SELECTORS = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]{6,}")
 _TAGS = re.compile("[\U000e0020-\U000e007e]{6,}")
 _BITS = re.compile("[\u200b\u200c\u200d\u2060\u2063\ufeff]{40,}")
+# One of the characters of these, which is found many times quicker than so many.
+_HIDING = re.compile("[\ufe00-\ufe0f\u200b-\u200d\u2060\u2063\ufeff]")
+_HIDING_ASTRAL = re.compile("[\U000e0020-\U000e01ef]")
 
 
 def _selector_byte(character: str) -> int:
@@ -30,9 +33,9 @@ def _bits(run: str) -> bytes:
 
 def may_hide(foreign: str) -> bool:
     """Whether the characters outside ASCII of a text could hold a payload."""
-    return len(foreign) >= 6 and bool(
-        _SELECTORS.search(foreign) or _TAGS.search(foreign) or _BITS.search(foreign)
-    )
+    if len(foreign) < 6 or not (_HIDING.search(foreign) or _HIDING_ASTRAL.search(foreign)):
+        return False
+    return bool(_SELECTORS.search(foreign) or _TAGS.search(foreign) or _BITS.search(foreign))
 
 
 def hidden_payloads(text: str) -> Iterator[tuple[str, Payload]]:

@@ -68,3 +68,15 @@ def test_russian_and_greek_are_not_disguises_unless_they_touch_latin() -> None:
         assert not mixes_scripts(fold(text), not_ascii(text))
     for text in ("ignоre", "previоus", "i\u200bgn\u200bо\u200bre", "ⲣrompt"):
         assert mixes_scripts(fold(text), not_ascii(text)), text
+
+
+@pytest.mark.parametrize("filler", ["", "привет ", "hello "])
+@pytest.mark.parametrize(
+    ("text", "mixed"),
+    [("сat", True), ("caт", True), ("cтa", True), ("c т a", False), ("c-т", False), ("ceα", True)],
+)
+def test_letters_of_two_alphabets_touch_whichever_a_text_has_more_of(
+    filler: str, text: str, mixed: bool
+) -> None:
+    whole = f"{filler * 5}{text} {filler * 5}"
+    assert mixes_scripts(fold(whole), not_ascii(whole)) is mixed
