@@ -54,25 +54,33 @@ class Cues:
         words: lower-case, at least one.
     """
 
-    __slots__ = ("_search",)
+    __slots__ = ("_pattern", "_words")
 
     def __init__(self, words: tuple[str, ...]) -> None:
-        spaced = list(filter(is_spaced, words))
-        other = [word for word in words if not is_spaced(word)]
-        parts = [f"(?<!{LETTER})(?:{cues_source(spaced)})"] if spaced else []
-        parts += [cues_source(other)] if other else []
-        self._search = re.compile("|".join(parts)).search
+        self._words = words
+        self._pattern: re.Pattern[str] | None = None
+
+    @property
+    def pattern(self) -> re.Pattern[str]:
+        """Finds a cue; compiled when it is first needed: those of numbers hardly ever are."""
+        if self._pattern is None:
+            spaced = list(filter(is_spaced, self._words))
+            other = [word for word in self._words if not is_spaced(word)]
+            parts = [f"(?<!{LETTER})(?:{cues_source(spaced)})"] if spaced else []
+            parts += [cues_source(other)] if other else []
+            self._pattern = re.compile("|".join(parts))
+        return self._pattern
 
     def last_in(self, window: Window) -> int:
         """Where the last cue in the window ends, or -1."""
         end, at = -1, window.low
-        while (found := self._search(window.text, at)) is not None:
+        while (found := self.pattern.search(window.text, at)) is not None:
             end = at = found.end()
         return end
 
     def stand_in(self, window: Window, low: int) -> bool:
         """Whether a cue begins at `low` of the window or later."""
-        return self._search(window.text, low) is not None
+        return self.pattern.search(window.text, low) is not None
 
 
 class Window:
