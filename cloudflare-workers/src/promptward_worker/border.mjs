@@ -98,7 +98,7 @@ export function send(binding, url, init, body, limitMs, wake) {
   wait(found, limitMs, wake, () => controller.abort());
 }
 
-// Status and body, read as by `readBounded`, of a small document; a request that fails on its way
+// Status and body, read as by `boundedBytes`, of a small document; a request that fails on its way
 // is made up to `attempts` times, all within `limitMs`.
 export function fetchDocument(url, init, body, attempts, maxBytes, limitMs, wake) {
   const controller = new AbortController();
