@@ -7,13 +7,14 @@ shadow mode reports what it would have done and changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
 from promptward.checks.memory import NO_RECALL, Recall
 from promptward.checks.read_ahead import ReadAhead
+from promptward.exchange import Source
 from promptward.findings import Effect, Finding, Severity, Span
 from promptward.llm import Part
 from promptward.ports import Classifier
@@ -94,6 +95,31 @@ class Inspection:
     skipped: Mapping[str, str] = field(default_factory=dict)
     denial: Denial | None = None
     incomplete: Mapping[str, str] = field(default_factory=dict)
+
+
+class ReadSources:
+    """The sources of text that a check reads.
+
+    Args:
+        sources: they.
+    """
+
+    __slots__ = ("_every", "_sources")
+
+    def __init__(self, sources: Iterable[Source]) -> None:
+        self._sources = frozenset(sources)
+        self._every = len(self._sources) == len(Source)
+
+    def __contains__(self, source: Source) -> bool:
+        return source in self._sources
+
+    def select(self, parts: Sequence[Part]) -> tuple[Sequence[Part], dict[str, str]]:
+        """Which parts are read, and why the others are not, by pointer."""
+        if self._every:  # (members of an enumeration are slow to look up)
+            return parts, {}
+        read = [p for p in parts if p.source in self._sources]
+        skipped = {p.pointer: "source_not_selected" for p in parts if p.source not in self._sources}
+        return read, skipped
 
 
 class ContentCheck(Protocol):

@@ -20,6 +20,7 @@ from promptward.checks.content import (
     Inspection,
     Mode,
     Phase,
+    ReadSources,
     make_finding,
 )
 from promptward.checks.entities import EDITING, EntitySettings
@@ -162,8 +163,7 @@ class PiiCheck:
         self.phases = frozenset(settings.phase)
         self.failure_mode = settings.failure_mode
         self._shadow = settings.mode is Mode.SHADOW
-        self._sources = frozenset(settings.sources)
-        self._reads_all = len(self._sources) == len(Source)
+        self._sources = ReadSources(settings.sources)
         self._classifier = _classifier(settings)
         self._entities = dict(_by_entity(settings.all_entities))
         self._recognizers = RecognizerSet(
@@ -184,7 +184,7 @@ class PiiCheck:
     async def inspect(
         self, phase: Phase, parts: Sequence[Part], conversation: Conversation
     ) -> Inspection:
-        read, skipped = self._selected(parts)
+        read, skipped = self._sources.select(parts)
         asked = await self._ask(phase, read, conversation)
         if asked.denial is not None:
             unread = {p.pointer: asked.unread for p in read}
@@ -207,14 +207,6 @@ class PiiCheck:
                 findings += [self.finding(m, part.pointer) for m in matches]
         incomplete = {p.pointer: asked.unread for p in read} if asked.unread else {}
         return Inspection(tuple(findings), edits, skipped, denial, incomplete)
-
-    def _selected(self, parts: Sequence[Part]) -> tuple[Sequence[Part], dict[str, str]]:
-        """Which parts are read, and why the others are not, by pointer."""
-        if self._reads_all:  # (members of an enumeration are slow to look up)
-            return parts, {}
-        read = [p for p in parts if p.source in self._sources]
-        others = (p.pointer for p in parts if p.source not in self._sources)
-        return read, dict.fromkeys(others, "source_not_selected")
 
     def _redacted(
         self,

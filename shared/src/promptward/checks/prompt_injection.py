@@ -18,6 +18,7 @@ from promptward.checks.content import (
     Inspection,
     Mode,
     Phase,
+    ReadSources,
     make_finding,
 )
 from promptward.checks.memory import Recall
@@ -101,7 +102,7 @@ class PromptInjectionCheck:
         self.id = settings.id
         self.phases = frozenset({Phase.REQUEST})
         self.failure_mode = settings.failure_mode
-        self._sources = frozenset(settings.sources)
+        self._sources = ReadSources(settings.sources)
         self._analyses = {source: f"{self.id}|{source}" for source in Source}
         self._detector = InjectionDetector(
             detectors=frozenset(settings.detectors), allowlist=settings.allowlist
@@ -117,11 +118,7 @@ class PromptInjectionCheck:
         self, phase: Phase, parts: Sequence[Part], conversation: Conversation
     ) -> Inspection:
         del phase
-        read = [p for p in parts if p.source in self._sources]
-        skipped = {}
-        if len(read) < len(parts):
-            left = (p.pointer for p in parts if p.source not in self._sources)
-            skipped = dict.fromkeys(left, "source_not_selected")
+        read, skipped = self._sources.select(parts)
         recall = conversation.recall
         results = folded_scores([(p.source, self._result(p, recall)) for p in read])
         findings: list[Finding] = []
