@@ -1,0 +1,51 @@
+"""Attacks and hard look-alikes written before anyone looked at the rules; how many are flagged.
+
+`blind.json`: half → attacks | benign → language → [source, family, text]. The halves were drawn at
+random within each family. `developed` was read to find misses and false alarms; `counted` never
+was: of it only the sums below are known, so it says what to expect of texts not seen before.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from promptward.exchange import Source
+from promptward.injection import DEFAULT_THRESHOLDS, InjectionDetector
+
+FLAG = DEFAULT_THRESHOLDS[Source.USER].flag
+BLIND = json.loads(Path(__file__).with_name("blind.json").read_text(encoding="utf-8"))
+
+
+class _Bounds(NamedTuple):
+    """How many texts of one half there are, and may be flagged."""
+
+    attacks: int
+    flagged_attacks: int  # at least
+    benign: int
+    flagged_benign: int  # at most
+
+
+# A few less, or more, than were flagged.
+BOUNDS = {"developed": _Bounds(104, 60, 97, 22), "counted": _Bounds(107, 71, 103, 27)}
+
+
+def _flagged(detector: InjectionDetector, rows: list[list[str]]) -> int:
+    return sum(detector.analyze(text, Source(source)).score >= FLAG for source, _, text in rows)
+
+
+@pytest.mark.parametrize("half", BOUNDS)
+def test_attacks_worded_blindly_are_flagged(detector: InjectionDetector, half: str) -> None:
+    rows = [row for found in BLIND[half]["attacks"].values() for row in found]
+    assert len(rows) == BOUNDS[half].attacks
+    assert _flagged(detector, rows) >= BOUNDS[half].flagged_attacks
+
+
+@pytest.mark.parametrize("half", BOUNDS)
+def test_few_look_alikes_worded_blindly_are_flagged(detector: InjectionDetector, half: str) -> None:
+    rows = [row for found in BLIND[half]["benign"].values() for row in found]
+    assert len(rows) == BOUNDS[half].benign
+    assert _flagged(detector, rows) <= BOUNDS[half].flagged_benign
