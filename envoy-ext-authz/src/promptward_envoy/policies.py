@@ -91,9 +91,8 @@ class PolicyTable:
             self.reloads += 1
             try:
                 loaded = await asyncio.to_thread(self._load)
-            except (PolicyError, PortError) as error:
-                problems = error.problems if isinstance(error, PolicyError) else (str(error),)
-                self.problems = tuple(problems)[:_MAX_SHOWN_PROBLEMS]
+            except Exception as error:  # noqa: BLE001 - the old policies stay, whatever it is
+                self.problems = _problems(error)
                 for problem in self.problems:
                     _log.error("policy not reloaded: %s", problem)
                 self._metrics.reloads.labels("error").inc()
@@ -135,6 +134,15 @@ class PolicyTable:
             by_name[policy.ref.name] = PolicyInForce(self._build_engine(policy), alone)
         by_name[""] = by_name[compiled[0].ref.name]
         return LoadedSet(by_name, tuple(p.ref for p in compiled), fingerprint)
+
+
+def _problems(error: Exception) -> tuple[str, ...]:
+    """What to show; the text of an error that nobody foresaw may hold a value of the policy."""
+    if isinstance(error, PolicyError):
+        return tuple(error.problems)[:_MAX_SHOWN_PROBLEMS]
+    if isinstance(error, PortError):
+        return (str(error),)
+    return (f"the policies could not be loaded: {type(error).__name__}",)
 
 
 def load_file(file: Path) -> CompiledPolicy:

@@ -104,6 +104,31 @@ def test_watch_reloads_when_bytes_change_and_tries_a_wrong_file_once(tmp_path) -
     asyncio.run(scenario())
 
 
+def test_a_fault_of_ours_keeps_the_policies_and_the_watch(tmp_path) -> None:
+    file = write(tmp_path / "a")
+    broken: list[Exception] = []
+
+    def build(policy: Any) -> Any:
+        if broken:
+            raise broken[0]
+        return policy.ref
+
+    made = PolicyTable((file,), build, Metrics())
+
+    async def scenario() -> None:
+        await made.load()
+        broken.append(KeyError("a value of the policy"))
+        write(file, version=2)
+        await made.reload_if_changed()
+        assert made.problems == ("the policies could not be loaded: KeyError",)
+        assert engine(made).version == 1
+        broken.clear()
+        assert await made.reload() == ()
+        assert engine(made).version == 2
+
+    asyncio.run(scenario())
+
+
 def test_exchange_under_way_keeps_its_engine(tmp_path) -> None:
     file = write(tmp_path / "a")
     made = table(file)

@@ -83,17 +83,20 @@ def _parse_yaml(text: str) -> object:
 class _StrictLoader(yaml.SafeLoader):
     """SafeLoader that refuses what reads differently from what it says.
 
-    Duplicate keys and aliases are errors, and plain scalars follow the YAML 1.2 core schema
+    Duplicate keys, aliases and tags are errors, and plain scalars follow the YAML 1.2 core schema
     (section 10.3.2): in YAML 1.1 `mode: off` would be false, `1:30` ninety and `010` eight.
     """
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012
 
     def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            event = self.peek_event()  # type: ignore[no-untyped-call]
+        event = self.peek_event()  # type: ignore[no-untyped-call]
+        refused = "aliases" if isinstance(event, yaml.AliasEvent) else ""
+        if getattr(event, "tag", None) is not None:
+            refused = "tags"
+        if refused:
             raise yaml.constructor.ConstructorError(
-                None, None, "aliases are not allowed in a policy", event.start_mark
+                None, None, f"{refused} are not allowed in a policy", event.start_mark
             )
         return super().compose_node(parent, index)
 
