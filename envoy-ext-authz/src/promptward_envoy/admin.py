@@ -9,13 +9,15 @@
 
 Invariants: loopback unless told otherwise; where a token is configured it guards everything that
 names callers or changes anything, compared in constant time; without one those paths answer only
-on a loopback address. Requests are small and bounded.
+on a loopback address, and only to who calls it by one: a page in a browser of this host can reach
+the port under a name of its own (DNS rebinding). Requests are small and bounded.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
+from urllib.parse import urlsplit
 
 from aiohttp import web
 
@@ -104,6 +106,8 @@ class AdminPort:
             if self._token is not None and not self._token.is_in(given):
                 headers = {"www-authenticate": "Bearer"}
                 return web.json_response({"error": "unauthorized"}, status=401, headers=headers)
+            if self._token is None and not is_loopback(_host_name(request)):
+                return web.json_response({"error": "not_loopback"}, status=421)
             return await handler(request)
 
         return guarded
@@ -137,6 +141,14 @@ class AdminPort:
             return web.json_response({"error": error.reason}, status=503)
         shown = [_budget_row(row) for row in rows[:_MAX_BUDGET_ROWS]]
         return web.json_response({"budgets": shown})
+
+
+def _host_name(request: web.Request) -> str:
+    """The name or address in the Host field, without its port."""
+    try:
+        return urlsplit(f"//{request.host}").hostname or ""
+    except ValueError:
+        return ""
 
 
 def _budget_row(row: UsageRow) -> dict[str, JSON]:

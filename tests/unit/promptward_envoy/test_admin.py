@@ -43,13 +43,20 @@ class View:
         return b"promptward_x 1\n"
 
 
-def ask(view: View, path: str, method: str = "GET", token: str = "", given: str | None = None):
+def ask(
+    view: View,
+    path: str,
+    method: str = "GET",
+    token: str = "",
+    given: str | None = None,
+    host: str = "127.0.0.1:9901",
+):
     """Status and body of one request to a fresh admin port."""
 
     async def scenario():
         port = AdminPort(view, token)
         number = await port.start("127.0.0.1", 0)
-        headers = {} if given is None else {"authorization": given}
+        headers = {"host": host} | ({} if given is None else {"authorization": given})
         try:
             async with aiohttp.ClientSession() as client:
                 url = f"http://127.0.0.1:{number}{path}"
@@ -84,6 +91,18 @@ def test_wrong_tokens(given) -> None:
 @pytest.mark.parametrize("given", ["Bearer t", "bearer t"])
 def test_right_token(given) -> None:
     assert ask(View(), "/policy", token="t", given=given)[0] == 200
+
+
+@pytest.mark.parametrize("path", ["/policy", "/budgets"])
+@pytest.mark.parametrize("host", ["rebound.example:9901", "192.0.2.1", "localhost.example", "[x"])
+def test_without_a_token_nobody_is_answered_under_another_name(path, host) -> None:
+    assert ask(View(), path, host=host) == (421, {"error": "not_loopback"})
+    assert ask(View(), path, token="t", given="Bearer t", host=host)[0] == 200
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost:9901", "[::1]:9901", "127.0.77.1:1"])
+def test_without_a_token_loopback_names_are_answered(host) -> None:
+    assert ask(View(), "/policy", host=host)[0] == 200
 
 
 def test_reload_reports_problems() -> None:
