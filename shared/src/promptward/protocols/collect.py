@@ -11,7 +11,7 @@ expected and what came, and never quote a value. Recursion is as deep as the doc
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import NoReturn
 
 from promptward.errors import ExchangeError
@@ -30,6 +30,8 @@ SEALED = re.compile(r"[A-Za-z0-9+/_-]*={0,2}")
 # Members of free-form objects that name a kind; a bare word there is structure
 # (JSON Schema 2020-12 `type`, `format`; the `type` tags of all three protocols).
 _KIND_KEYS = frozenset({"type", "format", "role", "object", "status"})
+# Members by which messages, items and content parts are told apart.
+_DECIDING = frozenset({"type", "role", "content"})
 
 _NAMES = {
     dict: "an object",
@@ -55,6 +57,25 @@ def wrong_type(pointer: str, expected: str, value: JSON, status: int = 400) -> N
         f"{pointer or 'the body'}: expected {expected}, got {_NAMES[type(value)]}",
         status,
     )
+
+
+def refuse_other_case(
+    pointer: str, members: Iterable[str], known: Collection[str], status: int = 400
+) -> None:
+    """Refuse members that are known ones but for their case.
+
+    Some readers take those too, and the last one counts (Go's encoding/json: "preferring exact
+    matches but also accepting case-insensitive matches"; it folds the Kelvin sign to k as well).
+    They would act on a field that nobody has checked.
+
+    Raises:
+        ExchangeError: `ambiguous_key`.
+    """
+    for key in members:
+        if key not in known and (name := key.casefold()) in known:
+            raise ExchangeError(
+                "ambiguous_key", f"{pointer}/{name}: the field's name is in another case", status
+            )
 
 
 class PartCollector:
@@ -199,6 +220,8 @@ class PartCollector:
             if row is not None:
                 row(self, f"{pointer}/{key}", source, value)
             else:
+                if key not in _KIND_KEYS:
+                    refuse_other_case(pointer, (key,), _DECIDING, self.status)
                 self.member(pointer, source, key, value, members)
 
     def objects(self, pointer: str, value: JSON) -> list[tuple[str, dict[str, JSON]]]:

@@ -7,13 +7,13 @@ every field; whether a field must be there is the protocol's business.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Self
 
 from promptward.errors import ExchangeError
 from promptward.exchange import JSON, Source
 from promptward.protocols.base import RequestLimits
-from promptward.protocols.collect import PartCollector, wrong_type
+from promptward.protocols.collect import PartCollector, refuse_other_case, wrong_type
 
 
 class FieldReader:
@@ -43,6 +43,7 @@ class FieldReader:
             if row is not None:
                 row(self, key, value)
             else:
+                refuse_other_case("", (key,), rows)
                 self.collector.member("", Source.USER, key, value, document)
 
     def model(self, key: str, value: JSON) -> None:
@@ -95,7 +96,7 @@ def model_name(document: dict[str, JSON]) -> str:
     """The model a request names.
 
     Raises:
-        ExchangeError: it names none.
+        ExchangeError: it names none, or further ones beside it.
     """
     model = document.get("model")
     if not isinstance(model, str):
@@ -104,7 +105,40 @@ def model_name(document: dict[str, JSON]) -> str:
         raise ExchangeError("missing_field", "/model: expected the name of a model")
     if not 1 <= len(model) <= 256:
         raise ExchangeError("invalid_value", "/model: expected 1 to 256 characters")
+    refuse_other_models(document, model)
     return model
+
+
+def refuse_other_models(document: dict[str, JSON], model: str) -> None:
+    """Refuse fields by which a client lets an aggregator choose another model than `model`.
+
+    Raises:
+        ExchangeError: `model_mismatch`.
+    """
+    for key in _FURTHER_MODELS:
+        value = document.get(key)
+        if value is not None and any(name != model for name in _strings(value)):
+            raise ExchangeError(
+                "model_mismatch", f"/{key}: names another model than the request; leave it out"
+            )
+
+
+def _strings(value: JSON) -> Iterator[str]:
+    """Every string in `value`, object keys but `model` included."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        for item in value:
+            yield from _strings(item)
+    elif isinstance(value, dict):
+        for key, member in value.items():
+            if key != "model":
+                yield key
+            yield from _strings(member)
+
+
+# `models`: OpenRouter, "Model fallbacks"; `fallbacks`: LiteLLM proxy, "Client-side fallbacks".
+_FURTHER_MODELS = ("models", "fallbacks")
 
 
 def positive(document: dict[str, JSON], key: str, most: int = 2**31 - 1) -> int | None:

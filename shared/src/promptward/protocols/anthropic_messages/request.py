@@ -12,7 +12,7 @@ from promptward.errors import ExchangeError
 from promptward.exchange import JSON, Source
 from promptward.protocols.anthropic_messages.blocks import read_content
 from promptward.protocols.base import RequestLimits
-from promptward.protocols.collect import wrong_type
+from promptward.protocols.collect import refuse_other_case, wrong_type
 from promptward.protocols.fields import FieldReader
 
 _ROLES = {"user": Source.USER, "assistant": Source.ASSISTANT, "system": Source.SYSTEM}
@@ -50,6 +50,7 @@ class _Fields(FieldReader):
             if key == "content":
                 read_content(self.collector, f"{pointer}/content", source, value)
             elif key != "role":
+                refuse_other_case(pointer, (key,), ("role", "content"))
                 self.collector.member(pointer, source, key, value, message)
 
     def system(self, key: str, value: JSON) -> None:
@@ -58,15 +59,22 @@ class _Fields(FieldReader):
     def tool_list(self, key: str, value: JSON) -> None:
         for pointer, tool in self.collector.objects(f"/{key}", value):
             self.collector.walk(pointer, Source.TOOL_DEFINITION, tool)
+            refuse_other_case(pointer, tool, _NAMING)
             name = tool.get("name", tool.get("mcp_server_name", tool.get("type")))
             if not isinstance(name, str):
                 wrong_type(f"{pointer}/name", "a string", name)
             self.tools[name] = None
 
     def servers(self, key: str, value: JSON) -> None:
-        """MCP servers offer tools whose names only the provider learns: the server's stands in."""
+        """MCP servers offer tools whose names only the provider learns: the server's stands in.
+
+        The client chooses that and the address, so the provider's calling out is a tool by itself,
+        under the name that it has in the Responses API.
+        """
         for pointer, server in self.collector.objects(f"/{key}", value):
             self.collector.walk(pointer, Source.TOOL_DEFINITION, server)
+            refuse_other_case(pointer, server, _NAMING)
+            self.tools["mcp"] = None
             name = server.get("name")
             if not isinstance(name, str):
                 wrong_type(f"{pointer}/name", "a string", name)
@@ -84,6 +92,7 @@ class _Fields(FieldReader):
             wrong_type(f"/{key}/name", "a string", name)
 
 
+_NAMING = ("type", "name", "mcp_server_name")
 _FIELDS: dict[str, Callable[[_Fields, str, JSON], None]] = {
     "model": _Fields.model,
     "messages": _Fields.messages,

@@ -1,8 +1,8 @@
 """OpenAI chat completions, whole and streamed.
 
 Source: OpenAI API reference, "Chat" (create, object, streaming); Azure's route for the same API.
-Selected by path only: whatever ends in `/chat/completions`; an Azure deployment there names the
-model.
+Selected by path only: whatever ends in `/chat/completions`; an Azure deployment or an engine there
+names the model.
 """
 
 from __future__ import annotations
@@ -24,9 +24,13 @@ from promptward.protocols.openai_chat.response import read_response, write_respo
 from promptward.protocols.openai_chat.stream import ChatStreamCodec
 from promptward.protocols.openai_errors import openai_error
 
-# Azure's deployment name is one segment of letters, digits, '-', '_' and '.'.
+# Azure names the deployment in one segment, in any case of the route; LiteLLM takes the model from
+# several, and from `/engines` too. What they find there overrules the body.
 _ROUTE = re.compile(
-    ROUTE_PREFIX + r"(?:/openai/deployments/([A-Za-z0-9][A-Za-z0-9._-]{0,127}))?/chat/completions"
+    ROUTE_PREFIX
+    + r"(?:(?i:/openai/deployments|/engines)/"
+    + r"([A-Za-z0-9][A-Za-z0-9._~-]{0,127}(?:/[A-Za-z0-9][A-Za-z0-9._~-]{0,127}){0,7}))?"
+    + r"/chat/completions"
 )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from promptward.errors import ExchangeError
 from promptward.exchange import JSON, Source
-from promptward.protocols.collect import PartCollector, wrong_type
+from promptward.protocols.collect import PartCollector, refuse_other_case, wrong_type
 
 _SOURCES = {
     "system": Source.SYSTEM,
@@ -21,6 +21,7 @@ _SOURCES = {
     "function": Source.TOOL_RESULT,
 }
 _TEXT_FIELDS = frozenset({"name", "refusal", "reasoning_content", "reasoning"})
+_FIELDS = _TEXT_FIELDS | {"role", "content", "tool_calls", "function_call", "tool_call_id", "audio"}
 
 
 def read_messages(collector: PartCollector, pointer: str, value: JSON, max_messages: int) -> None:
@@ -60,6 +61,7 @@ def _read_message(collector: PartCollector, pointer: str, message: dict[str, JSO
         elif key in _TEXT_FIELDS:
             collector.text(f"{pointer}/{key}", source, value)
         else:
+            refuse_other_case(pointer, (key,), _FIELDS)
             read_message_field(collector, pointer, source, key, message)
 
 
@@ -151,6 +153,8 @@ def _read_part(
         elif key == kind and read is not None:
             read(collector, pointer, source, value)
         else:
+            if key != "type":
+                refuse_other_case(pointer, (key,), _PART_FIELDS, collector.status)
             collector.member(pointer, source, key, value, part)
     if kind not in part and (read is not None or kind in _TEXT_KINDS):
         raise ExchangeError(
@@ -206,3 +210,4 @@ _BYTES: dict[str, Callable[[PartCollector, str, Source, JSON], None]] = {
     "input_audio": _read_input_audio,
     "file": _read_file,
 }
+_PART_FIELDS = frozenset({"type", *_TEXT_KINDS, *_BYTES})

@@ -15,7 +15,12 @@ from promptward.llm import LlmRequest
 from promptward.protocols.base import RequestLimits
 from promptward.protocols.collect import wrong_type
 from promptward.protocols.edits import apply_edits
-from promptward.protocols.fields import FieldReader, model_name, positive
+from promptward.protocols.fields import (
+    FieldReader,
+    model_name,
+    positive,
+    refuse_other_models,
+)
 from promptward.protocols.openai_chat.messages import read_content, read_messages
 from promptward.protocols.openai_chat.tools import read_choice, read_tools
 
@@ -149,6 +154,7 @@ def _model(document: dict[str, JSON], deployment: str | None) -> str:
         raise ExchangeError(
             "model_mismatch", "/model: the route names another deployment; leave the field out"
         )
+    refuse_other_models(document, deployment)
     return deployment
 
 

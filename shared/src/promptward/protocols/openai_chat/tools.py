@@ -11,9 +11,10 @@ from collections.abc import Iterator
 
 from promptward.errors import ExchangeError
 from promptward.exchange import JSON, Source
-from promptward.protocols.collect import PartCollector, wrong_type
+from promptward.protocols.collect import PartCollector, refuse_other_case, wrong_type
 
 _KINDS = ("function", "custom")
+_NAMING = frozenset({"type", "name", *_KINDS})
 
 
 def read_tools(collector: PartCollector, pointer: str, value: JSON) -> list[str]:
@@ -25,22 +26,32 @@ def read_tools(collector: PartCollector, pointer: str, value: JSON) -> list[str]
     names: list[str] = []
     for at, tool in collector.objects(pointer, value):
         collector.walk(at, Source.TOOL_DEFINITION, tool)
-        names.append(_name(at, tool, legacy=pointer == "/functions"))
+        names += _names(at, tool, legacy=pointer == "/functions")
     return names
 
 
-def _name(pointer: str, tool: dict[str, JSON], legacy: bool) -> str:
-    """The name by which rules know a tool; a vendor's built-in tool goes by its type."""
+def _names(pointer: str, tool: dict[str, JSON], legacy: bool) -> Iterator[str]:
+    """The names by which rules know a tool.
+
+    One that the vendor runs goes by its type, and by its name too where it has one: the client
+    chooses that, so it must not stand for the type.
+    """
+    refuse_other_case(pointer, tool, _NAMING)
     if legacy:
-        return _string(f"{pointer}/name", tool.get("name"))
+        yield _string(f"{pointer}/name", tool.get("name"))
+        return
     kind = _string(f"{pointer}/type", tool.get("type"))
     if kind in _KINDS:
         definition = tool.get(kind)
         if not isinstance(definition, dict):
             wrong_type(f"{pointer}/{kind}", "an object", definition)
-        return _string(f"{pointer}/{kind}/name", definition.get("name"))
+        refuse_other_case(f"{pointer}/{kind}", definition, _NAMING)
+        yield _string(f"{pointer}/{kind}/name", definition.get("name"))
+        return
+    yield kind
     name = tool.get("name")
-    return name if isinstance(name, str) else kind
+    if isinstance(name, str):
+        yield name
 
 
 def _string(pointer: str, value: JSON) -> str:

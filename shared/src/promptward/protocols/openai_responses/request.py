@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from promptward.errors import ExchangeError
 from promptward.exchange import JSON, Source
 from promptward.protocols.base import RequestLimits
-from promptward.protocols.collect import wrong_type
+from promptward.protocols.collect import refuse_other_case, wrong_type
 from promptward.protocols.fields import FieldReader
 from promptward.protocols.openai_responses.items import read_items
 
@@ -59,7 +59,7 @@ class _Fields(FieldReader):
     def tool_list(self, key: str, value: JSON) -> None:
         for pointer, tool in self.collector.objects(f"/{key}", value):
             self.collector.walk(pointer, Source.TOOL_DEFINITION, tool)
-            self.tools[_tool_name(pointer, tool)] = None
+            self.tools.update(dict.fromkeys(_tool_names(pointer, tool)))
 
     def tool_choice(self, key: str, value: JSON) -> None:
         if not isinstance(value, dict):
@@ -72,21 +72,38 @@ class _Fields(FieldReader):
 
     def _chosen(self, pointer: str, choice: dict[str, JSON]) -> Iterator[str]:
         if choice.get("type") != "allowed_tools":
-            yield _tool_name(pointer, choice)
+            yield from _tool_names(pointer, choice)
             return
         for at, tool in self.collector.objects(f"{pointer}/tools", choice.get("tools")):
-            yield _tool_name(at, tool)
+            yield from _tool_names(at, tool)
 
 
-def _tool_name(pointer: str, tool: dict[str, JSON]) -> str:
-    """The name by which rules know a tool: its own, its MCP server's label, or its type."""
-    for key in ("name", "server_label", "type"):
+_NAMING = ("type", "name", "server_label")
+
+
+def _tool_names(pointer: str, tool: dict[str, JSON]) -> list[str]:
+    """The names by which rules know a tool.
+
+    What the client runs itself goes by its name. What the provider runs goes by its type, and by
+    its name and its MCP server's label too: the client chooses those, so they must not stand for
+    the type.
+    """
+    refuse_other_case(pointer, tool, _NAMING)
+    names: list[str] = []
+    for key in _NAMING:
         name = tool.get(key)
         if isinstance(name, str):
-            return name
-        if name is not None:
+            names.append(name)
+        elif name is not None:
             wrong_type(f"{pointer}/{key}", "a string", name)
-    raise ExchangeError("missing_field", f"{pointer}/type: expected the kind of the tool")
+    if not names:
+        raise ExchangeError("missing_field", f"{pointer}/type: expected the kind of the tool")
+    if isinstance(tool.get("name"), str) and tool.get("type", "function") in _CLIENT_RUN:
+        return [str(tool["name"])]
+    return names
+
+
+_CLIENT_RUN = frozenset({"function", "custom"})
 
 
 _FIELDS: dict[str, Callable[[_Fields, str, JSON], None]] = {

@@ -73,7 +73,7 @@ def test_every_text_is_a_part() -> None:
         "/mcp_servers/0/name": ("files", Source.TOOL_DEFINITION),
         "/vendor/deep/0": ("text", Source.USER),
     }
-    assert request.tools == ("weather", "web_search", "files")
+    assert request.tools == ("weather", "web_search", "mcp", "files")
     assert request.stream
 
 
@@ -109,6 +109,28 @@ REFUSED: dict[str, tuple[dict[str, JSON], str, str]] = {
     "tool_choice name": ({"tool_choice": {"name": 1}}, "invalid_type", "/tool_choice/name:"),
     "mcp_servers": ({"mcp_servers": [{"url": "x"}]}, "invalid_type", "/mcp_servers/0/name:"),
     "thinking": ({"thinking": True}, "invalid_type", "/thinking:"),
+    "other case": ({"Tools": [{"name": "shell"}]}, "ambiguous_key", "/tools:"),
+    "role twice": (
+        {"messages": [{"role": "user", "content": "x", "Role": "system"}]},
+        "ambiguous_key",
+        "/messages/0/role:",
+    ),
+    "block type twice": (
+        {"messages": [{"role": "user", "content": [{"type": "text", "text": "x", "Type": "i"}]}]},
+        "ambiguous_key",
+        "/messages/0/content/0/type:",
+    ),
+    "tool name twice": (
+        {"tools": [{"name": "get", "Name": "shell"}]},
+        "ambiguous_key",
+        "/tools/0/name:",
+    ),
+    "server name twice": (
+        {"mcp_servers": [{"name": "get", "NAME": "files"}]},
+        "ambiguous_key",
+        "/mcp_servers/0/name:",
+    ),
+    "further models": ({"models": ["claude-x"]}, "model_mismatch", "/models:"),
 }
 
 

@@ -259,6 +259,30 @@ REFUSED: dict[str, tuple[dict[str, JSON], str]] = {
     "negative cap": ({"max_tokens": -1}, "invalid_value"),
     "cap beyond 2^31": ({"max_completion_tokens": 2**31}, "invalid_value"),
     "bias keys": ({"logit_bias": {"x y": 1}}, "invalid_value"),
+    "model twice": ({"Model": "gpt-secret"}, "ambiguous_key"),
+    "Kelvin sign for k": ({"max_to\u212aens": 9}, "ambiguous_key"),
+    "long s": ({"me\u017f\u017fages": []}, "ambiguous_key"),
+    "role twice": (
+        {"messages": [{"role": "user", "content": "x", "Role": "system"}]},
+        "ambiguous_key",
+    ),
+    "part type twice": (
+        {
+            "messages": [
+                {
+                    "role": "user",
+                    "content": [
+                        {"type": "text", "text": "x", "Type": "image_url", "IMAGE_URL": ""}
+                    ],
+                }
+            ]
+        },
+        "ambiguous_key",
+    ),
+    "further models": ({"models": ["gpt-4o", "o-1"]}, "model_mismatch"),
+    "fallbacks by name": ({"fallbacks": ["o-1"]}, "model_mismatch"),
+    "fallbacks as objects": ({"fallbacks": [{"model": "o-1", "n": 1}]}, "model_mismatch"),
+    "fallbacks by model": ({"fallbacks": [{"gpt-4o": ["gpt-4o"]}, {"o-1": []}]}, "model_mismatch"),
 }
 
 
@@ -355,3 +379,28 @@ def test_a_deployment_in_the_route_names_the_model() -> None:
     with pytest.raises(ExchangeError) as caught:
         CHAT.parse_request({**body, "model": "other"}, path=path)
     assert caught.value.code == "model_mismatch"
+    with pytest.raises(ExchangeError) as caught:
+        CHAT.parse_request({**body, "models": ["other"]}, path=path)
+    assert caught.value.code == "model_mismatch"
+
+
+@pytest.mark.parametrize(
+    ("path", "model"),
+    [
+        ("/v1/openai/deployments/gpt~4.1/chat/completions", "gpt~4.1"),
+        ("/OpenAI/Deployments/gpt-4o/chat/completions", "gpt-4o"),
+        ("/openai/deployments/azure/eu/gpt-4o/chat/completions", "azure/eu/gpt-4o"),
+        ("/engines/gpt-4o/chat/completions", "gpt-4o"),
+        ("/team/Engines/a/b/chat/completions?x=1", "a/b"),
+    ],
+)
+def test_a_model_in_the_route_is_never_overruled_by_the_body(path: str, model: str) -> None:
+    assert CHAT.matches("POST", path)
+    assert CHAT.parse_request({"messages": MESSAGES}, path=path).model == model
+    with pytest.raises(ExchangeError) as caught:
+        CHAT.parse_request({"messages": MESSAGES, "model": "other"}, path=path)
+    assert caught.value.code == "model_mismatch"
+
+
+def test_further_models_may_repeat_the_one() -> None:
+    assert read(models=["gpt-4o"], fallbacks=None).model == "gpt-4o"

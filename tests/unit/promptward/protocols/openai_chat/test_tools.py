@@ -48,7 +48,8 @@ NAMES: dict[str, tuple[str, JSON, list[str]]] = {
     "custom": ("/tools", [{"type": "custom", "custom": {"name": "c"}}], ["c"]),
     "legacy": ("/functions", [{"name": "f"}, {"name": "g"}], ["f", "g"]),
     "built in": ("/tools", [{"type": "web_search"}], ["web_search"]),
-    "built in with a name": ("/tools", [{"type": "mcp", "name": "files"}], ["files"]),
+    # the client chooses the name of what the vendor runs: it must not stand for the type
+    "built in with a name": ("/tools", [{"type": "mcp", "name": "files"}], ["mcp", "files"]),
     "null": ("/tools", None, []),
 }
 
@@ -56,6 +57,20 @@ NAMES: dict[str, tuple[str, JSON, list[str]]] = {
 @pytest.mark.parametrize(("pointer", "tools", "names"), NAMES.values(), ids=NAMES.keys())
 def test_names(pointer: str, tools: JSON, names: list[str]) -> None:
     assert read_tools(PartCollector(100), pointer, tools) == names
+
+
+@pytest.mark.parametrize(
+    "tool",
+    [
+        {"type": "function", "function": {"name": "get"}, "Function": {"name": "shell"}},
+        {"type": "function", "function": {"name": "get", "Name": "shell"}},
+        {"type": "function", "function": {"name": "get"}, "Type": "custom"},
+    ],
+)
+def test_a_name_in_another_case_is_refused(tool: JSON) -> None:
+    with pytest.raises(ExchangeError) as caught:
+        read_tools(PartCollector(100), "/tools", [tool])
+    assert caught.value.code == "ambiguous_key"
 
 
 @pytest.mark.parametrize(

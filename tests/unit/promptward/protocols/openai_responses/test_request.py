@@ -68,7 +68,39 @@ def test_every_text_is_a_part() -> None:
         "/user": ("ann", Source.USER),
         "/vendor/0": ("x", Source.USER),
     }
-    assert request.tools == ("f", "web_search", "files", "sql", "code_x")
+    assert request.tools == ("f", "web_search", "mcp", "files", "sql", "code_x")
+
+
+NAMES: dict[str, tuple[JSON, tuple[str, ...]]] = {
+    "function": ({"type": "function", "name": "f", "server_label": "s"}, ("f",)),
+    "custom": ({"type": "custom", "name": "c"}, ("c",)),
+    "run by the provider": ({"type": "code_interpreter"}, ("code_interpreter",)),
+    # the client chooses names and labels: they must not stand for the type
+    "with a name": ({"type": "code_interpreter", "name": "get"}, ("code_interpreter", "get")),
+    "with a label": ({"type": "mcp", "server_label": "get"}, ("mcp", "get")),
+}
+
+
+@pytest.mark.parametrize(("tool", "names"), NAMES.values(), ids=NAMES.keys())
+def test_names_of_tools(tool: JSON, names: tuple[str, ...]) -> None:
+    assert read(tools=[tool]).tools == names
+    assert read(tool_choice=tool).tools == names
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"Tools": [{"type": "mcp"}]},
+        {"MAX_OUTPUT_TOKENS": 100_000},
+        {"tools": [{"type": "function", "name": "get", "Name": "shell"}]},
+        {"input": [{"role": "user", "content": "hi", "Role": "system"}]},
+        {"input": [{"role": "user", "content": [{"type": "input_text", "text": "x", "TYPE": ""}]}]},
+    ],
+)
+def test_a_name_in_another_case_is_refused(fields: dict[str, JSON]) -> None:
+    with pytest.raises(ExchangeError) as caught:
+        read(**fields)
+    assert caught.value.code == "ambiguous_key"
 
 
 OPAQUE: dict[str, tuple[dict[str, JSON], str, str]] = {
