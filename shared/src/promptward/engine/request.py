@@ -6,6 +6,7 @@ learns nothing about how bodies are read. A phase stops the exchange by raising 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 
 from promptward.auth.failure import AuthFailure
@@ -27,6 +28,10 @@ from promptward.llm import LlmRequest
 from promptward.policy.compile import CompiledPolicy
 from promptward.ports import LineState, ReserveOutcome, ReserveRequest
 from promptward.protocols import ChatProtocol, protocol_for
+
+# Servers read such a path as another one than it says: dot segments, empty ones, what is encoded
+# to look like none, backslashes (RFC 3986 section 6.2.2; Tomcat cuts `;` off before it resolves).
+_AMBIGUOUS_PATH = re.compile(r"/\.{1,2}(?:/|$)|//|[;\\#]|%(?:2[5ef]|3b|5c)", re.IGNORECASE)
 
 _NONCE_BYTES = 6  # 48 random bits: a client cannot guess another exchange's pseudonyms
 
@@ -165,6 +170,7 @@ def _is_read_only(policy: CompiledPolicy, exchange: Exchange) -> bool:
         and not exchange.body.data
         and exchange.body.complete
         and policy.read_only_paths.matches(path)
+        and _AMBIGUOUS_PATH.search(path) is None
     )
 
 

@@ -86,6 +86,29 @@ class TestTargets:
         assert isinstance(decide(policy, **fields), Allow) is passes
 
     @pytest.mark.parametrize(
+        ("path", "passes"),
+        [
+            ("/v1/models/ft:gpt-4.1..x%20y", True),
+            ("/v1/models/../files/f/content", False),
+            ("/v1/models/.", False),
+            ("/v1/models/x/..", False),
+            ("/v1/models/%2E%2e/files", False),
+            ("/v1/models/..%2ffiles", False),
+            ("/v1/models/%252e%252e/files", False),
+            ("/v1/models/..;/files", False),
+            ("/v1/models/..\\files", False),
+            ("/v1/models/..%5Cfiles", False),
+            ("/v1/models//files", False),
+            ("/v1/models/x#/../files", False),
+        ],
+    )
+    def test_a_glob_of_read_only_paths_opens_no_other_path(self, path: str, passes: bool) -> None:
+        policy = {"target": {"read_only_paths": ["/v1/models/*"]}}
+        decision = decide(policy, method="GET", path=path, body=b"")
+        assert isinstance(decision, Allow) is passes
+        assert passes or denied(decision) == (400, "unknown_protocol")
+
+    @pytest.mark.parametrize(
         ("upgrade", "passes"),
         [
             ("websocket", False),
