@@ -13,11 +13,14 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, KeysView, Mapping, Sequence
 from functools import cache, reduce
+from itertools import compress, count
 from operator import or_
 from sys import intern
 from typing import NamedTuple, cast
 
 from promptward.injection.folding import fold, load_data
+from promptward.injection.keywords import GLUE, LITTLE
+from promptward.injection.phrases import Phrase, Phrases, by_length
 from promptward.injection.respelling import char_class
 from promptward.injection.tokens import spaced
 
@@ -31,9 +34,6 @@ AHEAD = 256  # characters from a script without spaces on that are cut in one go
 GATE_MARK = "@"  # begins the names of marks that are no concepts but open a pattern rule
 
 Masks = dict[str, int]
-# Phrases that begin alike: their next word (empty where there is none, `*` where it is a stem) →
-# (all their further words, concept).
-_Phrases = dict[str, list[tuple[list[str], str]]]
 
 
 class Speaking(NamedTuple):
@@ -41,33 +41,13 @@ class Speaking(NamedTuple):
 
     Attributes:
         distinct: all words of the text, each once.
-        entries: those that are entries or begin phrases.
+        entries: those that are entries or keys of phrases.
         stemmed: those that are no known words but begin with a stem → the stem's concepts.
     """
 
     distinct: frozenset[str]
     entries: frozenset[str]
     stemmed: dict[str, tuple[str, ...]]
-
-
-def _go_on(words: Sequence[str], at: int, begun: _Phrases, out: list[tuple[int, str]]) -> None:
-    """Adds (index of the last word, concept) of those phrases that go on with `words[at:]`."""
-    for _, concept in begun.get("", ()):
-        out.append((at - 1, concept))
-    if at == len(words):
-        return
-    for rest, concept in begun.get(words[at], ()):
-        size = len(rest)
-        tail = words[at : at + size]
-        if tail == rest or (rest[-1][-1] == "*" and _ends_in_stem(tail, rest)):
-            out.append((at + size - 1, concept))
-    for rest, concept in begun.get("*", ()):
-        if words[at].startswith(rest[0][:-1]):
-            out.append((at, concept))
-
-
-def _ends_in_stem(tail: Sequence[str], rest: list[str]) -> bool:
-    return len(tail) == len(rest) and tail[:-1] == rest[:-1] and tail[-1].startswith(rest[-1][:-1])
 
 
 class Lexicon:
@@ -83,10 +63,7 @@ class Lexicon:
     def __init__(self, entries: Mapping[str, Mapping[str, str]]) -> None:
         self._exact: dict[str, tuple[str, ...]] = {}
         self._stems: dict[str, list[tuple[str, str]]] = {}
-        # Phrases are looked for where their first two words follow each other, or, when the second
-        # is a stem, wherever the first stands.
-        self._seconds: dict[str, dict[str, _Phrases]] = {}
-        self._starred: dict[str, _Phrases] = {}
+        phrases: list[Phrase] = []
         self._unspaced: set[str] = set()
         self.spellings = {
             concept: sum(joined.count("|") + 1 for joined in languages.values())
@@ -100,12 +77,14 @@ class Lexicon:
             for language, joined in languages.items():
                 for entry in joined.split("|"):
                     if language == "en" or entry not in english:
-                        self._add(entry, concept)
+                        self._add(entry, concept, phrases)
         for stems in self._stems.values():
             stems.sort(key=lambda item: -len(item[0]))
         self._cuts = _Cuts(self._unspaced)
-        self._speaking = frozenset((*self._exact, *self._seconds, *self._starred))
+        self._phrases = Phrases(phrases, by_length(GLUE | LITTLE, common_words()))
+        self._speaking = self._phrases.keys.union(self._exact)
         self._bits = {concept: 1 << number for number, concept in enumerate(entries)}
+        self._names = tuple(entries)
         self._own = dict.fromkeys(self._speaking, 0)
         self._own.update((word, self.bits(found)) for word, found in self._exact.items())
 
@@ -114,7 +93,7 @@ class Lexicon:
         """The entries that are whole words."""
         return self._exact.keys()
 
-    def _add(self, entry: str, concept: str) -> None:
+    def _add(self, entry: str, concept: str, phrases: list[Phrase]) -> None:
         star = entry.endswith("*")
         parts = [*map(intern, spaced(fold(entry.removesuffix("*"))).split())]
         if _UNSPACED.search(entry):
@@ -122,22 +101,12 @@ class Lexicon:
             self._unspaced.add(run)
             self._add_exact(run, concept)
         elif len(parts) > 1:
-            self._add_phrase([*parts[:-1], parts[-1] + "*" * star], concept)
+            phrases.append(((*parts[:-1], parts[-1] + "*" * star), concept))
         elif star:
             size = STEM_KEY if len(parts[0]) >= STEM_KEY else SHORT_KEY
             self._stems.setdefault(parts[0][:size], []).append((parts[0], concept))
         else:
             self._add_exact(parts[0], concept)
-
-    def _add_phrase(self, parts: list[str], concept: str) -> None:
-        if parts[1].endswith("*"):
-            begun = self._starred.setdefault(parts[0], {})
-            rest = parts[1:]
-        else:
-            begun = self._seconds.setdefault(parts[0], {}).setdefault(parts[1], {})
-            rest = parts[2:]
-        key = "*" if rest and rest[0].endswith("*") else "".join(rest[:1])
-        begun.setdefault(key, []).append((rest, concept))
 
     def _add_exact(self, word: str, concept: str) -> None:
         known = self._exact.get(word, ())
@@ -184,7 +153,11 @@ class Lexicon:
 
     def named(self, bits: int) -> frozenset[str]:
         """The concepts of some `bits`."""
-        return frozenset([concept for concept, bit in self._bits.items() if bit & bits])
+        found = []
+        while bits:
+            found.append(self._names[bits.bit_length() - 1])
+            bits ^= 1 << bits.bit_length() - 1
+        return frozenset(found)
 
     def of_words(self, speaking: Speaking) -> int:
         """What single words of a text mean, wherever they stand, as `bits`."""
@@ -200,20 +173,9 @@ class Lexicon:
             words: the words of a text.
             speaking: which of them may mean something.
         """
-        seconds = self._seconds_among(speaking)
-        starred = {word: self._starred[word] for word in speaking.entries & self._starred.keys()}
-        begin = seconds.keys() | starred.keys()
-        out: list[tuple[int, str]] = []
-        if not begin:
-            return out
-        for at in [at for at, word in enumerate(words) if word in begin]:
-            word = words[at]
-            second = words[at + 1] if at + 1 < len(words) else ""
-            if word in seconds and (begun := seconds[word].get(second)):
-                _go_on(words, at + 2, begun, out)
-            if word in starred:
-                _go_on(words, at + 1, starred[word], out)
-        return out
+        keys = speaking.entries & self._phrases.keys
+        keys = self._phrases.among(keys, speaking.distinct) if keys else keys
+        return self._phrases.find(words, keys) if keys else []
 
     def marks(
         self, words: Sequence[str], speaking: Speaking, phrases: Sequence[tuple[int, str]]
@@ -229,25 +191,10 @@ class Lexicon:
         meant = {word: self._exact[word] for word in exact} | speaking.stemmed
         single = [
             (at, concept)
-            for at, word in enumerate(words)
-            if word in meant
-            for concept in meant[word]
+            for at in compress(count(), map(meant.__contains__, words))
+            for concept in meant[words[at]]
         ]
         return sorted([*single, *phrases]) if phrases else single
-
-    def _seconds_among(self, speaking: Speaking) -> dict[str, dict[str, _Phrases]]:
-        """First word → second → phrases, where the first three words of a phrase occur."""
-        distinct = speaking.distinct
-        out: dict[str, dict[str, _Phrases]] = {}
-        for first in speaking.entries:
-            seconds = self._seconds.get(first)
-            if seconds and not seconds.keys().isdisjoint(distinct):
-                for second in distinct.intersection(seconds):
-                    begun = seconds[second]
-                    if "" in begun or "*" in begun or not begun.keys().isdisjoint(distinct):
-                        out[first] = seconds
-                        break
-        return out
 
     def words(self, text: str) -> list[str]:
         """The words of a spaced text, runs without spaces cut at entries."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from operator import itemgetter
 from typing import NamedTuple
 
 from promptward.injection.features import ASK_FROM, SILENT, TELLING
@@ -17,8 +16,8 @@ from promptward.injection.lexicon import GATE_MARK, known_words, lexicon
 from promptward.injection.patterns import PATTERN_RULES
 from promptward.injection.rules import CONCEPT_RULES
 
-_CONCEPT = itemgetter(1)
 _GATES = frozenset(GATE_MARK + rule.id for rule in PATTERN_RULES if rule.phrases)
+_NO_GATES: frozenset[str] = frozenset()
 
 
 class _Mattering(NamedTuple):
@@ -79,44 +78,32 @@ class Marks:
             of the view tell, so that such texts are ranked among themselves.
     """
 
-    __slots__ = ("_all", "_concepts", "_phrases", "_speaking", "_words", "matter", "quiet")
+    __slots__ = ("_concepts", "_phrases", "_speaking", "_words", "matter", "quiet")
 
     def __init__(
         self, words: Sequence[str], distinct: frozenset[str], odd: frozenset[str] | None = None
     ) -> None:
         terms = lexicon()
         self._words = words
-        self._speaking = terms.speaking(distinct, distinct - known_words() if odd is None else odd)
-        self._phrases: list[tuple[int, str]] | None = None
-        self._all: list[tuple[int, str]] | None = None
-        concepts = terms.of_words(self._speaking)
-        telling = (concepts & _mattering().telling).bit_count()
-        self.quiet = SILENT + min(telling, ASK_FROM - 1)
+        speaking = terms.speaking(distinct, distinct - known_words() if odd is None else odd)
+        self._speaking = speaking
+        concepts = terms.of_words(speaking)
+        self.quiet = SILENT + min((concepts & _mattering().telling).bit_count(), ASK_FROM - 1)
+        self._phrases = terms.phrases(words, speaking)
+        if self._phrases:
+            concepts |= terms.bits({concept for _, concept in self._phrases})
         self.matter = _may_matter(concepts)
-        if not self.matter:
-            self._phrases = terms.phrases(words, self._speaking)
-            if self._phrases:
-                concepts |= terms.bits({concept for _, concept in self._phrases})
-                self.matter = _may_matter(concepts)
         self._concepts = concepts
-
-    def _marks(self) -> list[tuple[int, str]]:
-        if self._all is None:
-            if self._phrases is None:
-                self._phrases = lexicon().phrases(self._words, self._speaking)
-            self._all = lexicon().marks(self._words, self._speaking, self._phrases)
-        return self._all
 
     @property
     def gates(self) -> frozenset[str]:
         """The gate marks of pattern rules."""
-        if self.matter:
-            return _GATES.intersection(map(_CONCEPT, self._marks()))
         gates = self._concepts & _mattering().gates
-        return lexicon().named(gates) if gates else frozenset()
+        return lexicon().named(gates) if gates else _NO_GATES
 
     @property
     def places(self) -> list[tuple[int, str]]:
         """(index of a word, concept that it means) of every concept, by index."""
-        marks, gates = self._marks(), self.gates
+        marks = lexicon().marks(self._words, self._speaking, self._phrases)
+        gates = self.gates
         return [mark for mark in marks if mark[1] not in gates] if gates else marks

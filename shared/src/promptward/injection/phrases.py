@@ -1,0 +1,136 @@
+"""Phrases of several words, found by the word of each that ordinary text has least often.
+
+Purpose: `you`, `all` and `what` begin hundreds of phrases and stand in every text. So a phrase is
+looked up by a telling word of its own; only when its other words occur too does it matter where.
+Invariants: every phrase is found wherever it stands; the work per word is bounded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from itertools import compress, count
+from typing import NamedTuple
+
+Phrase = tuple[tuple[str, ...], str]  # its words, of which the last may be a `stem*`; its concept
+
+
+class _Whole(NamedTuple):
+    """A phrase, seen from its key.
+
+    Attributes:
+        back: words of it before the key.
+        words: its words, but a stem at the end.
+        stem: what its last word begins with; empty if that is a whole word.
+        concept: what it means.
+    """
+
+    back: int
+    words: list[str]
+    stem: str
+    concept: str
+
+
+class _Around(NamedTuple):
+    """The phrases of one key: by the word after it, or else the one before; or key and stem."""
+
+    after: dict[str, list[_Whole]]
+    before: dict[str, list[_Whole]]
+    stems: list[tuple[str, str]]
+
+
+class Phrases:
+    """Finds phrases in words; immutable once built.
+
+    Args:
+        phrases: at least two words each, the first of them no stem.
+        commonness: sorts words, those that ordinary text has least often first.
+
+    Attributes:
+        keys: the words by which phrases are looked up.
+    """
+
+    __slots__ = ("_around", "_needs", "keys")
+
+    def __init__(self, phrases: Iterable[Phrase], commonness: Callable[[str], object]) -> None:
+        self._around: dict[str, _Around] = {}
+        needs: dict[str, set[frozenset[str]]] = {}
+        for words, concept in dict.fromkeys(phrases):
+            last = words[-1]
+            stem = last[:-1] if last.endswith("*") else ""
+            whole = [*words[:-1]] if stem else [*words]
+            key = min(whole, key=lambda word: (commonness(word), word))
+            self._add(key, _Whole(whole.index(key), whole, stem, concept))
+            # a key that needs none but itself is always there
+            others = frozenset(whole) - {key} or frozenset({key})
+            needs.setdefault(key, set()).add(others)
+        self.keys = frozenset(self._around)
+        self._needs = {key: _alternatives(found) for key, found in needs.items()}
+
+    def _add(self, key: str, phrase: _Whole) -> None:
+        around = self._around.setdefault(key, _Around({}, {}, []))
+        back, words, stem, concept = phrase
+        if back + 1 < len(words):
+            around.after.setdefault(words[back + 1], []).append(phrase)
+        elif back:
+            around.before.setdefault(words[back - 1], []).append(phrase)
+        else:
+            around.stems.append((stem, concept))
+
+    def among(self, keys: Collection[str], distinct: frozenset[str]) -> frozenset[str]:
+        """Those of some `keys` of a text that may be part of phrases in it.
+
+        Args:
+            keys: keys that occur.
+            distinct: the text's words, each once.
+        """
+        found = []
+        for key in keys:
+            one, several = self._needs[key]
+            if not one.isdisjoint(distinct) or (several and any(map(distinct.issuperset, several))):
+                found.append(key)
+        return frozenset(found)
+
+    def find(self, words: Sequence[str], keys: frozenset[str]) -> list[tuple[int, str]]:
+        """(index of its last word, concept) of every phrase in `words` that has one of `keys`."""
+        out: list[tuple[int, str]] = []
+        last = len(words) - 1
+        for at in compress(count(), map(keys.__contains__, words)):
+            after, before, stems = self._around[words[at]]
+            following = words[at + 1] if at < last else ""
+            near = after.get(following) if after else None
+            if near:
+                _whole(words, at, near, out)
+            if before and at and (near := before.get(words[at - 1])):
+                _whole(words, at, near, out)
+            if stems:
+                out += [(at + 1, concept) for stem, concept in stems if following.startswith(stem)]
+        return out
+
+
+def _alternatives(
+    needs: Iterable[frozenset[str]],
+) -> tuple[frozenset[str], tuple[frozenset[str], ...]]:
+    """Sets of words, one of which must occur: those of one word as one set, and the others."""
+    single = frozenset().union(*(some for some in needs if len(some) == 1))
+    several = [some for some in needs if len(some) > 1 and some.isdisjoint(single)]
+    return single, tuple(sorted(several, key=lambda some: (len(some), sorted(some))))
+
+
+def _whole(
+    words: Sequence[str], at: int, near: Sequence[_Whole], out: list[tuple[int, str]]
+) -> None:
+    """Adds those of the phrases `near`, whose key is `words[at]`, that stand there."""
+    for back, parts, stem, concept in near:
+        start = at - back
+        end = start + len(parts)
+        if start < 0 or words[start:end] != parts:
+            continue
+        if not stem:
+            out.append((end - 1, concept))
+        elif end < len(words) and words[end].startswith(stem):
+            out.append((end, concept))
+
+
+def by_length(little: frozenset[str], common: frozenset[str]) -> Callable[[str], object]:
+    """How common a word is, as far as that shows: in a list of little or common words, or short."""
+    return lambda word: (word in little, word in common, -len(word))
