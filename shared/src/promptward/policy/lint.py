@@ -114,10 +114,9 @@ def _of_check(path: str, check: CheckSettings, spec: PolicySpec) -> Iterator[Req
     if "request" in check.phase:
         yield Requirement(f"{path}.phase", Capability.READ_REQUEST_BODY, "read request bodies")
     rewrites = not isinstance(check, PromptInjectionSettings) and check.edits
+    rewriting = f"{path}.{'entities' if isinstance(check, PiiSettings) else 'action'}"
     if rewrites and "request" in check.phase:
-        yield Requirement(
-            f"{path}.entities", Capability.CHANGE_REQUEST_BODY, "change a request body"
-        )
+        yield Requirement(rewriting, Capability.CHANGE_REQUEST_BODY, "change a request body")
     if isinstance(check, PiiSettings) and check.classifier is not None:
         yield Requirement(
             f"{path}.classifier", Capability.EXTERNAL_CLASSIFIER, "ask an external classifier"
@@ -127,7 +126,7 @@ def _of_check(path: str, check: CheckSettings, spec: PolicySpec) -> Iterator[Req
         return
     yield Requirement(f"{path}.phase", Capability.READ_RESPONSE_BODY, "read responses")
     if rewrites:
-        yield Requirement(f"{path}.entities", Capability.CHANGE_RESPONSE_BODY, "change a response")
+        yield Requirement(rewriting, Capability.CHANGE_RESPONSE_BODY, "change a response")
     if spec.streaming.mode == "window":
         yield Requirement(
             "spec.streaming.mode",

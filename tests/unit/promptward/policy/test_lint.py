@@ -66,6 +66,13 @@ def test_response_checks_need_the_streaming_mode_they_name() -> None:
     assert not any(f.startswith("spec.streaming") for f in passed)
 
 
+def test_the_setting_that_rewrites_is_named_as_the_check_calls_it() -> None:
+    output = {"id": "o", "type": "output"}
+    found = findings(NOTHING, checks=[{**PII, "phase": ["response"]}, output])
+    rewriting = [f.partition(":")[0] for f in found if f.endswith("cannot change a response")]
+    assert rewriting == ["spec.checks[0].entities", "spec.checks[1].action"]
+
+
 def test_output_caps_and_identities_need_the_gateway_too() -> None:
     rule = {"id": "r", "effect": "allow", "max_output_tokens": 5}
     issuer = {"issuer": "https://i.test", "audience": ["a"], "jwks_uri": "https://i.test/jwks"}
