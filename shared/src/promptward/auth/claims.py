@@ -26,6 +26,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from promptward.auth.globs import GlobSet
 from promptward.exchange import JSON
+from promptward.spelling import did_you_mean
 
 Matcher = Callable[[JSON], bool]
 
@@ -84,10 +85,10 @@ def _compile_operators(written: Mapping[str, JSON]) -> Matcher:
     unknown = sorted(set(written) - set(_OPERATORS))
     if unknown or not written:
         known = ", ".join(sorted(_OPERATORS))
-        raise ValueError(
-            f"expected a value, a list or a mapping of {known}"
-            + (f"; unknown: {', '.join(unknown)}" if unknown else "")
-        )
+        message = f"expected a value, a list or a mapping of {known}"
+        if unknown:
+            message += f"; unknown: {', '.join(unknown)}{did_you_mean(unknown[0], _OPERATORS)}"
+        raise ValueError(message)
     parts = [_OPERATORS[name](argument) for name, argument in written.items()]
     if len(parts) == 1:
         return parts[0]

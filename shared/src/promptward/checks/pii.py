@@ -41,6 +41,7 @@ from promptward.protocols.base import Channel
 from promptward.recognizers import CATALOGUE, GROUPS, Match, Recognizer, RecognizerSet
 from promptward.recognizers import user_recognizer as compile_recognizer
 from promptward.settings import Kind, setting
+from promptward.spelling import did_you_mean
 from promptward.stream.channels import ChannelFilter
 from promptward.stream.redactor import replace_matches
 
@@ -131,8 +132,10 @@ class PiiSettings:
                 and entity.type not in GROUPS
                 and entity.type not in own
             ):
-                known = ", ".join(sorted({*GROUPS, *CATALOGUE, *own}))
-                yield f"entities[{index}].type", f"expected one of {known}"
+                known = sorted({*GROUPS, *CATALOGUE, *own})
+                hint = did_you_mean(entity.type, known) or _NEEDS_A_MODEL
+                message = f"unknown entity{hint}; expected one of {', '.join(known)}"
+                yield f"entities[{index}].type", message
         if any(e.action == "hash" for e in self.all_entities) and (
             len((self.hash_key or "").encode()) < 16
         ):
@@ -150,6 +153,7 @@ class PiiSettings:
             yield "classifier.phase", "names a phase that the check does not have"
 
 
+_NEEDS_A_MODEL = "; names and places need a model and stand under classifier.entities"
 _NOT_ASKED = Outcome(())
 
 

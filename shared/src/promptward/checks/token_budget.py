@@ -15,8 +15,10 @@ from typing import Literal
 from promptward.checks.content import Mode
 from promptward.exchange import JSON
 from promptward.ledger.bounds import MAX_LIMIT
+from promptward.ledger.calendar_windows import UnknownTimezoneError, timezone
 from promptward.ports import LineState, Window
 from promptward.settings import Kind, setting
+from promptward.spelling import did_you_mean
 
 Unit = Literal[
     "total_tokens",
@@ -31,6 +33,7 @@ Unit = Literal[
 NANO = 1_000_000_000
 _MONTH_S = 2_629_800
 COUNTED = frozenset({"requests", "concurrent_requests"})
+_PARTITIONS = ("principal", "model", "route", "claim.PATH")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,12 @@ class WindowSettings:
     timezone: str = setting(
         "IANA time zone that fixed windows are aligned to.", default="UTC", max_length=64
     )
+
+    def problems(self) -> Iterable[tuple[str, str]]:
+        try:
+            timezone(self.timezone)
+        except UnknownTimezoneError:  # found out later, every request would be a 503
+            yield "timezone", 'expected an IANA time zone this host knows, like "Europe/Berlin"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,11 +156,9 @@ class BudgetSettings:
         if self.window.months and self.window.type != "fixed":
             yield "window.months", "only fixed windows follow the calendar"
         for index, key in enumerate(self.partition_by):
-            if key not in ("principal", "model", "route") and not key.startswith("claim."):
-                yield (
-                    f"partition_by[{index}]",
-                    "expected claim.PATH, principal, model or route",
-                )
+            if key not in _PARTITIONS and not key.startswith("claim."):
+                message = "expected claim.PATH, principal, model or route"
+                yield f"partition_by[{index}]", message + did_you_mean(key, _PARTITIONS)
 
     def amount(self, limit: float) -> int:
         """`limit` in the ledger's integer unit."""

@@ -11,7 +11,6 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import Any, TypeVar
 
 from promptward.errors import PolicyError
@@ -28,6 +27,7 @@ from promptward.settings import (
     Struct,
     describe,
 )
+from promptward.spelling import did_you_mean
 
 T = TypeVar("T")
 
@@ -74,7 +74,8 @@ class _State:
         names = [f.name for f in node.fields]
         for key in data:
             if key not in names:
-                self.fail(_join(path, str(key)), f"unknown setting{_nearest(str(key), names)}")
+                hint = did_you_mean(str(key), names) or f"; known here: {_names(names)}"
+                self.fail(_join(path, str(key)), f"unknown setting{hint}")
         values = {f.name: self.member(f, data, path) for f in node.fields}
         if any(v is _INVALID for v in values.values()):
             return _INVALID
@@ -142,7 +143,7 @@ class _State:
         tag = data.get("type")
         if not isinstance(tag, str) or tag not in node.variants:
             known = sorted(node.variants)
-            hint = _nearest(tag, known) if isinstance(tag, str) else ""
+            hint = did_you_mean(tag, known) if isinstance(tag, str) else ""
             return self.fail(_join(path, "type"), f"expected one of {_names(known)}{hint}")
         return self.struct(node.variants[tag], data, path)
 
@@ -155,7 +156,7 @@ class _State:
         if not ok:
             return self.fail(path, f"expected {_expected(node, spec)}, got {_describe(data)}")
         if node.choices and data not in node.choices:
-            hint = _nearest(str(data), list(node.choices))
+            hint = did_you_mean(str(data), node.choices)
             return self.fail(path, f"expected {_expected(node, spec)}{hint}")
         if isinstance(data, str):
             return self.text(node, spec, data, path)
@@ -165,7 +166,7 @@ class _State:
         too_small = spec.ge is not None and data < spec.ge
         too_large = spec.le is not None and data > spec.le
         if too_small or too_large or math.isnan(data):
-            return self.fail(path, f"expected {_expected(node, spec)}, got {data}")
+            return self.fail(path, f"expected {_expected(node, spec)}, got {_number(data)}")
         return data
 
     def text(self, node: Scalar, spec: Spec, data: str, path: str) -> Any:
@@ -232,7 +233,7 @@ def _length_fits(spec: Spec, length: int) -> bool:
 def _expected(node: Node, spec: Spec) -> str:
     match node:
         case Scalar() if spec.kind is Kind.DURATION:
-            return "a duration"
+            return "a duration" + "".join(_bounds(spec, "", "s"))
         case Scalar() if node.choices:
             return f"one of {_names(node.choices)}"
         case Scalar():
@@ -245,11 +246,11 @@ def _expected(node: Node, spec: Spec) -> str:
             return "a mapping"
 
 
-def _bounds(spec: Spec, unit: str) -> Iterator[str]:
+def _bounds(spec: Spec, unit: str, suffix: str = "") -> Iterator[str]:
     if spec.ge is not None:
-        yield f", at least {spec.ge:g}"
+        yield f", at least {_number(spec.ge)}{suffix}"
     if spec.le is not None:
-        yield f", at most {spec.le:g}"
+        yield f", at most {_number(spec.le)}{suffix}"
     if spec.min_length is not None:
         yield f", {spec.min_length} or more {unit}"
     if spec.max_length is not None:
@@ -268,9 +269,8 @@ def _describe(data: object) -> str:
     return names.get(type(data), f"a {type(data).__name__}")
 
 
-def _nearest(name: str, known: list[str]) -> str:
-    close = get_close_matches(name, known, n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
+def _number(value: float) -> str:
+    return f"{int(value):,}" if math.isfinite(value) and value == int(value) else f"{value:g}"
 
 
 def _names(values: tuple[str, ...] | list[str]) -> str:

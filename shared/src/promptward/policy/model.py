@@ -24,6 +24,7 @@ from promptward.pricing import (
 )
 from promptward.protocols import PROTOCOLS
 from promptward.settings import Kind, setting
+from promptward.spelling import did_you_mean
 
 API_VERSION = "promptward/v1"
 KIND = "AISecurityPolicy"
@@ -63,7 +64,9 @@ class Target:
     def problems(self) -> Iterable[tuple[str, str]]:
         for index, name in enumerate(self.protocols):
             if name not in PROTOCOLS:
-                yield f"protocols[{index}]", f"expected one of {', '.join(sorted(PROTOCOLS))}"
+                known = sorted(PROTOCOLS)
+                message = f"expected one of {', '.join(known)}{did_you_mean(name, known)}"
+                yield f"protocols[{index}]", message
 
 
 @dataclass(frozen=True, slots=True)

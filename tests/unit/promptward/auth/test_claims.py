@@ -117,7 +117,7 @@ def test_matcher_fails(written: Any, claim: Any) -> None:
     [
         (None, "string, number or boolean"),
         ({}, "any_of, contains, exists, glob"),
-        ({"containz": "x"}, "unknown: containz"),
+        ({"containz": "x"}, "unknown: containz; did you mean 'contains'"),
         ({"any_of": "x"}, "list"),
         ([], "1 to 256 values"),
         ([["x"]], "any_of: expected a string"),

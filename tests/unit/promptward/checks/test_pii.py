@@ -164,7 +164,11 @@ def test_recognizers_of_your_own() -> None:
 @pytest.mark.parametrize(
     ("settings", "problem"),
     [
-        ({"entities": [{"type": "NOPE"}]}, "entities[0].type: expected one of"),
+        ({"entities": [{"type": "NOPE"}]}, "entities[0].type: unknown entity; names and places"),
+        (
+            {"entities": [{"type": "EMAIL"}]},
+            "entities[0].type: unknown entity; did you mean 'EMAIL_ADDRESS'?; expected one of ABA",
+        ),
         (
             {"recognizers": [{"id": "b", "entity": "BADGE", "pattern": "x"}]},
             "recognizers[0].entity: not listed under entities",
@@ -269,7 +273,7 @@ def test_only_selected_sources_are_sent() -> None:
         ({"entities": []}, "entities: at least one is needed"),
         (
             {"entities": [{"type": "LOCATION"}]},
-            "expected one of",
+            r"entities\[0\].type: unknown entity; names and places need a model and stand under",
         ),
         (
             {"entities": [{"type": "EMAIL_ADDRESS"}], "of": [{"type": "EMAIL_ADDRESS"}]},

@@ -45,7 +45,23 @@ def test_amounts_are_exact_integers() -> None:
         ({"soft_limit": 2}, "soft_limit: expected a number, at least 0, at most 1"),
         ({"unit": "cost_usd", "limit": 5_000_000}, "limit: at most 4,000,000 USD can be counted"),
         ({"window": {"type": "sliding", "months": 1}}, "window.months: only fixed windows"),
-        ({"window": {"duration": "0s"}}, "window.duration: expected a duration"),
+        (
+            {"window": {"duration": "0s"}},
+            "window.duration: expected a duration, at least 1s, at most 31,622,400s, got 0",
+        ),
+        (
+            {"window": {"timezone": "Europe/Belin"}},
+            "window.timezone: expected an IANA time zone this host knows",
+        ),
+        (
+            {"window": {"type": "sliding", "timezone": "../etc/passwd"}},
+            "window.timezone: expected an IANA time zone this host knows",
+        ),
+        (
+            {"partition_by": ["claims.sub"]},
+            "partition_by[0]: expected claim.PATH, principal, model or route;"
+            " did you mean 'claim.PATH'?",
+        ),
     ],
 )
 def test_what_is_refused(data: dict[str, Any], problem: str) -> None:

@@ -117,6 +117,7 @@ def test_every_error_is_reported_at_once_with_its_path() -> None:
             "names": ["a", 1],
             "shapes": [{"type": "squire"}, {"type": "square", "side": 0}, 7],
             "limits": {"x": "y"},
+            "zzz": 1,
         }
     )
     assert sorted(problems) == [
@@ -126,10 +127,12 @@ def test_every_error_is_reported_at_once_with_its_path() -> None:
         "inner.name: expected a string, 2 or more characters, at most 4 characters, got 7 characters",
         "limits.x: expected a whole number, got a string",
         "names[1]: expected a string, got a number",
-        "ratio: expected a number, at least 0, at most 1, got 2.0",
+        "ratio: expected a number, at least 0, at most 1, got 2",
         "shapes[0].type: expected one of circle, square; did you mean 'square'?",
         "shapes[1].side: expected a whole number, at least 1, at most 9, got 0",
         "shapes[2]: expected a mapping, got a number",
+        "zzz: unknown setting; known here: count, ratio, flag, colour, inner, names, shapes, limits,"
+        " free, wait, digest, header, url, ident, secret",
     ]
 
 
