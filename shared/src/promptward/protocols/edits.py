@@ -13,6 +13,27 @@ from promptward.exchange import JSON
 from promptward.jsonstrict import escape_token, set_pointers
 
 
+class Keys:
+    """Finds the keys that pointer tokens stand for; for the time that a document lives.
+
+    The keys of an object are listed once, or an object of many would cost their square.
+    """
+
+    __slots__ = ("_listed",)
+
+    def __init__(self) -> None:
+        self._listed: dict[int, list[str]] = {}  # by id of the object, which the document holds
+
+    def key(self, owner: dict[str, JSON], token: str) -> str:
+        """The key of `owner` that `token` names; `*3` is its fourth."""
+        if not token.startswith("*"):
+            return token
+        listed = self._listed.get(id(owner))
+        if listed is None:
+            listed = self._listed[id(owner)] = list(owner)
+        return listed[int(token[1:])]
+
+
 def apply_edits(document: dict[str, JSON], edits: Mapping[str, str]) -> dict[str, JSON]:
     """A changed copy of `document`.
 
@@ -24,21 +45,22 @@ def apply_edits(document: dict[str, JSON], edits: Mapping[str, str]) -> dict[str
         KeyError: a pointer names no part.
     """
     values: dict[str, JSON] = {}
-    keys: dict[str, str] = {}
+    names: dict[str, str] = {}
+    keys = Keys()
     for pointer, text in edits.items():
         if pointer.endswith("#"):
-            keys[_resolved(document, pointer[:-1])] = text
+            names[_resolved(document, pointer[:-1], keys)] = text
         else:
-            values[_resolved(document, pointer)] = text
+            values[_resolved(document, pointer, keys)] = text
     changed = set_pointers(document, values)
-    if keys:
-        changed = _renamed(changed, "", keys)
+    if names:
+        changed = _renamed(changed, "", names)
     if not isinstance(changed, dict):
         raise KeyError("")
     return dict(changed) if changed is document else changed
 
 
-def _resolved(document: JSON, pointer: str) -> str:
+def _resolved(document: JSON, pointer: str, keys: Keys) -> str:
     """`pointer` with every `*N` replaced by the key at that position."""
     if "/*" not in pointer:
         return pointer
@@ -46,7 +68,7 @@ def _resolved(document: JSON, pointer: str) -> str:
     value = document
     for token in pointer.split("/")[1:]:
         if isinstance(value, dict):
-            key = list(value)[int(token[1:])] if token.startswith("*") else token
+            key = keys.key(value, token)
             value = value[key]
             tokens.append(escape_token(key))
         elif isinstance(value, list):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from promptward.errors import ExchangeError
 from promptward.exchange import JSON
 from promptward.jsonstrict import dumps_canonical
-from promptward.protocols.edits import apply_edits
+from promptward.protocols.edits import Keys, apply_edits
 
 
 def test_values_and_keys() -> None:
@@ -25,6 +27,23 @@ def test_without_edits_the_copy_is_shallow_and_ones_own() -> None:
     changed = apply_edits(document, {})
     changed["b"] = 2
     assert document == {"a": 1}
+
+
+def test_the_keys_of_an_object_are_listed_once() -> None:
+    """However many of them change: listing them for each would cost their square."""
+
+    class Counted(dict[str, JSON]):
+        listed = 0
+
+        def __iter__(self) -> Iterator[str]:
+            Counted.listed += 1
+            return super().__iter__()
+
+    inner = Counted({f"key {number}": "x" for number in range(50)})
+    keys = Keys()
+    assert [keys.key(inner, f"*{number}") for number in range(50)] == [*dict(inner)]
+    assert keys.key(inner, "plain") == "plain"
+    assert Counted.listed == 1
 
 
 def test_keys_must_stay_apart() -> None:

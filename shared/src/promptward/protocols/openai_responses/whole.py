@@ -9,6 +9,7 @@ from __future__ import annotations
 from promptward.exchange import JSON
 from promptward.protocols.base import Channel, Delta, Place, StreamEvent
 from promptward.protocols.collect import PartCollector
+from promptward.protocols.edits import Keys
 
 
 def read_whole(
@@ -22,17 +23,18 @@ def read_whole(
         prefix: pointer that the object has in the final response.
         collector: has read the object under that pointer.
     """
+    keys = Keys()
     for part in collector.parts:
         channel = Channel(part.pointer, part.source, part.json_escaped)
         typed: Place = ()
         if not part.pointer.endswith("#"):
-            typed = (*place, *_typed(value, part.pointer[len(prefix) :].split("/")[1:]))
+            typed = (*place, *_typed(value, part.pointer[len(prefix) :].split("/")[1:], keys))
         event.deltas.append(Delta(channel, part.text, typed, whole=True))
     event.opaque = [*event.opaque, *collector.opaque]
     event.echoes = [*event.echoes, *_echoes(event, place, value)]
 
 
-def _typed(value: JSON, tokens: list[str]) -> list[str | int]:
+def _typed(value: JSON, tokens: list[str], keys: Keys) -> list[str | int]:
     """Pointer tokens as keys and indexes of `value`."""
     typed: list[str | int] = []
     for token in tokens:
@@ -40,7 +42,7 @@ def _typed(value: JSON, tokens: list[str]) -> list[str | int]:
             typed.append(int(token))
             value = value[int(token)]
         elif isinstance(value, dict):
-            key = list(value)[int(token[1:])] if token.startswith("*") else token
+            key = keys.key(value, token)
             typed.append(key)
             value = value[key]
     return typed
