@@ -28,7 +28,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     names = {k.casefold(): k for k in known}
     folded = name.casefold()
     close = get_close_matches(folded, names, n=1) or _begun(folded, names)
-    return f"; did you mean {names[close[0]]!r}?" if close else ""
+    return f"; did you mean {str(names[close[0]])!r}?" if close else ""
 
 
 def _begun(name: str, names: Iterable[str]) -> list[str]:

@@ -8,6 +8,7 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from promptward.cli.reading import UnreadableError
@@ -34,10 +35,12 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument("--ledger", required=True, metavar="URL", help="as the gateway is given it")
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    listing = actions.add_parser("list", help="live buckets", epilog="Exit codes: as above.")
+    listing = actions.add_parser("list", help="live buckets")
     listing.add_argument("--budget", metavar="ID", help="only this budget")
     listing.add_argument("--containing", default="", metavar="TEXT", help="in the partition")
-    listing.add_argument("--at-most", type=int, default=1000, metavar="N")
+    listing.add_argument(
+        "--at-most", type=int, default=1000, metavar="N", help="rows (default: 1000)"
+    )
     listing.add_argument("--format", choices=("table", "json", "csv"), default="table")
     raising = actions.add_parser("raise", help="let a bucket use more for a while")
     raising.add_argument("bucket", help="as `list` prints it")
@@ -66,6 +69,9 @@ def _open(url: str) -> Ledger:
         from promptward_ports.ledgers import open_ledger
     except ImportError as error:
         raise UnreadableError(f"{error.name} is missing: pip install 'promptward[ports]'") from None
+    path = url.removeprefix("sqlite://").partition("?")[0]
+    if path.startswith("/") and not Path(path).is_file():  # opening it would make an empty one
+        raise UnreadableError(f"{path}: no such ledger")
     return open_ledger(url, timeout_s=_TIMEOUT_S)
 
 

@@ -77,11 +77,12 @@ def _read_exchange(path: str) -> tuple[Exchange, Response | None]:
     if not isinstance(document, dict) or not isinstance(document.get("request"), dict):
         raise UnreadableError(f'{path}: expected an object with "request"')
     response = document.get("response")
+    if response is not None and not isinstance(response, dict):
+        raise UnreadableError(f"{path}: response must be an object")
     return _request(document["request"], path), _response(response, path) if response else None
 
 
 def _request(data: Mapping[str, Any], where: str) -> Exchange:
-    identity = data.get("gateway_identity")
     return Exchange(
         method=str(data.get("method", "POST")).upper(),
         host=str(data.get("host", "localhost")),
@@ -90,17 +91,28 @@ def _request(data: Mapping[str, Any], where: str) -> Exchange:
         body=_body(data, where),
         peer=str(data.get("peer", "")),
         route=str(data.get("route", "")),
-        gateway_identity=GatewayIdentity(str(identity["method"]), identity["claims"])
-        if identity
-        else None,
+        gateway_identity=_gateway_identity(data.get("gateway_identity"), where),
     )
+
+
+def _gateway_identity(data: Any, where: str) -> GatewayIdentity | None:
+    if not data:
+        return None
+    try:
+        return GatewayIdentity(str(data["method"]), {**data["claims"]})
+    except (KeyError, TypeError):
+        message = 'gateway_identity must be {"method": text, "claims": object}'
+        raise UnreadableError(f"{where}: {message}") from None
 
 
 def _response(data: Mapping[str, Any], where: str) -> Response:
     headers = _headers(data.get("headers"), where)
     if not headers.get_all("content-type"):
         headers = Headers((*headers.pairs, ("content-type", "application/json")))
-    return Response(int(data.get("status", 200)), headers, _body(data, where))
+    status = data.get("status", 200)
+    if not isinstance(status, int) or not 100 <= status <= 599:
+        raise UnreadableError(f"{where}: response.status must be a number from 100 to 599")
+    return Response(status, headers, _body(data, where))
 
 
 def _headers(data: Any, where: str) -> Headers:

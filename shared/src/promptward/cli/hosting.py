@@ -36,6 +36,8 @@ def engine_for(policy: CompiledPolicy, ledger_url: str) -> tuple[Engine, Callabl
     try:
         ledger = open_ledger(ledger_url, timeout_s=_LEDGER_TIMEOUT_S)
         engine = build_engine(policy, ledger, _NoAudit())
+    except ImportError as error:  # a port that only this policy needs
+        raise _missing(error) from None
     except (PolicyError, PortError, ValueError) as error:
         raise UnreadableError(str(error)) from None
     return engine, lambda: run_sync(ledger.close())

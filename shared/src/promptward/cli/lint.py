@@ -73,6 +73,8 @@ def run(options: argparse.Namespace) -> int:
         report = _lint(options.policy, gateways)
     except UnreadableError as error:
         report = _Report(False, (str(error),))
+    except OSError as error:
+        report = _Report(False, (f"{error.filename}: {error.strerror}",))
     if options.json:
         print(json.dumps({"readable": report.readable, "findings": list(report.findings)}))
     else:
@@ -96,7 +98,7 @@ def _lint(path: str, gateways: list[GatewayCapabilities]) -> _Report:
 def _print(options: argparse.Namespace, report: _Report) -> None:
     out = sys.stdout if report.readable else sys.stderr
     for finding in report.findings:
-        print(finding, file=out)
+        print(finding if report.readable else f"promptward: {finding}", file=out)
     if not report.findings:
         names = f" for {', '.join(options.gateway)}" if options.gateway else ""
         print(f"{options.policy}: ok{names}")

@@ -11,6 +11,7 @@ from promptward import __version__
 from promptward.cli import budgets, check, lint, scan, schema, tune, usage
 
 UNREADABLE = 2
+INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -38,6 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         print(f"promptward: {error.filename}: {error.strerror}", file=sys.stderr)
         return UNREADABLE
+    except KeyboardInterrupt:
+        return INTERRUPTED
     return code
 
 

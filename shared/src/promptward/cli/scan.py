@@ -18,6 +18,7 @@ from promptward.cli.hosting import classifier_for
 from promptward.cli.reading import UnreadableError, read_policy
 from promptward.exchange import Source
 from promptward.policy.decode import decode
+from promptward.spelling import did_you_mean
 from promptward.sync import run_sync
 
 # one line may hold a whole document; more is not a prompt
@@ -58,6 +59,13 @@ def _lines() -> Iterator[str]:
         yield line
 
 
+def _source(written: object) -> Source:
+    if not isinstance(written, str) or written not in set(Source):
+        hint = did_you_mean(str(written), Source)
+        raise ValueError(f"source: expected one of {', '.join(Source)}{hint}")
+    return Source(written)
+
+
 class _Scanner:
     """The content checks to scan with."""
 
@@ -95,7 +103,7 @@ class _Scanner:
         row = json.loads(line)
         if not isinstance(row, dict) or not isinstance(row.get("text"), str):
             raise ValueError('expected an object with a string "text"')
-        source = Source(row.get("source") or "user")
+        source = _source(row.get("source") or "user")
         text = row["text"]
         matches, unread = self._find(text)
         answer = {"id": row.get("id"), "injection": self._score(text, source), "pii": matches}

@@ -29,14 +29,23 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument("examples", metavar="FILE", help="labelled texts, - for standard input")
     parser.add_argument("--policy", metavar="FILE", help="use this policy's injection check")
-    parser.add_argument(
-        "--flag-share", type=float, default=0.01, help="harmless share to flag (default: 0.01)"
-    )
-    parser.add_argument(
-        "--block-share", type=float, default=0.001, help="harmless share to block (default: 0.001)"
-    )
+    for name, default in (("flag", 0.01), ("block", 0.001)):
+        parser.add_argument(
+            f"--{name}-share",
+            type=_share,
+            default=default,
+            metavar="SHARE",
+            help=f"share of the harmless texts, 0 to 1, that it may {name} (default: {default})",
+        )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.set_defaults(run=run)
+
+
+def _share(text: str) -> float:
+    share = float(text)
+    if not 0 <= share <= 1:
+        raise argparse.ArgumentTypeError("expected a share from 0 to 1")
+    return share
 
 
 def run(options: argparse.Namespace) -> int:

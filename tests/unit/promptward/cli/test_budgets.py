@@ -42,6 +42,14 @@ def rows(capsys: pytest.CaptureFixture[str], ledger: str) -> list[dict[str, Any]
     return listed
 
 
+def test_a_ledger_that_is_not_there_is_not_made(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    code, _, err = run(capsys, "budgets", "--ledger", f"sqlite://{tmp_path}/typo.db", "list")
+    assert (code, err) == (2, f"promptward: {tmp_path}/typo.db: no such ledger\n")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_list(capsys: pytest.CaptureFixture[str], ledger: str) -> None:
     (row,) = rows(capsys, ledger)
     assert (row["budget"], row["partition"], row["spent"], row["limit"]) == (

@@ -97,6 +97,10 @@ class TestLint:
         code, _, err = run(capsys, monkeypatch, *arguments, stdin=stdin)
         assert code == 2
         assert message in err
+        code, out, err = run(capsys, monkeypatch, "lint", "--json", *arguments[1:], stdin=stdin)
+        report = json.loads(out)
+        assert (code, err, report["readable"]) == (2, "", False)
+        assert len(report["findings"]) == 1
 
 
 class TestCheck:
@@ -177,6 +181,11 @@ class TestCheck:
             ("[]", 'expected an object with "request"'),
             ('{"request": {"body_base64": "!"}}', "body_base64 is not base64"),
             ('{"request": {"headers": 5}}', "headers must be"),
+            ('{"request": {"gateway_identity": {"claims": {}}}}', "gateway_identity must be"),
+            ('{"request": {"gateway_identity": 5}}', "gateway_identity must be"),
+            ('{"request": {}, "response": 5}', "response must be an object"),
+            ('{"request": {}, "response": {"status": "x"}}', "response.status must be"),
+            ('{"request": {}, "response": {"status": 999}}', "response.status must be"),
         ],
     )
     def test_unreadable(
@@ -236,6 +245,14 @@ class TestScan:
         answers = [json.loads(line) for line in out.splitlines()]
         assert code == 2
         assert [("error" in a) for a in answers] == [True, True, True, True, False, False]
+        assert answers[3]["error"].startswith("line 4: source: expected one of system, developer,")
+
+    def test_the_source_that_may_be_meant_is_named(
+        self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        line = json.dumps({"text": "x", "source": "tool-result"})
+        _, out, _ = run(capsys, monkeypatch, "scan", stdin=line)
+        assert json.loads(out)["error"].endswith("; did you mean 'tool_result'?")
 
     def test_a_policy_chooses_checks_and_thresholds(
         self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
@@ -265,6 +282,33 @@ class TestScan:
         process.stdin.close()
         process.stdout.close()
         assert process.wait(30) == 0
+
+
+def test_ctrl_c_is_no_traceback(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(_size: int) -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sys.stdin.readline", interrupted)
+    assert main(["scan"]) == 130
+    assert capsys.readouterr().err == ""
+
+
+def test_a_missing_extra_is_named(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    issuer = {"issuer": "https://i.test", "jwks_uri": "https://i.test/jwks"}
+    path = tmp_path / "p.json"
+    path.write_text(policy_with(identity={"jwt": [issuer]}))
+    for name in [n for n in sys.modules if n.partition(".")[0] == "cryptography"]:
+        monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.delitem(sys.modules, "promptward_ports.signatures", raising=False)
+    code, _, err = run(
+        capsys, monkeypatch, "check", "--policy", str(path), "-", stdin='{"request": {}}'
+    )
+    assert code == 2
+    assert "is missing: pip install 'promptward[ports]'" in err
 
 
 def test_schema_prints_json(

@@ -41,6 +41,16 @@ def test_json_and_policy(capsys: pytest.CaptureFixture[str], examples: str, tmp_
     assert user["current"] == {"flag": 0.2, "block": 0.4}
 
 
+@pytest.mark.parametrize("share", ["2", "-0.1", "nan", "x"])
+def test_a_share_is_from_0_to_1(
+    capsys: pytest.CaptureFixture[str], examples: str, share: str
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["tune", f"--flag-share={share}", examples])
+    assert caught.value.code == 2
+    assert "argument --flag-share" in capsys.readouterr().err
+
+
 def test_what_is_unreadable(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     bad = tmp_path / "bad.jsonl"
     bad.write_text("{}\n")
