@@ -4,3 +4,5 @@ This package is a thin enforcement adapter (docs/architecture.md): codecs betwee
 and the core's nouns, the ports for this runtime, the capabilities Envoy has, and entry points. No
 rule lives here.
 """
+
+__version__ = "0.1.0"

@@ -14,23 +14,31 @@ import logging
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from argparse import RawDescriptionHelpFormatter
+from collections.abc import Coroutine, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
 
 import uvloop
 
 from promptward.errors import PolicyError, PortError
 from promptward.exchange import JSON
+from promptward_envoy import __version__
 from promptward_envoy.addresses import is_local, is_loopback, split_address, worker_address
 from promptward_envoy.envoy_binary import EnvoyNotFoundError
 from promptward_envoy.envoy_process import EnvoyFailedError
+from promptward_envoy.option_types import (
+    LOG_LEVELS,
+    above_zero,
+    address_or_off,
+    listening_address,
+    log_level,
+    positive,
+    zero_or_more,
+)
 from promptward_envoy.quickstart import add_quickstart_parser
 from promptward_envoy.server import ServerSettings, TlsFiles
 from promptward_envoy.service import Service, ServiceSettings
 from promptward_ports.ledgers import open_ledger
-
-T = TypeVar("T")
 
 _log = logging.getLogger("promptward.envoy")
 
@@ -51,11 +59,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=level, format=line, stream=sys.stderr)
     try:
         return int(options.run(options))
+    except OSError as error:
+        what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        sys.stderr.write(f"promptward-envoy: {what}\n")
+        return 1
     except PolicyError as error:
         for problem in error.problems:
             sys.stderr.write(f"promptward-envoy: {problem}\n")
         return 2
-    except (PortError, OSError, ValueError, RuntimeError) as error:
+    except (PortError, ValueError, RuntimeError) as error:
         sys.stderr.write(f"promptward-envoy: {error}\n")
         return 1
     except (EnvoyNotFoundError, EnvoyFailedError) as error:
@@ -64,7 +76,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="promptward-envoy", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="promptward-envoy", description=__doc__, formatter_class=RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--version", action="version", version=f"promptward-envoy {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     serve = commands.add_parser(
         "serve", help="serve ext_authz and ext_proc to an Envoy", allow_abbrev=False
@@ -76,10 +91,9 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _env(name: str, default: T, parse: Callable[[str], T]) -> T:
-    """The value of PROMPTWARD_`name`, or `default`."""
-    value = os.environ.get(f"PROMPTWARD_{name}")
-    return default if value is None else parse(value)
+def _env(name: str, default: object) -> object:
+    """The value of PROMPTWARD_`name`, which the option's type will read, or `default`."""
+    return os.environ.get(f"PROMPTWARD_{name}", default)
 
 
 def _add_what(serve: argparse.ArgumentParser) -> None:
@@ -93,21 +107,28 @@ def _add_what(serve: argparse.ArgumentParser) -> None:
     serve.add_argument(
         "--ledger",
         metavar="URL",
-        default=_env("LEDGER", "", str),
+        default=_env("LEDGER", ""),
         help="budget ledger: sqlite:///PATH, redis://…, memory:// (default: sqlite in the state"
         " directory of the user)",
     )
-    serve.add_argument("--ledger-timeout", type=float, default=_env("LEDGER_TIMEOUT", 1.0, float))
+    serve.add_argument(
+        "--ledger-timeout",
+        type=above_zero,
+        metavar="SECONDS",
+        default=_env("LEDGER_TIMEOUT", 1.0),
+        help="most time for one answer of the ledger (default: 1)",
+    )
     serve.add_argument(
         "--audit",
-        default=_env("AUDIT", "stdout", str),
+        metavar="WHERE",
+        default=_env("AUDIT", "stdout"),
         help="where audit events go: stdout, none or a file (default: stdout)",
     )
     serve.add_argument(
         "--watch",
-        type=float,
+        type=zero_or_more,
         metavar="SECONDS",
-        default=_env("WATCH", 2.0, float),
+        default=_env("WATCH", 2.0),
         help="look for changed policy files this often; 0 never (default: 2)",
     )
 
@@ -115,20 +136,23 @@ def _add_what(serve: argparse.ArgumentParser) -> None:
 def _add_where(serve: argparse.ArgumentParser) -> None:
     serve.add_argument(
         "--listen",
-        default=_env("LISTEN", _DEFAULT_LISTEN, str),
+        type=listening_address,
+        default=_env("LISTEN", _DEFAULT_LISTEN),
         metavar="ADDRESS",
         help=f"host:port or unix:/path (default: {_DEFAULT_LISTEN}); worker n > 0 listens on"
         " port + n, or on /path.n",
     )
     serve.add_argument(
         "--workers",
-        type=int,
-        default=_env("WORKERS", 1, int),
+        type=positive,
+        metavar="N",
+        default=_env("WORKERS", 1),
         help="processes, each on its own address (default: 1)",
     )
     serve.add_argument(
         "--admin",
-        default=_env("ADMIN", _DEFAULT_ADMIN, str),
+        type=address_or_off,
+        default=_env("ADMIN", _DEFAULT_ADMIN),
         metavar="HOST:PORT",
         help=f"admin port, or `off` (default: {_DEFAULT_ADMIN}; elsewhere than on loopback it"
         " needs a token)",
@@ -136,23 +160,31 @@ def _add_where(serve: argparse.ArgumentParser) -> None:
     serve.add_argument(
         "--admin-token-file",
         type=Path,
-        default=_env("ADMIN_TOKEN_FILE", None, Path),
+        metavar="FILE",
+        default=_env("ADMIN_TOKEN_FILE", None),
         help="file with the admin port's bearer token (or PROMPTWARD_ADMIN_TOKEN)",
     )
     _add_ledger_port(serve)
     for name, what in _TLS_FILES.items():
         variable = name.upper().replace("-", "_")
         serve.add_argument(
-            f"--{name}", type=Path, metavar="FILE", default=_env(variable, None, Path), help=what
+            f"--{name}", type=Path, metavar="FILE", default=_env(variable, None), help=what
         )
     serve.add_argument("--status-file", type=Path, help=argparse.SUPPRESS)
-    serve.add_argument("--log-level", default=_env("LOG_LEVEL", "info", str))
+    serve.add_argument(
+        "--log-level",
+        type=log_level,
+        metavar="LEVEL",
+        default=_env("LOG_LEVEL", "info"),
+        help=f"{', '.join(LOG_LEVELS)} (default: info)",
+    )
 
 
 def _add_ledger_port(serve: argparse.ArgumentParser) -> None:
     serve.add_argument(
         "--ledger-listen",
-        default=_env("LEDGER_LISTEN", "off", str),
+        type=address_or_off,
+        default=_env("LEDGER_LISTEN", "off"),
         metavar="HOST:PORT",
         help="let other gateways draw from this ledger over HTTP, or `off` (default: off; needs a"
         " token; put TLS in front of it where others can listen)",
@@ -160,7 +192,7 @@ def _add_ledger_port(serve: argparse.ArgumentParser) -> None:
     serve.add_argument(
         "--ledger-token-file",
         type=Path,
-        default=_env("LEDGER_TOKEN_FILE", None, Path),
+        default=_env("LEDGER_TOKEN_FILE", None),
         metavar="FILE",
         help="file with the ledger port's bearer token (or PROMPTWARD_LEDGER_TOKEN)",
     )
@@ -169,35 +201,37 @@ def _add_ledger_port(serve: argparse.ArgumentParser) -> None:
 def _add_bounds(serve: argparse.ArgumentParser) -> None:
     serve.add_argument(
         "--max-in-flight",
-        type=int,
-        default=_env("MAX_IN_FLIGHT", 1000, int),
+        type=positive,
+        metavar="N",
+        default=_env("MAX_IN_FLIGHT", 1000),
         help="exchanges at once in each process; more get 503 (default: 1000)",
     )
     serve.add_argument(
         "--max-message-bytes",
-        type=int,
-        default=_env("MAX_MESSAGE_BYTES", 16 << 20, int),
+        type=positive,
+        metavar="BYTES",
+        default=_env("MAX_MESSAGE_BYTES", 16 << 20),
         help="largest message of Envoy; more than its buffer limit (default: 16 MiB)",
     )
     serve.add_argument(
         "--deadline",
-        type=float,
-        default=_env("DEADLINE", 5.0, float),
+        type=above_zero,
+        default=_env("DEADLINE", 5.0),
         metavar="SECONDS",
         help="most time for one answer; less than Envoy's message_timeout (default: 5)",
     )
     serve.add_argument(
         "--drain",
-        type=float,
-        default=_env("DRAIN", 1.5, float),
+        type=zero_or_more,
+        default=_env("DRAIN", 1.5),
         metavar="SECONDS",
         help="between NOT_SERVING and refusing calls; more than two health intervals"
         " (default: 1.5)",
     )
     serve.add_argument(
         "--grace",
-        type=float,
-        default=_env("GRACE", 30.0, float),
+        type=zero_or_more,
+        default=_env("GRACE", 30.0),
         metavar="SECONDS",
         help="time that open streams get to finish (default: 30)",
     )

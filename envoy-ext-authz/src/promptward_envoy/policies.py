@@ -153,8 +153,10 @@ def load_file(file: Path) -> CompiledPolicy:
     """
     try:
         policy = load_policy(file.read_text(encoding="utf-8"), os.environ.get)
-    except (OSError, UnicodeDecodeError) as error:
-        raise PolicyError(f"{file}: {type(error).__name__}: cannot be read as UTF-8") from error
+    except OSError as error:
+        raise PolicyError(f"{file}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise PolicyError(f"{file}: not UTF-8 (byte {error.start})") from error
     except PolicyError as error:
         raise PolicyError([f"{file}: {problem}" for problem in error.problems]) from error
     gaps = lint(policy.model, ENVOY)

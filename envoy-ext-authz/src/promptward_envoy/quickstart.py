@@ -31,6 +31,7 @@ from promptward_envoy.bootstrap import Bootstrap
 from promptward_envoy.demo.greeting import greeting
 from promptward_envoy.envoy_binary import cache_directory, find_envoy, install_envoy
 from promptward_envoy.envoy_process import start_envoy, wait_until_live
+from promptward_envoy.option_types import port
 from promptward_envoy.policies import load_file
 
 _HOST = "127.0.0.1"
@@ -48,7 +49,10 @@ def add_quickstart_parser(commands: argparse._SubParsersAction[argparse.Argument
         allow_abbrev=False,
     )
     parser.add_argument(
-        "--port", type=int, help=f"port of Envoy, 0 picks one (default: {_PORT}, or a free one)"
+        "--port",
+        type=port,
+        metavar="PORT",
+        help=f"port of Envoy, 0 picks one (default: {_PORT}, or a free one)",
     )
     parser.add_argument("--policy", type=Path, metavar="FILE", help="(default: the demo policy)")
     parser.add_argument("--ledger", metavar="URL", help="(default: SQLite in a new directory)")
@@ -127,6 +131,8 @@ def _plan(options: argparse.Namespace, directory: Path) -> _Plan:
         policy = directory / "demo_policy.yaml"
         source = resources.files("promptward_envoy").joinpath("data/demo_policy.yaml")
         policy.write_bytes(source.read_bytes())
+    if options.upstream_log:
+        options.upstream_log.open("ab").close()  # fails here, with a message, and not in a child
     log = options.upstream_log or (None if options.upstream else directory / "upstream.jsonl")
     return _Plan(
         directory=directory,
@@ -144,11 +150,11 @@ def _choose_port(wanted: int | None) -> int:
     Raises:
         ValueError: the port asked for is taken.
     """
-    for port in (_PORT, 0) if wanted is None else (wanted,):
+    for candidate in (_PORT, 0) if wanted is None else (wanted,):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                probe.bind((_HOST, port))
+                probe.bind((_HOST, candidate))
             except OSError:
                 continue
             return int(probe.getsockname()[1])

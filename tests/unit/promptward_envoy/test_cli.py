@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
+
 import pytest
 
 from promptward_envoy import cli
@@ -79,7 +81,34 @@ def test_without_a_policy_nothing_is_served(monkeypatch, capsys) -> None:
 def test_missing_policy_file_is_said_plainly(monkeypatch, capsys, tmp_path) -> None:
     missing = str(tmp_path / "no.yaml")
     assert cli.main(["serve", "--policy", missing, "--ledger", "memory://"]) == 2
-    assert missing in capsys.readouterr().err
+    assert capsys.readouterr().err == f"promptward-envoy: {missing}: No such file or directory\n"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"), [("WORKERS", "two"), ("DEADLINE", "-1"), ("LOG_LEVEL", "loud")]
+)
+def test_a_variable_that_cannot_be_read_is_wrong_usage(
+    monkeypatch, capsys, variable, value
+) -> None:
+    monkeypatch.setenv(f"PROMPTWARD_{variable}", value)
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["serve", "--policy", "p"])
+    assert caught.value.code == 2
+    option = variable.lower().replace("_", "-")
+    assert f"argument --{option}: expected" in capsys.readouterr().err
+
+
+def test_a_file_that_cannot_be_written_is_named(capsys, tmp_path) -> None:
+    log = tmp_path / "missing" / "log"
+    assert cli.main(["quickstart", "--port", "0", "--upstream-log", str(log)]) == 1
+    assert capsys.readouterr().err == f"promptward-envoy: {log}: No such file or directory\n"
+
+
+def test_the_version_is_the_distributions(capsys) -> None:
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["--version"])
+    assert caught.value.code == 0
+    assert capsys.readouterr().out.strip() == f"promptward-envoy {version('promptward-envoy')}"
 
 
 def test_unknown_ledger_is_said_plainly(capsys, tmp_path) -> None:
