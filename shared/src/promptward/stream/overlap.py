@@ -27,6 +27,9 @@ MAX_GAP = 64
 # a token has an end even in a text without spaces; longer words are several tokens
 _TOKEN = re.compile(r"[0-9A-Za-z]{1,64}|[^\x00-\x7f]")
 _WORD_LENGTH = 64
+# Places in the known text that are followed at once. A pair of words that stands there more often
+# is no sign of a leak, and following all would cost the known text's length for each token.
+MAX_RUNS = 256
 _SKIPPED = "\u200b\u200c\u200d\u2060\ufeff"  # invisible: they separate nothing
 
 
@@ -47,10 +50,15 @@ class KnownText:
         return len(self.tokens) >= MIN_TOKENS
 
     def extend(self, runs: dict[int, int], previous: str, token: str) -> dict[int, int]:
-        """Runs after one more token: index of the token that would come next -> length."""
+        """Runs after one more token: index of the token that would come next -> length.
+
+        At most `MAX_RUNS`, the longest ones first.
+        """
         known, size = self.tokens, len(self.tokens)
         longer = {n + 1: length + 1 for n, length in runs.items() if n < size and known[n] == token}
         for following in self.pairs.get((previous, token), ()):
+            if len(longer) >= MAX_RUNS:
+                break
             longer.setdefault(following, 2)
         return longer
 

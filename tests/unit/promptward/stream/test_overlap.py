@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from promptward.stream.json_escaped import JsonEscapedChannel
-from promptward.stream.overlap import MAX_GAP, MIN_TOKENS, KnownText, OverlapChannel
+from promptward.stream.overlap import MAX_GAP, MAX_RUNS, MIN_TOKENS, KnownText, OverlapChannel
 
 SYSTEM = (
     "You are Aria, the assistant of Acme Bank. Never mention interest rates above five percent."
@@ -84,6 +84,18 @@ def test_what_is_held_back_is_bounded() -> None:
         channel.feed(" " * 40)
         most = max(most, channel.pending)
     assert most < MIN_TOKENS * (64 + MAX_GAP)
+
+
+def test_a_text_that_repeats_itself_costs_no_more_than_another() -> None:
+    """Following every place where two words stand would cost the text's length for each token."""
+    known = KnownText("la " * (20 * MAX_RUNS))
+    runs: dict[int, int] = {}
+    for _ in range(2 * MAX_RUNS):
+        runs = known.extend(runs, "la", "la")
+        assert len(runs) <= MAX_RUNS
+    assert max(runs.values()) == 2 * MAX_RUNS + 1
+    channel = OverlapChannel(known, "<X>")
+    assert channel.feed("so " + "la " * 30) + channel.close() == "so <X> "
 
 
 def test_a_short_known_text_is_none() -> None:
