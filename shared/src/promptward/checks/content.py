@@ -17,9 +17,11 @@ from promptward.checks.read_ahead import ReadAhead
 from promptward.exchange import Source
 from promptward.findings import Effect, Finding, Severity, Span
 from promptward.llm import Part
+from promptward.operators import Placeholders
 from promptward.ports import Classifier
 from promptward.protocols.base import Channel
 from promptward.stream.channels import ChannelFilter
+from promptward.stream.overlap import KnownText
 from promptward.values import value_object
 
 
@@ -56,6 +58,8 @@ class Conversation:
         classifier: the host's external detector; None when the policy names none.
         recall: what pure analyses said of texts that this caller sent before.
         ahead: by check id, what is known of a stream that is read a second time.
+        known_text: `system_text` indexed, once a check has asked for it.
+        placeholders: those of the vault, once a check has asked for them.
     """
 
     nonce: str
@@ -64,6 +68,20 @@ class Conversation:
     classifier: Classifier | None = None
     recall: Recall = NO_RECALL
     ahead: dict[str, ReadAhead] = field(default_factory=dict)
+    known_text: KnownText | None = None
+    placeholders: Placeholders | None = None
+
+    def index_system_text(self) -> KnownText:
+        """The index of the system text: made once, however many texts are held against it."""
+        if self.known_text is None:
+            self.known_text = KnownText(self.system_text)
+        return self.known_text
+
+    def list_placeholders(self) -> Placeholders:
+        """The placeholders of the vault, which is complete: made once, as above."""
+        if self.placeholders is None:
+            self.placeholders = Placeholders(self.vault)
+        return self.placeholders
 
 
 @value_object(frozen=True, slots=True)

@@ -174,8 +174,7 @@ class OutputCheck:
     def _known(self, conversation: Conversation) -> KnownText | None:
         if not self.needs_system_text or not conversation.system_text:
             return None
-        known = KnownText(conversation.system_text)
-        return known or None
+        return conversation.index_system_text() or None
 
     def _overlap(self, known: KnownText, json_escaped: bool) -> _Overlap:
         replacement = f"<{SYSTEM_PROMPT}>" if self._effect is Effect.REDACT else None

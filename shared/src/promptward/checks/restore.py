@@ -56,7 +56,7 @@ class _Restore:
     findings: Sequence[Finding] = ()
 
     def __init__(self, conversation: Conversation, json_escaped: bool) -> None:
-        restorer = Restorer(conversation.vault)
+        restorer = Restorer(conversation.list_placeholders())
         self._text = JsonEscapedChannel(restorer) if json_escaped else restorer
 
     def feed(self, text: str) -> str:

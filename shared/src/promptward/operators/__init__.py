@@ -9,7 +9,7 @@ from promptward.operators.edits import Edit, EditingChannel, render
 from promptward.operators.hashing import Hash
 from promptward.operators.mask import Mask
 from promptward.operators.operator import Operator
-from promptward.operators.pseudonymize import Pseudonymize, Restorer
+from promptward.operators.pseudonymize import Placeholders, Pseudonymize, Restorer
 from promptward.operators.redact import Redact
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "Hash",
     "Mask",
     "Operator",
+    "Placeholders",
     "Pseudonymize",
     "Redact",
     "Restorer",

@@ -10,6 +10,7 @@ never logged.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping
 
 from promptward.errors import ExchangeError
@@ -53,6 +54,38 @@ class Pseudonymize:
         return f"Pseudonymize({len(self.vault)} values)"
 
 
+class Placeholders:
+    """What restorers know of a vault; made once for all texts of an exchange.
+
+    Args:
+        vault: placeholder -> original; every placeholder starts with `<` and ends with `>`. It must
+            not change any more.
+
+    Attributes:
+        vault: as given.
+        longest: characters of the longest placeholder, 0 without any.
+    """
+
+    __slots__ = ("_sorted", "longest", "vault")
+
+    def __init__(self, vault: Mapping[str, str]) -> None:
+        for placeholder in vault:
+            inner = placeholder[1:-1]
+            if placeholder[:1] != "<" or placeholder[-1:] != ">" or "<" in inner or ">" in inner:
+                raise ExchangeError("invalid_vault", "a pseudonym in the vault is malformed", 500)
+        self.vault = vault
+        self.longest = max(map(len, vault), default=0)
+        self._sorted = sorted(vault)
+
+    def one_begins_with(self, text: str) -> bool:
+        """Whether `text` is the beginning of a placeholder and not all of it."""
+        at = bisect_right(self._sorted, text)
+        return at < len(self._sorted) and self._sorted[at].startswith(text)
+
+    def __repr__(self) -> str:
+        return f"Placeholders({len(self.vault)} values)"
+
+
 class Restorer:
     """Incremental: puts originals back where the vault's placeholders stand.
 
@@ -60,18 +93,15 @@ class Restorer:
     beginning of a placeholder is held back, so `pending` never exceeds the longest placeholder.
 
     Args:
-        vault: placeholder -> original; every placeholder starts with `<` and ends with `>`.
+        placeholders: those of the exchange, or its vault.
     """
 
-    def __init__(self, vault: Mapping[str, str]) -> None:
-        for placeholder in vault:
-            inner = placeholder[1:-1]
-            if placeholder[:1] != "<" or placeholder[-1:] != ">" or "<" in inner or ">" in inner:
-                raise ExchangeError("invalid_vault", "a pseudonym in the vault is malformed", 500)
-        self._vault = vault
-        self._longest = max(map(len, vault), default=0)
-        # Every beginning of a placeholder: membership decides whether to wait for more.
-        self._prefixes = {p[:size] for p in vault for size in range(1, len(p))}
+    def __init__(self, placeholders: Placeholders | Mapping[str, str]) -> None:
+        if not isinstance(placeholders, Placeholders):
+            placeholders = Placeholders(placeholders)
+        self._placeholders = placeholders
+        self._vault = placeholders.vault
+        self._longest = placeholders.longest
         self._pending = ""
         self.restored = 0
 
@@ -84,7 +114,7 @@ class Restorer:
         """Take more text; return edits of what is certain."""
         text = self._pending + text
         hold = text.rfind("<", max(0, len(text) - self._longest + 1))
-        if hold >= 0 and text[hold:] in self._prefixes:
+        if hold >= 0 and self._placeholders.one_begins_with(text[hold:]):
             self._pending, text = text[hold:], text[:hold]
         else:
             self._pending = ""

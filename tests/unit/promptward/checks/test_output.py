@@ -126,3 +126,15 @@ def test_without_a_system_prompt_there_is_nothing_to_leak() -> None:
     assert made.needs_system_text
     parts = [Part("/a", Source.ASSISTANT, TEXT)]
     assert run_sync(made.inspect(Phase.RESPONSE, parts, Conversation("ab"))).findings == ()
+
+
+def test_the_system_prompt_is_indexed_once_for_all_texts() -> None:
+    made = check(detect=["system_prompt_leak"])
+    conversation = Conversation("ab", {}, SYSTEM)
+    channels = [made.open_channel(Channel("/a", Source.ASSISTANT), conversation) for _ in "abc"]
+    known = conversation.known_text
+    assert known is not None
+    parts = [Part("/a", Source.ASSISTANT, SYSTEM)]
+    run_sync(made.inspect(Phase.RESPONSE, parts, conversation))
+    assert None not in channels
+    assert conversation.known_text is known

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from promptward.checks.content import Conversation, Phase
@@ -38,3 +40,23 @@ def test_streams_are_restored_at_every_cut(escaped: bool) -> None:
     assert channel is not None
     out = "".join(channel.feed(c) for c in text) + channel.close()
     assert out == text.replace("<PERSON_10_abc123>", "Ten")
+
+
+def test_the_placeholders_are_listed_once_for_all_texts() -> None:
+    """Texts times pseudonyms would be the square of what a client and a model can send."""
+
+    class Counted(dict[str, str]):
+        listed = 0
+
+        def __iter__(self) -> Iterator[str]:
+            Counted.listed += 1
+            return super().__iter__()
+
+    conversation = Conversation("abc123", Counted(VAULT))
+    parts = [Part(f"/{n}", Source.ASSISTANT, "<PERSON_1_abc123>") for n in range(20)]
+    assert len(run_sync(RestoreCheck().inspect(Phase.RESPONSE, parts, conversation)).edits) == 20
+    once = Counted.listed
+    for part in parts:
+        RestoreCheck().open_channel(Channel(part.pointer, Source.ASSISTANT), conversation)
+    run_sync(RestoreCheck().inspect(Phase.RESPONSE, parts, conversation))
+    assert Counted.listed == once

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from promptward.errors import ExchangeError
-from promptward.operators import Pseudonymize, Restorer
+from promptward.operators import Placeholders, Pseudonymize, Restorer
 
 NONCE = "0badc0ffee"
 
@@ -45,6 +45,17 @@ def test_the_nonce_must_not_occur_in_the_text() -> None:
     operator = Pseudonymize(NONCE)
     assert operator.unused_in("hello")
     assert not operator.unused_in(f"<NAME_1_{NONCE}>")
+
+
+def test_only_a_proper_beginning_of_a_placeholder_is_waited_for() -> None:
+    placeholders = Placeholders(vault_of(12))
+    whole = f"<NAME_1_{NONCE}>"
+    beginnings = [whole[:size] for size in range(1, len(whole))]
+    assert all(map(placeholders.one_begins_with, [*beginnings, "<NAME_12_"]))
+    others = [whole, f"<NAME_12_{NONCE}>", "<NAME_2x", "<NAMES", "<ZZ", "<", "a"]
+    assert [o for o in others if placeholders.one_begins_with(o)] == ["<"]
+    assert not Placeholders({}).one_begins_with("<")
+    assert repr(placeholders) == "Placeholders(12 values)"
 
 
 @pytest.mark.parametrize("nonce", ["", "abc", "XYZXYZ", "0badC0"])
