@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
 from typing import TypeVar
 
@@ -125,12 +125,12 @@ class CueGate:
         spaced = list(filter(is_spaced, whose))
         other = [word for word in whose if not is_spaced(word)]
         self._in_text = [
-            re.compile(_source(words, start, LETTER), re.DOTALL).finditer
+            re.compile(_source(words, start, LETTER), re.DOTALL).search
             for words, start in ((spaced, f"(?<!{LETTER})"), (other, ""))
             if words
         ]
         self._in_plain = [
-            re.compile(_source(plain, start, "[a-z]").encode("latin-1"), re.DOTALL).finditer
+            re.compile(_source(plain, start, "[a-z]").encode("latin-1"), re.DOTALL).search
             for words, start in ((spaced, "\\b"), (other, ""))
             if (plain := [_plain(word).decode("latin-1") for word in words if word.isascii()])
         ]
@@ -150,11 +150,11 @@ class CueGate:
         if stretch.isascii():
             plain = _plain(stretch)
             for find in self._in_plain:
-                _append(cues, find(plain, low), self._plain_whose, begin)
+                _append(cues, find, plain, low, self._plain_whose, begin)
         else:
             lowered = folded(stretch)
             for search in self._in_text:
-                _append(cues, search(lowered, low), self._whose, begin)
+                _append(cues, search, lowered, low, self._whose, begin)
         return Surroundings(cues, first, last)
 
 
@@ -175,15 +175,20 @@ _Cue = TypeVar("_Cue", str, bytes)
 
 def _append(
     cues: list[FoundCue],
-    hits: Iterable[re.Match[_Cue]],
+    search: Callable[[_Cue, int], re.Match[_Cue] | None],
+    stretch: _Cue,
+    low: int,
     whose: Mapping[_Cue, Sequence[_Whose]],
     begin: int,
 ) -> None:
-    """Add the cues that were hit in a stretch that begins at `begin` of the text."""
-    for hit in hits:
-        start = begin + hit.start()
+    """Add the cues from `low` of a stretch on, which begins at `begin` of the text."""
+    hit = search(stretch, low)
+    while hit is not None:
+        at = hit.start()
+        start = begin + at
         for size, helps, denies, labels in whose[hit[1]]:
             cues.append((start, start + size, helps, denies, labels))
+        hit = search(stretch, at + 1)
 
 
 def _source(cues: Sequence[str], start: str, letter: str) -> str:

@@ -68,7 +68,9 @@ class _Pivots:
 
     def find(self, text: str, places: dict[int, list[int]]) -> None:
         """Note where the literals stand."""
-        for hit in self._gate.finditer(text):
+        search = self._gate.search
+        hit = search(text)  # (most often there is none: an iterator costs more than one search)
+        while hit is not None:
             at = hit.start()
             for offset, table in self._by_offset:
                 begin = at - offset
@@ -77,6 +79,7 @@ class _Pivots:
                         around is None or around.match(text, begin) is not None
                     ):
                         places.setdefault(item, []).append(begin)
+            hit = search(text, at + 1)
 
 
 def _look_before(char: str, pivots: Sequence[tuple[_Pivot, _LiteralItem]]) -> str:

@@ -15,7 +15,7 @@ Invariant: a place where a recognizer matches has one of the recognizer's shapes
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
 from operator import or_
 from typing import NamedTuple
@@ -189,13 +189,13 @@ class _Entry(NamedTuple):
     Attributes:
         byte: at which it begins.
         before: characters of the shapes before it.
-        pattern: matches the byte; its group matches the rest of the longest shape.
+        search: finds the byte; the group of what it finds is the rest of the longest shape.
         bits: the rest of a shape, all digits alike -> bits of what fits.
     """
 
     byte: int
     before: int
-    pattern: re.Pattern[bytes]
+    search: Callable[[bytes, int, int], re.Match[bytes] | None]
     bits: Mapping[bytes, int]
 
 
@@ -238,12 +238,15 @@ class ShapeGate:
         found: list[tuple[int, int]] = []
         end = high + self._longest
         small = b"a" in outline or b"\xe0" in outline  # shapes not read from their beginning
-        for byte, before, pattern, bits in self._entries:
+        for byte, before, search, bits in self._entries:
             if byte in outline and (small or not before):
-                for hit in pattern.finditer(outline, low + before, end):
-                    at = hit.start() - before
-                    if at < high:
-                        found.append((at, bits[hit[1].translate(_SYMBOLS)]))
+                # (most often nothing is found: an iterator costs more than one search)
+                hit = search(outline, low + before, end)
+                while hit is not None:
+                    place = hit.start()
+                    if place - before < high:
+                        found.append((place - before, bits[hit[1].translate(_SYMBOLS)]))
+                    hit = search(outline, place + 1, end)
         found.sort()
         return found
 
@@ -257,7 +260,7 @@ def _entry(at: int, byte: str, before: Sequence[str], rests: _Rests) -> _Entry:
         looks = f"(?<={_symbol_source(before[0][0])}{'.' * (at - 1)}{own})(?<={behind}){looks}"
     source = f"{own}{looks}(?=({trie_pattern(trie_of(rests), _symbol_source)}))"
     pattern = re.compile(source.encode("latin-1"), re.DOTALL)
-    return _Entry(ord(byte), at, pattern, _bits(rests))
+    return _Entry(ord(byte), at, pattern.search, _bits(rests))
 
 
 def _symbol_source(symbol: str) -> str:
