@@ -1,10 +1,9 @@
 """The ext_authz v3 service: one Check call, one decision.
 
 ext_authz never sees the response. Alone on a route it therefore settles the reservation at once,
-as estimated; the answer does not wait for that. With our ext_proc behind it on the same route
-(`promptward.then: ext_proc` in the route's `context_extensions`) it leaves settling and every
-change to ext_proc and hands it the request id in dynamic metadata, so the reservation is made once
-and charged once.
+as estimated. With our ext_proc behind it on the same route (`promptward.then: ext_proc` in the
+route's `context_extensions`) it leaves settling and every change to ext_proc and hands it the
+request id in dynamic metadata, so the reservation is made once and charged once.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from time import perf_counter
 
 import grpc
 
-from promptward.decision import Decision, Deny, Mutations, Ticket
+from promptward.decision import Decision, Deny, Mutations
 from promptward.engine import EngineApi
 from promptward.exchange import Exchange
 from promptward_envoy import codec_ext_authz as codec
@@ -22,7 +21,7 @@ from promptward_envoy.admission import Admission
 from promptward_envoy.deadlines import within
 from promptward_envoy.descriptors import Message
 from promptward_envoy.engines import EngineSource, UnknownPolicyError
-from promptward_envoy.faults import log_fault, settle_or_log
+from promptward_envoy.faults import log_fault
 from promptward_envoy.metrics import Metrics
 
 FILTER = "ext_authz"
@@ -85,25 +84,21 @@ class Authorizer:
         self._metrics.count_decision(FILTER, decision)
         if isinstance(decision, Deny):
             return codec.response_from_deny(decision)
-        if is_last:
-            self._settle(engine, decision.ticket)
-        else:
+        if not is_last:
             # ext_proc decides again and needs the caller's credential, so nothing changes yet.
             decision = replace(decision, mutations=Mutations(), response_headers=())
         return codec.response_from_allow(decision, exchange.headers)
 
     async def _decide(self, engine: EngineApi, exchange: Exchange, *, is_last: bool) -> Decision:
-        """The engine's decision; where nobody else can, a body that must change cannot pass."""
-        decision = await engine.on_request(exchange)
-        if is_last and not isinstance(decision, Deny) and decision.mutations.body is not None:
-            await engine.on_no_response(decision.ticket, "needs_ext_proc")
+        """Where nobody will see the response, settle now; a body that must change cannot pass."""
+        allow = await engine.on_request(exchange)
+        if not is_last or isinstance(allow, Deny):
+            return allow
+        if allow.mutations.body is not None:
+            await engine.on_no_response(allow.ticket, "needs_ext_proc")
             return engine.fail_closed(exchange, "needs_ext_proc")
-        return decision
-
-    def _settle(self, engine: EngineApi, ticket: Ticket) -> None:
-        """Settle what was granted, after the answer: nobody will see the response."""
-        settlement = within(self._deadline_s, engine.on_unseen_response(ticket, 0))
-        self._admission.settle_later(settle_or_log(FILTER, self._metrics, settlement))
+        await engine.on_unseen_response(allow.ticket, 0)
+        return allow
 
     def _failed(self, engine: EngineApi, exchange: Exchange, reason: str) -> Message:
         self._metrics.failures.labels(FILTER, reason).inc()

@@ -20,7 +20,7 @@ from promptward_envoy.deadlines import DeadlineEngine
 from promptward_envoy.descriptors import Message
 from promptward_envoy.engines import EngineSource, UnknownPolicyError
 from promptward_envoy.ext_proc_session import ExchangeSession, SessionError
-from promptward_envoy.faults import log_fault, settle_or_log
+from promptward_envoy.faults import log_fault
 from promptward_envoy.metrics import Metrics
 
 FILTER = "ext_proc"
@@ -106,8 +106,7 @@ class Processor:
         finally:
             # Whatever happened to the stream: what was granted must be settled.
             if session.owes_settlement:
-                settling = settle_or_log(FILTER, self._metrics, session.abandon())
-                self._admission.settle_later(settling)
+                self._admission.settle_later(self._settle(session))
         if session.finished:
             return None
         return grpc.StatusCode.ABORTED, "the stream ended before its exchange"
@@ -145,6 +144,13 @@ class Processor:
             log_fault(FILTER, error)
         # After a denial Envoy has closed its side; the status then changes nothing.
         return grpc.StatusCode.INTERNAL, reason
+
+    async def _settle(self, session: ExchangeSession) -> None:
+        try:
+            await session.abandon()
+        except Exception as error:  # noqa: BLE001 - the reservation expires as estimated
+            log_fault(FILTER, error)
+            self._metrics.failures.labels(FILTER, "settlement").inc()
 
 
 class _Stream:

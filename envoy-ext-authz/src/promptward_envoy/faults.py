@@ -7,9 +7,6 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import Awaitable
-
-from promptward_envoy.metrics import Metrics
 
 _log = logging.getLogger("promptward.envoy")
 
@@ -19,15 +16,3 @@ def log_fault(where: str, error: BaseException) -> None:
     frames = traceback.extract_tb(error.__traceback__)[-3:]
     path = " < ".join(f"{f.filename.rsplit('/', 1)[-1]}:{f.lineno} {f.name}" for f in frames[::-1])
     _log.error("%s failed closed: %s at %s", where, type(error).__name__, path)
-
-
-async def settle_or_log(filter_name: str, metrics: Metrics, settlement: Awaitable[object]) -> None:
-    """Wait for a settlement that nobody else waits for.
-
-    One that fails is logged and counted; its reservation expires and is charged as estimated.
-    """
-    try:
-        await settlement
-    except Exception as error:  # noqa: BLE001 - see above
-        log_fault(filter_name, error)
-        metrics.failures.labels(filter_name, "settlement").inc()

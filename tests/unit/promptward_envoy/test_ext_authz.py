@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from promptward.decision import Ticket
 from promptward_envoy.admission import Admission
 from promptward_envoy.engines import FixedEngine
 from promptward_envoy.ext_authz import Authorizer
@@ -20,13 +19,7 @@ def check(engine: Any, message: Any, *, bound: int = 9, alone: bool = True) -> A
     admission = Admission(bound, metrics.in_flight)
     source = FixedEngine(engine, ext_authz_alone=alone)
     service = Authorizer(source, admission, metrics, deadline_s=0.05)
-
-    async def served() -> Any:
-        answer = await service.check(message, None)  # type: ignore[arg-type]
-        await admission.settled()
-        return answer
-
-    answer = asyncio.run(served())
+    answer = asyncio.run(service.check(message, None))  # type: ignore[arg-type]
     assert metrics.in_flight._value.get() == 0
     return answer
 
@@ -47,31 +40,6 @@ def test_allowed_and_settled_because_no_response_will_be_seen(engine, messages) 
     answer = check(engine, request(messages))
     assert answer.HasField("ok_response")
     assert len(engine.named("on_unseen_response")) == 1
-
-
-def test_answer_does_not_wait_for_the_settlement_and_a_drain_does(
-    engine, messages, monkeypatch
-) -> None:
-    settle = engine.on_unseen_response
-
-    async def scenario() -> None:
-        gate, metrics = asyncio.Event(), Metrics()
-
-        async def settle_when_told(ticket: Ticket, status: int) -> None:
-            await gate.wait()
-            await settle(ticket, status)
-
-        monkeypatch.setattr(engine, "on_unseen_response", settle_when_told)
-        admission = Admission(9, metrics.in_flight)
-        service = Authorizer(FixedEngine(engine), admission, metrics, deadline_s=5)
-        answer = await service.check(request(messages), None)  # type: ignore[arg-type]
-        assert answer.HasField("ok_response")
-        assert engine.named("on_unseen_response") == []
-        gate.set()
-        await admission.settled()
-        assert len(engine.named("on_unseen_response")) == 1
-
-    asyncio.run(scenario())
 
 
 def test_ext_proc_behind_settles_and_makes_every_change(engine, messages) -> None:
