@@ -31,6 +31,7 @@ class Example:
         text: the prompt.
         stream: whether to ask for an event stream.
         shows_upstream: whether to look at what the upstream got.
+        calls: how often to send it.
     """
 
     title: str
@@ -38,13 +39,14 @@ class Example:
     text: str
     stream: bool = False
     shows_upstream: bool = False
+    calls: int = 1
 
 
 EXAMPLES = (
     Example("allowed: 200", "full", "Say hello."),
     Example("no key: 401", "", "Say hello."),
     Example("the key's claims do not allow the model: 403", "restricted", "Say hello."),
-    Example("budget: 200 the first time, then 429", "tiny", "Say hello."),
+    Example("budget of one call, asked twice: 200, then 429", "tiny", "Say hello.", calls=2),
     Example(
         "prompt injection: 400",
         "full",
@@ -83,10 +85,11 @@ def curl(url: str, example: Example, upstream_log: str = "") -> str:
     if example.stream:
         body["stream"] = True
     parts = ["curl -sS -N" if example.stream else "curl -sS -w '\\n%{http_code}\\n'"]
-    parts.append(shlex.quote(f"{url}/v1/chat/completions"))
+    # curl sends the same request to every address it is given
+    parts += [shlex.quote(f"{url}/v1/chat/completions")] * example.calls
     parts.append("-H 'content-type: application/json'")
     if example.key:
-        parts.append(shlex.quote(f"-Hauthorization: Bearer {KEYS[example.key]}"))
+        parts.append(f"-H {shlex.quote(f'authorization: Bearer {KEYS[example.key]}')}")
     parts.append(f"-d {shlex.quote(json.dumps(body))}")
     if example.shows_upstream and upstream_log:
         parts.append(f"; tail -n 1 {shlex.quote(upstream_log)}")

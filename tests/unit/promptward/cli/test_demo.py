@@ -41,8 +41,14 @@ def test_commands_are_words_of_a_shell() -> None:
     command = shlex.split(curl("http://h:1", Example("t", "full", 'it\'s "quoted" $HOME')))
     body = json.loads(command[command.index("-d") + 1])
     assert body["messages"][0]["content"] == 'it\'s "quoted" $HOME'
-    assert f"-Hauthorization: Bearer {KEYS['full']}" in command
-    assert "http://h:1/v1/chat/completions" in command
+    assert command[command.index(f"authorization: Bearer {KEYS['full']}") - 1] == "-H"
+    assert command.count("http://h:1/v1/chat/completions") == 1
+
+
+def test_the_example_of_a_spent_budget_spends_it() -> None:
+    (example,) = [e for e in EXAMPLES if "429" in e.title]
+    command = shlex.split(curl("http://h:1", example))
+    assert command.count("http://h:1/v1/chat/completions") == 2
 
 
 def test_one_example_shows_what_the_upstream_got() -> None:
