@@ -221,6 +221,20 @@ def set_pointers(document: JSON, edits: Mapping[str, JSON]) -> JSON:
     return root[0]
 
 
+def has_pointer(document: JSON, pointer: str) -> bool:
+    """Whether `document` has a value at `pointer`; one that names no key, but `*N`, leads nowhere."""
+    for token in _tokens(pointer):
+        if isinstance(document, dict) and token in document:
+            document = document[token]
+        elif isinstance(document, list) and token.isascii() and token.isdigit():
+            if int(token) >= len(document):
+                return False
+            document = document[int(token)]
+        else:
+            return False
+    return True
+
+
 def _own_child(
     container: list[JSON] | dict[str, JSON], token: str, copied: set[int]
 ) -> list[JSON] | dict[str, JSON]:

@@ -12,6 +12,7 @@ from promptward.jsonstrict import (
     JsonLimits,
     dumps_canonical,
     escape_token,
+    has_pointer,
     parse,
     parse_object,
     set_pointer,
@@ -198,3 +199,23 @@ def test_escape_token() -> None:
         "~01",
         "~0~1",
     ]
+
+
+@pytest.mark.parametrize(
+    ("pointer", "leads"),
+    [
+        ("", True),
+        ("/a", True),
+        ("/a/1/b", True),
+        ("/c~1d", True),
+        ("/b", False),
+        ("/a/2", False),
+        ("/a/-1", False),
+        ("/a/x", False),
+        ("/a/0/b", False),
+        ("/*0", False),
+    ],
+)
+def test_whether_a_pointer_leads_anywhere(pointer: str, leads: bool) -> None:
+    document: JSON = {"a": ["x", {"b": None}], "c/d": 1}
+    assert has_pointer(document, pointer) is leads

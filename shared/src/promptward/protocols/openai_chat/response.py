@@ -98,10 +98,10 @@ def write_response(response: LlmResponse, edits: Mapping[str, str]) -> bytes | N
     document = apply_edits(response.document, edits)
     choices = document.get("choices")
     if isinstance(choices, list):
+        places = (pointer.split("/", 3) for pointer in edits if pointer.startswith("/choices/"))
+        changed = {place[2] for place in places}
         document["choices"] = [
-            _without_logprobs(choice)
-            if any(pointer.startswith(f"/choices/{index}/") for pointer in edits)
-            else choice
+            _without_logprobs(choice) if str(index) in changed else choice
             for index, choice in enumerate(choices)
         ]
     return dumps_canonical(document)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from promptward.exchange import JSON, Source
-from promptward.jsonstrict import dumps_canonical, set_pointers
+from promptward.jsonstrict import dumps_canonical, has_pointer, set_pointers
 from promptward.llm import LlmResponse, Usage
 from promptward.protocols.collect import PartCollector
 from promptward.protocols.edits import apply_edits
@@ -85,11 +85,6 @@ def write_response(response: LlmResponse, edits: Mapping[str, str]) -> bytes | N
     if not edits:
         return None
     document: JSON = apply_edits(response.document, edits)
-    for pointer in edits:
-        if pointer.endswith("/text"):
-            beside = pointer.removesuffix("text") + "logprobs"
-            try:
-                document = set_pointers(document, {beside: []})
-            except KeyError:
-                continue  # the part has none
-    return dumps_canonical(document)
+    beside = (p.removesuffix("text") + "logprobs" for p in edits if p.endswith("/text"))
+    emptied: dict[str, JSON] = {p: [] for p in beside if has_pointer(document, p)}
+    return dumps_canonical(set_pointers(document, emptied))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from promptward.errors import ExchangeError
@@ -170,6 +172,26 @@ def test_log_probabilities_leave_only_the_choices_that_change() -> None:
     choices = parse(out)["choices"]  # type: ignore[index, call-overload]
     assert choices[0]["logprobs"] is None  # type: ignore[index, call-overload]
     assert choices[1]["logprobs"] == probabilities("b")  # type: ignore[index, call-overload]
+
+
+def test_edits_are_looked_through_as_often_for_many_choices_as_for_few() -> None:
+    """Looking through them for each choice would cost the square of what an upstream sends."""
+
+    class Counted(dict[str, str]):
+        listed = 0
+
+        def __iter__(self) -> Iterator[str]:
+            Counted.listed += 1
+            return super().__iter__()
+
+    def listed(count: int) -> int:
+        choices: list[JSON] = [{"index": i, "message": {"content": "x"}} for i in range(count)]
+        response = CHAT.parse_response({"choices": choices})
+        Counted.listed = 0
+        assert CHAT.rewrite_response(response, Counted({p.pointer: "y" for p in response.parts}))
+        return Counted.listed
+
+    assert listed(50) == listed(2)
 
 
 def test_log_probabilities_that_say_something_else_are_opaque() -> None:
