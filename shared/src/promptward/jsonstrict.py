@@ -222,7 +222,7 @@ def set_pointers(document: JSON, edits: Mapping[str, JSON]) -> JSON:
 
 
 def has_pointer(document: JSON, pointer: str) -> bool:
-    """Whether `document` has a value at `pointer`; one that names no key, but `*N`, leads nowhere."""
+    """Whether `document` has a value at `pointer`, which is as in `set_pointers`."""
     for token in _tokens(pointer):
         if isinstance(document, dict) and token in document:
             document = document[token]

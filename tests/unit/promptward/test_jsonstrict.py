@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from promptward.errors import ExchangeError
+from promptward.exchange import JSON
 from promptward.jsonstrict import (
     JsonLimits,
     dumps_canonical,
