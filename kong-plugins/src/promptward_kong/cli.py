@@ -3,6 +3,7 @@
 serve   the plugin server             pluginserver_promptward_start_cmd
 dump    the answer to Kong's query    pluginserver_promptward_query_cmd  (also `--dump`)
 ready   exit 0 when a server answers  readiness probes
+gate    put the Lua gate where Kong finds it
 check   whether a policy can be enforced by Kong
 """
 
@@ -32,9 +33,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="promptward-kong", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="promptward-kong",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--version", action="version", version=__version__)
-    commands = parser.add_subparsers(required=True)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_serve(commands.add_parser("serve", help="run the plugin server"))
     dump = commands.add_parser("dump", help="print what Kong's query wants")
     dump.add_argument("--plugin", choices=[STREAMING, BUFFERED], default=STREAMING)
@@ -73,8 +78,16 @@ def _add_socket(parser: argparse.ArgumentParser) -> None:
 
 def _add_serve(parser: argparse.ArgumentParser) -> None:
     _add_socket(parser)
-    parser.add_argument("--workers", type=int, metavar="N", help="check processes (default: 2)")
-    parser.add_argument("--threads", type=int, default=8, metavar="N", help="checks per process")
+    parser.add_argument(
+        "--workers", type=_positive, metavar="N", help="check processes (default: 2)"
+    )
+    parser.add_argument(
+        "--threads",
+        type=_positive,
+        default=8,
+        metavar="N",
+        help="checks per process (default: %(default)s)",
+    )
     parser.add_argument("--ledger", default="", metavar="URL", help="default ledger of budgets")
     parser.add_argument(
         "--audit", default="stdout", metavar="TARGET", help="stdout, none or a file"
@@ -87,7 +100,11 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
         help="longest check, 1..55 (Kong gives up after 60)",
     )
     parser.add_argument(
-        "--max-body", type=int, default=64 << 20, metavar="BYTES", help="largest message from Kong"
+        "--max-body",
+        type=_positive,
+        default=64 << 20,
+        metavar="BYTES",
+        help="largest message from Kong",
     )
     parser.add_argument(
         "--max-open",
@@ -103,10 +120,9 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
 
 
 def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError("expected 1 or more")
-    return value
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number, 1 or more, not {text!r}")
+    return int(text)
 
 
 def _seconds(text: str) -> float:
@@ -143,8 +159,12 @@ def _serve(options: argparse.Namespace) -> int:
                 socket_mode=options.socket_mode,
             )
         )
-    except (PromptwardError, OSError) as error:
+    except PromptwardError as error:
         print(f"promptward-kong: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        where = error.filename or _socket_path(options)
+        print(f"promptward-kong: {where}: {error.strerror or error}", file=sys.stderr)
         return 1
     app.run()
     return 0

@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -43,6 +45,33 @@ def test_check_lists_what_cannot_be_enforced(tmp_path, capsys):
     assert main(["check", "--plugin", "promptward-buffered", str(path)]) == 1  # it streams
     assert "streaming.mode" in capsys.readouterr().out
     assert main(["check", str(tmp_path / "none")]) == 2
+
+
+@pytest.mark.parametrize("option", ["--workers", "--threads", "--max-body", "--max-open"])
+@pytest.mark.parametrize("text", ["0", "-1", "two", "²"])
+def test_numbers_that_cannot_be_are_refused(option, text, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["serve", f"{option}={text}"])
+    assert caught.value.code == 2
+    assert "expected a whole number, 1 or more" in capsys.readouterr().err
+
+
+def test_a_socket_that_cannot_be_made_is_named(tmp_path):
+    socket = tmp_path / "missing" / "s"
+    command = [
+        sys.executable,
+        "-c",
+        "from promptward_kong.cli import main; raise SystemExit(main())",
+    ]
+    done = subprocess.run(
+        [*command, "serve", "--socket", str(socket)],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 1
+    assert done.stderr == f"promptward-kong: {socket}: No such file or directory\n"
 
 
 def test_ready_fails_without_a_server(tmp_path, capsys):
