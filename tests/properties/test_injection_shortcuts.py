@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import re
-from operator import itemgetter
 
 import pytest
 from hypothesis import given, settings
@@ -22,6 +21,7 @@ from promptward.injection.model import model
 from promptward.injection.origins import identity
 from promptward.injection.patterns import PATTERN_RULES, PatternRule
 from promptward.injection.respelling import ascii_lower, not_ascii
+from promptward.injection.rules import Rule
 from promptward.injection.scoring import fired_rules, read_view, windows_of
 from promptward.injection.stretches import matches_in
 from promptward.injection.views import View, view_of
@@ -55,6 +55,11 @@ def view_with(size: int, seed: int, share: float) -> View:
     return view_of("plain", " ".join(words), identity)
 
 
+def by_place(fired: tuple[Rule, int]) -> tuple[int, str]:
+    rule, at = fired
+    return at, rule.id
+
+
 @pytest.mark.parametrize("size", [0, 1, 159, 160, 161, 200, 281, 1000, 4100])
 @pytest.mark.parametrize("share", [0.01, 0.2, 0.9])
 def test_windows_side_by_side_read_like_single_windows(size: int, share: float) -> None:
@@ -66,10 +71,10 @@ def test_windows_side_by_side_read_like_single_windows(size: int, share: float) 
             found = [(r, window.start + at) for r, at in fired_rules(window.masks, Source.USER)]
             value = model().log_odds(window.words, window.masks, asked=asked or bool(found))
             if found or asked or telling(window.masks):
-                expected.append((value, sorted(found, key=itemgetter(1))))
+                expected.append((value, sorted(found, key=by_place)))
         silent = sum(1 for _ in windows(view.words)) > len(expected)
         read = read_view(view, marks, Source.USER, model(), asked=asked)
-        told = [(r.log_odds, sorted(r.fired, key=itemgetter(1))) for r in read[: len(expected)]]
+        told = [(r.log_odds, sorted(r.fired, key=by_place)) for r in read[: len(expected)]]
         assert told == expected
         assert len(read) == len(expected) + silent
 

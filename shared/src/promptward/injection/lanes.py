@@ -8,12 +8,11 @@ Invariants: what is found in a lane is what `windows` and one mask per window wo
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from promptward.injection.features import PAIR_WINDOW, WINDOW_STRIDE, WINDOW_WORDS, window_count
-from promptward.injection.lexicon import Masks, masks_of
+from promptward.injection.lexicon import Masks
 from promptward.injection.rules import LONGEST_REACH
 
 LANE = WINDOW_WORDS + max(LONGEST_REACH, PAIR_WINDOW)  # bits from one lane to the next
@@ -36,21 +35,21 @@ class Block(NamedTuple):
     masks: Masks
 
 
-def blocks_of(size: int, marks: Sequence[tuple[int, str]]) -> Iterator[Block]:
-    """The windows of a view of `size` words with the given concepts, `BLOCK` at a time."""
+def blocks_of(size: int, masks_in: Callable[[int, int], Masks]) -> Iterator[Block]:
+    """The windows of a view, `BLOCK` at a time.
+
+    Args:
+        size: words of the view.
+        masks_in: the masks of the concepts from one word up to another.
+    """
     count = window_count(size)
     if count == 1:
-        yield Block(0, 1, masks_of(marks, 0))
+        yield Block(0, 1, masks_in(0, size))
         return
     for first in range(0, count, BLOCK):
         lanes = min(BLOCK, count - first)
         start = first * WINDOW_STRIDE
-        some = marks
-        if count > BLOCK:
-            low = bisect_left(marks, (start, ""))
-            high = bisect_left(marks, (start + lanes * WINDOW_STRIDE + _OVERLAP, ""))
-            some = marks[low:high]
-        masks = masks_of(some, start)
+        masks = masks_in(start, start + lanes * WINDOW_STRIDE + _OVERLAP)
         yield Block(first, lanes, {c: _in_lanes(mask, lanes) for c, mask in masks.items()})
 
 

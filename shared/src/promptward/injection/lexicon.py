@@ -131,11 +131,9 @@ class Lexicon:
     def _stemmed(self, words: frozenset[str]) -> dict[str, tuple[str, ...]]:
         """The concepts of those of `words` that have some; none of them is an entry itself."""
         stems = self._stems
-        near = [
-            word
-            for word in words
-            if word[:STEM_KEY] in stems or (not word.isascii() and word[:SHORT_KEY] in stems)
-        ]
+        near = [word for word in words if word[:STEM_KEY] in stems]
+        if not "".join(words).isascii():
+            near += [word for word in words if not word.isascii() and word[:SHORT_KEY] in stems]
         return {word: found for word in near if (found := self.of_word(word))}
 
     def speaking(self, distinct: frozenset[str], odd: frozenset[str]) -> Speaking:
@@ -177,6 +175,11 @@ class Lexicon:
         keys = self._phrases.among(keys, speaking.distinct) if keys else keys
         return self._phrases.find(words, keys) if keys else []
 
+    def meanings(self, speaking: Speaking) -> dict[str, tuple[str, ...]]:
+        """The words that mean something by themselves → their concepts."""
+        exact = self._exact
+        return {word: exact[word] for word in speaking.entries if word in exact} | speaking.stemmed
+
     def marks(
         self, words: Sequence[str], speaking: Speaking, phrases: Sequence[tuple[int, str]]
     ) -> list[tuple[int, str]]:
@@ -187,8 +190,7 @@ class Lexicon:
             speaking: which of them may mean something.
             phrases: the `phrases` among them.
         """
-        exact = speaking.entries & self._exact.keys()
-        meant = {word: self._exact[word] for word in exact} | speaking.stemmed
+        meant = self.meanings(speaking)
         single = [
             (at, concept)
             for at in compress(count(), map(meant.__contains__, words))

@@ -7,12 +7,14 @@ Invariants: what is passed over could not have fired a rule, opened a pattern ru
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from functools import cache
+from itertools import compress, count
 from typing import NamedTuple
 
 from promptward.injection.features import ASK_FROM, SILENT, TELLING
-from promptward.injection.lexicon import GATE_MARK, known_words, lexicon
+from promptward.injection.lexicon import GATE_MARK, Masks, known_words, lexicon, masks_of
 from promptward.injection.patterns import PATTERN_RULES
 from promptward.injection.rules import CONCEPT_RULES
 
@@ -64,6 +66,20 @@ def _may_matter(concepts: int) -> bool:
     return False
 
 
+class _Found(NamedTuple):
+    """Where the concepts of a view stand.
+
+    Attributes:
+        meant: the words that mean something → their concepts.
+        places: indices of such words, rising.
+        phrases: (index of its last word, concept) of every phrase, by index.
+    """
+
+    meant: dict[str, tuple[str, ...]]
+    places: list[int]
+    phrases: list[tuple[int, str]]
+
+
 class Marks:
     """The concepts of a view.
 
@@ -78,7 +94,7 @@ class Marks:
             of the view tell, so that such texts are ranked among themselves.
     """
 
-    __slots__ = ("_concepts", "_phrases", "_speaking", "_words", "matter", "quiet")
+    __slots__ = ("_concepts", "_found", "_phrases", "_speaking", "_words", "matter", "quiet")
 
     def __init__(
         self, words: Sequence[str], distinct: frozenset[str], odd: frozenset[str] | None = None
@@ -90,6 +106,7 @@ class Marks:
         concepts = terms.of_words(speaking)
         self.quiet = SILENT + min((concepts & _mattering().telling).bit_count(), ASK_FROM - 1)
         self._phrases = terms.phrases(words, speaking)
+        self._found: _Found | None = None
         if self._phrases:
             concepts |= terms.bits({concept for _, concept in self._phrases})
         self.matter = _may_matter(concepts)
@@ -107,3 +124,23 @@ class Marks:
         marks = lexicon().marks(self._words, self._speaking, self._phrases)
         gates = self.gates
         return [mark for mark in marks if mark[1] not in gates] if gates else marks
+
+    def masks(self, start: int, end: int) -> Masks:
+        """The masks of the concepts among the words `start:end`, counted from `start`."""
+        found = self._found
+        if found is None:
+            meant = lexicon().meanings(self._speaking)
+            places = [*compress(count(), map(meant.__contains__, self._words))]
+            found = self._found = _Found(meant, places, sorted(self._phrases))
+        words, (meant, places, phrases) = self._words, found
+        if start or end < len(words):
+            places = places[bisect_left(places, start) : bisect_left(places, end)]
+            phrases = phrases[bisect_left(phrases, (start, "")) : bisect_left(phrases, (end, ""))]
+        masks = masks_of(phrases, start)
+        for at in places:
+            bit = 1 << at - start
+            for concept in meant[words[at]]:
+                masks[concept] = masks.get(concept, 0) | bit
+        for gate in self.gates:
+            masks.pop(gate, None)
+        return masks

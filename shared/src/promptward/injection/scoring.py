@@ -176,7 +176,7 @@ def read_view(
     if not (marks.matter or asked):
         return [quiet]
     passed_over = False
-    for block in blocks_of(len(view.words), marks.places):
+    for block in blocks_of(len(view.words), marks.masks):
         found = _found_in(block, source)
         lanes = sorted(range(block.lanes) if asked else found.keys() | _telling(block.masks))
         passed_over = passed_over or len(lanes) < block.lanes

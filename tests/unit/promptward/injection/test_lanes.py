@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from promptward.injection.features import WINDOW_STRIDE, WINDOW_WORDS, windows
 from promptward.injection.lanes import BLOCK, LANE, blocks_of, firsts_in, lanes_in
+from promptward.injection.lexicon import Masks, masks_of
+
+
+def masks_among(marks: list[tuple[int, str]]) -> Callable[[int, int], Masks]:
+    return lambda start, end: masks_of([m for m in marks if start <= m[0] < end], start)
 
 
 def test_a_word_stands_in_every_window_that_has_it() -> None:
-    (block,) = blocks_of(400, [(0, "A"), (119, "A"), (120, "B"), (159, "B"), (160, "C")])
+    marks = [(0, "A"), (119, "A"), (120, "B"), (159, "B"), (160, "C")]
+    (block,) = blocks_of(400, masks_among(marks))
     assert (block.first, block.lanes) == (0, 3)
     assert block.masks["A"] == 1 | 1 << 119
     assert block.masks["B"] == 1 << 120 | 1 << 159 | 1 << LANE | 1 << LANE + 39
@@ -17,7 +25,7 @@ def test_a_word_stands_in_every_window_that_has_it() -> None:
 def test_long_texts_are_read_in_blocks() -> None:
     size = (2 * BLOCK + 3) * WINDOW_STRIDE
     marks = [(at, "A") for at in range(0, size, 7)]
-    blocks = list(blocks_of(size, marks))
+    blocks = list(blocks_of(size, masks_among(marks)))
     assert sum(block.lanes for block in blocks) == sum(1 for _ in windows([""] * size))
     for block in blocks:
         for lane in range(block.lanes):
