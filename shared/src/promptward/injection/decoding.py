@@ -47,22 +47,24 @@ Payload = tuple[int, int, str]
 
 def as_text(data: bytes) -> str | None:
     """`data` as text if it reads as text: UTF-8, or UTF-16 (as PowerShell encodes), printable."""
-    encoding = (
-        "utf-16-le" if len(data) > 3 and data[1:8:2].count(0) == len(data[1:8:2]) else "utf-8"
-    )
+    # most of what is tried is not UTF-8, and ends here
+    encoding = "utf-16-le" if len(data) > 3 and not any(data[1:8:2]) else "utf-8"
     try:
         text = data.decode(encoding)
     except UnicodeDecodeError:
         return None
-    unreadable = sum(1 for _ in _UNREADABLE.finditer(text))
-    if len(text) < MIN_PAYLOAD or unreadable > UNREADABLE_SHARE * len(text):
+    if len(text) < MIN_PAYLOAD:
         return None
-    return text
+    unreadable = sum(1 for _ in _UNREADABLE.finditer(text))
+    return text if unreadable <= UNREADABLE_SHARE * len(text) else None
+
+
+_STANDARD_BASE64 = bytes.maketrans(b"-_", b"+/")
 
 
 def _base64(blob: str) -> bytes:
-    joined = "".join(blob.split()).rstrip("=").translate(str.maketrans("-_", "+/"))
-    return base64.b64decode(joined[: len(joined) - (len(joined) % 4 == 1)] + "==", validate=False)
+    joined = blob.encode().translate(_STANDARD_BASE64, b"\r\n").rstrip(b"=")
+    return binascii.a2b_base64(joined[: len(joined) - (len(joined) % 4 == 1)] + b"==")
 
 
 def _base32(blob: str) -> bytes:
@@ -106,16 +108,23 @@ _CODE_NUMBERS = frozenset(str(n) for n in range(97, 123))
 LONG_WORD, LONG_PLAIN_WORD = 15, 24  # letters of a word that may be base64, with and without digits
 
 
-def _encodings(text: str, odd: frozenset[str]) -> set[str]:
+def numbers_among(odd: frozenset[str]) -> frozenset[str]:
+    """Those of some words that are not made of letters alone."""
+    if "".join(odd).isalpha():
+        return _NONE
+    return frozenset([word for word in odd if not word.isalpha()])
+
+
+def _encodings(text: str, odd: frozenset[str], numbers: frozenset[str]) -> set[str]:
     """The encodings worth trying on a text, judged by its words that are no known words.
 
     No known word is made of digits (tested), so what is written in digits is among the others.
     """
-    out = set()
-    longest = [w for w in odd if len(w) >= LONG_WORD]
-    if longest and any(len(w) >= LONG_PLAIN_WORD or not w.isalpha() for w in longest):
-        out |= {"base64", "base32", "hex"}
-    numbers = [w for w in odd if not w.isalpha()]
+    out: set[str] = set()
+    if max(map(len, odd), default=0) >= LONG_PLAIN_WORD or (
+        numbers and max(map(len, numbers)) >= LONG_WORD
+    ):
+        out = {"base64", "base32", "hex"}
     if numbers:
         joined = " ".join(numbers)
         if len(odd & _HEX_PAIRS) >= 4 or ("0x" in joined and "0x" in text):
@@ -129,6 +138,7 @@ def _encodings(text: str, odd: frozenset[str]) -> set[str]:
     return out
 
 
+_NONE: frozenset[str] = frozenset()
 _DIGITS = "0123456789"
 # (encoding, its pattern, the stretches of text where that may match, decoder)
 _BLOBS: tuple[tuple[str, re.Pattern[str], Stretches, Callable[[str], bytes]], ...] = (
@@ -141,14 +151,15 @@ _BLOBS: tuple[tuple[str, re.Pattern[str], Stretches, Callable[[str], bytes]], ..
 )
 
 
-def blobs(text: str, odd: frozenset[str]) -> Iterator[tuple[str, Payload]]:
+def blobs(text: str, odd: frozenset[str], numbers: frozenset[str]) -> Iterator[tuple[str, Payload]]:
     """(encoding, (start, end, decoded)) of every readable payload in `text`.
 
     Args:
         text: raw text; case matters.
         odd: its distinct folded words that are no known words, for the gates.
+        numbers: the `numbers_among` them.
     """
-    tried = _encodings(text, odd)
+    tried = _encodings(text, odd, numbers)
     if not tried:
         return
     for name, pattern, stretches, decode in _BLOBS:

@@ -35,7 +35,14 @@ def _shifted() -> tuple[dict[str, int], dict[str, int]]:
 
 
 @cache
-def _reversed() -> frozenset[str]:
+def shifted_words() -> frozenset[str]:
+    """Keywords and little words in every shifted alphabet."""
+    telling, little = _shifted()
+    return frozenset(telling).union(little)
+
+
+@cache
+def reversed_words() -> frozenset[str]:
     """Keywords, little words and all longer known words backwards."""
     real = known_words() | telltales()
     longer = {w for w in real if len(w) >= LONGER_WORD}
@@ -67,7 +74,7 @@ def unshift(folded: str, words: frozenset[str]) -> str | None:
 
 def unreverse(folded: str, words: frozenset[str]) -> str | None:
     """`folded` backwards, if reversed words are among `words`."""
-    forwards = {w[::-1] for w in words & _reversed()}
+    forwards = {w[::-1] for w in words & reversed_words()}
     betrayed = forwards and (
         not forwards.isdisjoint(telltales())
         or len(forwards & LITTLE) >= MIN_LITTLE

@@ -249,7 +249,7 @@ def unspace(folded: str, words: frozenset[str]) -> tuple[str, Pieced] | None:
 
 
 @cache
-def _fragments() -> frozenset[str]:
+def fragments() -> frozenset[str]:
     """Beginnings and ends of keywords that are no words themselves."""
     known = known_words()
     cut = {w[:i] for w in strong_words() for i in range(2, len(w))}
@@ -278,7 +278,7 @@ def _ends_of_keywords() -> frozenset[str]:
 
 def unjoint(folded: str, words: frozenset[str]) -> tuple[str, Pieced] | None:
     """`folded` without marks inside words (`ig-nore`, `p*rompt`), if keywords come to light."""
-    if words.isdisjoint(_fragments()):
+    if words.isdisjoint(fragments()):
         return None
     strong = strong_words()
     parts: list[str] = []

@@ -11,10 +11,11 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from itertools import accumulate
 from typing import NamedTuple
 
-from promptward.injection.decoding import blobs, unescaped
+from promptward.injection.decoding import blobs, numbers_among, unescaped
 from promptward.injection.folding import (
     fold,
     fold_table,
@@ -27,8 +28,8 @@ from promptward.injection.leetspeak import unleet
 from promptward.injection.lexicon import known_words, lexicon
 from promptward.injection.origins import Folded, Origin, identity, mirrored, then, within
 from promptward.injection.respelling import not_ascii
-from promptward.injection.shifting import unreverse, unshift
-from promptward.injection.spacing import unjoint, unspace
+from promptward.injection.shifting import reversed_words, shifted_words, unreverse, unshift
+from promptward.injection.spacing import fragments, unjoint, unspace
 from promptward.injection.tokens import spaced
 from promptward.injection.typos import typos
 
@@ -130,33 +131,48 @@ def _readings(raw: str, kind: str, origin: Origin, budget: _Budget, depth: int) 
         yield view_of(
             f"{kind}.lookalikes", skeleton(raw), then(Folded(raw, skeleton_table()), origin)
         )
-    for name, text, back in _undone(plain):
+    numbers = numbers_among(plain.odd)
+    for name, text, back in _undone(plain, numbers):
         if budget.take(len(text)):
             yield view_of(f"{kind}.{name}", text, then(back, to_raw))
     if depth < MAX_DEPTH:
-        yield from _payloads(raw, kind, origin, budget, depth, plain, foreign)
+        yield from _payloads(raw, kind, origin, budget, depth, plain, numbers, foreign)
 
 
-def _undone(plain: View) -> Iterator[tuple[str, str, Origin]]:
+@cache
+def _betraying() -> frozenset[str]:
+    """The words that show a shifted alphabet, reversed text or words that are cut."""
+    return shifted_words() | reversed_words() | fragments()
+
+
+def _undone(plain: View, numbers: frozenset[str]) -> Iterator[tuple[str, str, Origin]]:
     """(disguise, undone text, origin in the plain view's text)."""
     folded, odd = plain.text, plain.odd
-    if odd:  # these three show in words that are none
+    betrayed = odd and not odd.isdisjoint(_betraying())
+    if betrayed:
         if (text := unshift(folded, odd)) is not None:
             yield "rot", text, identity
         if (text := unreverse(folded, odd)) is not None:
             yield "reversed", text, mirrored(len(folded))
-        if (text := unleet(folded, odd)) is not None:
-            yield "leet", text, identity
+    if numbers and (text := unleet(folded, numbers)) is not None:
+        yield "leet", text, identity
     if (pair := unspace(folded, plain.distinct)) is not None:
         yield "spaced", *pair
-    if odd and (pair := unjoint(folded, odd)) is not None:
+    if betrayed and (pair := unjoint(folded, odd)) is not None:
         yield "joints", *pair
 
 
 def _payloads(
-    raw: str, kind: str, origin: Origin, budget: _Budget, depth: int, plain: View, foreign: str
+    raw: str,
+    kind: str,
+    origin: Origin,
+    budget: _Budget,
+    depth: int,
+    plain: View,
+    numbers: frozenset[str],
+    foreign: str,
 ) -> Iterator[View]:
-    for name, (start, end, text) in blobs(raw, plain.odd):
+    for name, (start, end, text) in blobs(raw, plain.odd, numbers):
         if budget.take(len(text)):
             inner = then(within(start, end), origin)
             yield from _readings(text, f"{kind}.{name}", inner, budget, depth + 1)

@@ -9,6 +9,7 @@ from promptward.injection.decoding import (
     _HEX_PAIRS,
     as_text,
     blobs,
+    numbers_among,
     unescaped,
 )
 from promptward.injection.lexicon import known_words
@@ -16,7 +17,7 @@ from promptward.injection.lexicon import known_words
 
 def decoded(text: str) -> list[tuple[str, str]]:
     words = frozenset(text.lower().replace(",", " ").split())
-    return [(name, payload[2]) for name, payload in blobs(text, words)]
+    return [(name, payload[2]) for name, payload in blobs(text, words, numbers_among(words))]
 
 
 @pytest.mark.parametrize(
