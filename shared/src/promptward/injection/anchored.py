@@ -159,6 +159,8 @@ class Anchored:
         """What lies around `literals` in parts of a text, from the left, none touching another."""
         reach = self.reach
         places: list[int] = []
+        if parts == [(0, len(text))]:  # most literals do not occur at all: that is found quicker
+            literals = frozenset(filter(text.__contains__, literals))
         for low, high in parts:
             for literal in literals:
                 at = text.find(literal, low, high)

@@ -86,13 +86,14 @@ CODE_RULES: Mapping[str, PatternRule] = {rule.id: rule for rule in _load("codes"
 
 @dataclass(frozen=True, slots=True)
 class _Gates:
-    """The rules of one source, and their numbers by what may open them."""
+    """The rules of one source, their numbers by what may open them, and their gates' literals."""
 
     rules: tuple[PatternRule, ...]
     by_mark: Mapping[str, int]
     by_word: Mapping[str, tuple[int, ...]]
     words: frozenset[str]
-    by_opener: tuple[tuple[str, tuple[int, ...]], ...]
+    by_opener: tuple[tuple[str, tuple[tuple[str, tuple[int, ...]], ...]], ...]
+    literals: tuple[tuple[tuple[str, tuple[str, ...]], ...], ...]
 
 
 @cache
@@ -106,19 +107,31 @@ def _gates(source: Source) -> _Gates:
             by_word.setdefault(word, []).append(number)
         for opener in rule.openers:
             by_opener.setdefault(opener, []).append(number)
+    openers = _by_first(tuple(sorted(by_opener)))
     return _Gates(
         rules,
         {GATE_MARK + rule.id: number for number, rule in enumerate(rules) if rule.phrases},
         {word: tuple(found) for word, found in by_word.items()},
         frozenset(by_word),
-        tuple((opener, tuple(found)) for opener, found in sorted(by_opener.items())),
+        tuple((first, tuple((o, tuple(by_opener[o])) for o in some)) for first, some in openers),
+        tuple(_by_first(rule.gate) for rule in rules),
     )
 
 
-def _any_in(literals: tuple[str, ...], text: str) -> bool:
-    """Whether one of `literals` stands in `text`; one character is found far quicker than more."""
-    near = [literal for literal in literals if literal[0] in text]
-    return any(map(text.__contains__, near))
+def _by_first(literals: tuple[str, ...]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """The literals by their first character, which is found far quicker than more."""
+    firsts = sorted({literal[0] for literal in literals})
+    return tuple((one, tuple(li for li in literals if li[0] == one)) for one in firsts)
+
+
+def _any_in(literals: tuple[tuple[str, tuple[str, ...]], ...], text: str) -> bool:
+    """Whether one of `literals`, given `_by_first`, stands in `text`."""
+    for first, some in literals:
+        if first in text:
+            for literal in some:
+                if literal in text:
+                    return True
+    return False
 
 
 class Searched(NamedTuple):
@@ -159,10 +172,13 @@ def search(
         earlier: a text that was searched before and may hold much of this one.
     """
     gates = _gates(source)
-    opened = {gates.by_mark[mark] for mark in gates.by_mark.keys() & marked}
-    for opener, numbers in gates.by_opener:
-        if opener[0] in folded and opener in folded:
-            opened.update(numbers)
+    by_mark = gates.by_mark
+    opened = {by_mark[mark] for mark in marked if mark in by_mark}
+    for first, openers in gates.by_opener:
+        if first in folded:
+            for opener, numbers in openers:
+                if opener in folded:
+                    opened.update(numbers)
     for word in gates.words & words:
         opened.update(gates.by_word[word])
     found: dict[int, tuple[int, int] | None] = {}
@@ -172,7 +188,7 @@ def search(
         rule = gates.rules[number]
         if rule.also and rule.also.isdisjoint(words):
             continue
-        if rule.pattern and (not rule.gate or _any_in(rule.gate, folded)):
+        if rule.pattern and (not rule.gate or _any_in(gates.literals[number], folded)):
             if earlier and number in earlier.found:
                 if changed is None:
                     changed = changes(folded, earlier.text)

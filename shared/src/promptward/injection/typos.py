@@ -109,15 +109,11 @@ def _close(word: str, keyword: str) -> bool:
     return head + tail >= longer - 1
 
 
-def _meant(word: str, near: _Near, index: _Typos) -> str | None:
-    if word in index.cut:
-        return index.cut[word]
-    if near.sums >> sum(word.encode()) & 1 and (found := index.scrambled.get(_scrambled(word))):
-        return found
-    if word.startswith(near.starts) or word.endswith(near.tails):
-        for keyword, start, tail in zip(near.keywords, near.starts, near.tails, strict=True):
-            if (word.startswith(start) or word.endswith(tail)) and _close(word, keyword):
-                return keyword
+def _closest(word: str, near: _Near) -> str | None:
+    """The keyword that `word` is one edit away from."""
+    for keyword, start, tail in zip(near.keywords, near.starts, near.tails, strict=True):
+        if (word.startswith(start) or word.endswith(tail)) and _close(word, keyword):
+            return keyword
     return None
 
 
@@ -128,12 +124,20 @@ def typos(words: frozenset[str]) -> dict[str, str]:
     same letters between the same first and last.
     """
     index = _typo_index()
-    get = index.by_ends.get
+    get, cut, scrambled = index.by_ends.get, index.cut, index.scrambled
     out = {}
     for word in words:
         near = get(word[0] + word[-1])
-        if near and near.sizes >> len(word) & 1 and word.isascii():
-            meant = _meant(word, near, index)
-            if meant and word not in known_words() and word not in keywords("not_typos"):
-                out[word] = meant
+        if near is None:
+            continue
+        sizes, sums, _, starts, tails = near
+        if not sizes >> len(word) & 1 or not word.isascii():
+            continue
+        meant = cut.get(word)
+        if meant is None and sums >> sum(word.encode()) & 1:
+            meant = scrambled.get(_scrambled(word))
+        if meant is None and (word.startswith(starts) or word.endswith(tails)):
+            meant = _closest(word, near)
+        if meant and word not in known_words() and word not in keywords("not_typos"):
+            out[word] = meant
     return out
