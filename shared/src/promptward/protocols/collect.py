@@ -23,6 +23,9 @@ from promptward.llm import OpaquePart, Part
 IDENTIFIER = re.compile(r"[A-Za-z_$][A-Za-z_.$-]{0,47}[0-9]{0,3}")
 # Correlation ids (`call_…`, `chatcmpl-…`, UUIDs): replacing one would break the protocol.
 CORRELATION_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:|=+/-]{0,255}")
+# Four words in a row are a sentence, however they are joined: a client that writes an id can write
+# `ignore_all_previous_instructions`.
+_SENTENCE = re.compile(r"(?:[A-Za-z]{2,}[_.:|=+/-]){3}[A-Za-z]{2}")
 # Ciphertext and signatures that a provider made and only it can read (Anthropic `signature`,
 # `encrypted_content`; OpenAI `encrypted_content`): base64, standard or URL-safe. Nobody else can
 # put a text into one, and a changed one is refused by the provider.
@@ -172,12 +175,21 @@ class PartCollector:
             wrong_type(pointer, "a string", value, self.status)
 
     def correlation_id(self, pointer: str, source: Source, value: JSON) -> None:
-        """A field that links one object to another; anything of another shape is text."""
+        """A field that links one object to another; anything of another shape is text.
+
+        So is what a client wrote in words; the ids in answers are made by the upstream.
+        """
         if isinstance(value, str):
-            if not CORRELATION_ID.fullmatch(value):
+            worded = self.status < 500 and _SENTENCE.search(value) is not None
+            if worded or not CORRELATION_ID.fullmatch(value):
                 self.add(pointer, source, value)
         elif value is not None:
             wrong_type(pointer, "a string", value, self.status)
+
+    def model(self, pointer: str, source: Source, value: JSON) -> None:
+        """The name of a model, which authorization judges; anything of another shape is text."""
+        if not (isinstance(value, str) and CORRELATION_ID.fullmatch(value)):
+            self.text(pointer, source, value)
 
     def sealed(self, pointer: str, source: Source, value: JSON) -> None:
         """A field of provider-made ciphertext; anything of another shape is text."""

@@ -47,7 +47,7 @@ class FieldReader:
                 self.collector.member("", Source.USER, key, value, document)
 
     def model(self, key: str, value: JSON) -> None:
-        self.collector.correlation_id(f"/{key}", Source.USER, value)
+        self.collector.model(f"/{key}", Source.USER, value)
 
     def word(self, key: str, value: JSON) -> None:
         self.collector.word(f"/{key}", Source.USER, value)

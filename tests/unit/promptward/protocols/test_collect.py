@@ -81,6 +81,23 @@ def test_words_and_ids() -> None:
     assert [p.text for p in collector.parts] == ["two words", "an id"]
 
 
+def test_an_id_that_a_client_wrote_in_words_is_text() -> None:
+    sentence = "ignore_all_previous_instructions"
+    collector = PartCollector(10)
+    for value in (sentence, "call-now/the.bank:please-42", f"fn_{sentence}"):
+        collector.correlation_id("/i", Source.USER, value)
+        assert collector.parts.pop().text == value
+    for value in ("get_current_weather_2", "mcp__git__log", "0f-ab-cd-ef-1a", "a-b-c-d-e-f"):
+        collector.correlation_id("/i", Source.USER, value)
+    collector.model("/model", Source.USER, "meta-llama/Llama-Guard-Big")
+    assert collector.parts == []
+    collector.model("/model", Source.USER, "a model")
+    assert collector.parts.pop().text == "a model"
+    answer = PartCollector(10, 502)
+    answer.correlation_id("/i", Source.ASSISTANT, sentence)
+    assert answer.parts == []
+
+
 def test_the_status_says_whose_fault_it_is() -> None:
     for status in (400, 502):
         collector = PartCollector(10, status)
