@@ -38,8 +38,8 @@ NOISY = {"pa_satml-ctf-2024": 0.4, "pa_jackhhao_jailbreak": 0.3, "pa_llmail-inje
 # What deployments see most and what is hardest to tell apart counts for more.
 HARD_NEGATIVES = {
     "oasst": 2.0, "arenahard01": 2.0, "docs_md_train": 2.0, "selfinstruct": 1.5, "mtbench": 1.5,
-    "notinject_one": 6.0, "bastioncorpus_benign": 6.0, "handwritten_user": 10.0,
-    "handwritten_document": 6.0, "handwritten_abroad": 6.0,
+    "notinject_one": 6.0, "bastioncorpus_benign": 6.0, "handwritten_user": 3.0,
+    "handwritten_document": 2.0, "handwritten_abroad": 2.0,
 }  # fmt: skip
 # The benign pool, on which thresholds and false alarms are measured: rows of one dataset count as
 # at most this many, so that collections of short questions do not hide what chats do.
@@ -99,15 +99,21 @@ def read_rows(path: Path) -> list[Row]:
 
 
 def handwritten() -> list[Row]:
-    """The project's own benign look-alikes (`handwritten.json`)."""
+    """The project's own benign look-alikes and attacks (`handwritten.json`)."""
     texts = json.loads(HANDWRITTEN.read_text(encoding="utf-8"))
     sets = [("user", "en", texts["user"]), ("document", "en", texts["document"])]
     sets += [("abroad", language, found) for language, found in texts["abroad"].items()]
-    return [
+    benign = [
         Row(text, 0, name, name, language, channel, "benign")
         for kind, language, found in sets
         for name, channel in [(f"handwritten_{kind}", "doc" if kind == "document" else "user")]
         for text in found
+    ]
+    name = "handwritten_attacks"
+    return benign + [
+        Row(text, 1, name, name, language, channel, "handwritten")
+        for language, found in texts["attacks"].items()
+        for channel, text in found
     ]
 
 

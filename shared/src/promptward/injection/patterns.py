@@ -20,6 +20,7 @@ from promptward.exchange import Source
 from promptward.injection.anchored import Anchored
 from promptward.injection.folding import load_data
 from promptward.injection.lexicon import GATE_MARK
+from promptward.injection.reported import reported
 from promptward.injection.retold import changes
 
 
@@ -36,6 +37,7 @@ class PatternRule:
         words: words, one of which must occur (looked up for all rules at once).
         also: further words, one of which must occur too; empty means none needs to.
         gate: literals of the folded text, one of which must occur; empty means none needs to.
+        quotable: whether it is silent where attacks are spoken about (`reported`).
         pattern: expression over the folded text, searched where its literals stand; None for what
             code finds itself.
         weight: 0..1, what the rule alone is worth as evidence.
@@ -50,6 +52,7 @@ class PatternRule:
     words: frozenset[str]
     also: frozenset[str]
     gate: tuple[str, ...]
+    quotable: bool
     pattern: Anchored | None
     weight: float
     sources: frozenset[str]
@@ -68,6 +71,7 @@ def _decode(entry: Mapping[str, Any]) -> PatternRule:
         words=frozenset(entry.get("words", ())),
         also=frozenset(entry.get("also", ())),
         gate=tuple(entry.get("gate", ())),
+        quotable=entry.get("quotable", False),
         pattern=Anchored(entry["pattern"]) if "pattern" in entry else None,
         weight=entry["weight"],
         sources=frozenset(entry.get("sources", ())),
@@ -140,7 +144,7 @@ class Searched(NamedTuple):
     Attributes:
         text: the folded text.
         found: number of each rule that was looked for → its first place, None where there is none.
-        hits: the rules that match, each with its first place.
+        hits: the rules that match, each with its first place; none that is only reported.
     """
 
     text: str
@@ -196,7 +200,7 @@ def search(
             else:
                 place = _place(rule.pattern.search(folded))
             found[number] = place
-            if place:
+            if place and not (rule.quotable and reported(folded, place[0])):
                 hits.append((rule, *place))
     return Searched(folded, found, hits)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain
 from typing import Any, cast
 
 from promptward.injection.folding import load_data
@@ -25,7 +26,8 @@ class Rule:
         anchor: the concept every distance is measured from.
         near: concepts that must stand within `window` words of the anchor, on either side.
         after: concepts that must follow the anchor within `window` words.
-        unless: concepts that must not stand within 3 words of the anchor.
+        unless: concepts that must not stand near the anchor (`_UNLESS_REACH`), nor be what it
+            means too.
         window: distance in words.
         weight: 0..1, what the rule alone is worth as evidence.
         sources: names of the sources it applies to; empty means all.
@@ -46,7 +48,11 @@ class Rule:
     needs: frozenset[str]
 
 
-_UNLESS_WINDOW = 3
+# A concept of `unless` silences a rule whose anchor follows within so many words, or stands before
+# it within so many: who speaks about attacks ("users who write ...") or about others who are told
+# something ("soldiers") mostly says so first, and what follows an attack must not excuse it.
+_UNLESS_REACH = {"REPORTED": (16, 3), "OTHERS": (6, 3), "NOTIGNORE": (1, 0)}
+_UNLESS_WINDOW = (3, 3)
 
 
 @cache
@@ -115,7 +121,9 @@ class Matcher:
                 return 0
         for concept in rule.unless:
             if concept in self._masks:
-                at &= ~self._around(concept, _UNLESS_WINDOW)
+                mask = self._masks[concept]
+                after, before = _UNLESS_REACH.get(concept, _UNLESS_WINDOW)
+                at &= ~(mask | following(mask, after) | preceding(mask, before))
         return at
 
 
@@ -138,4 +146,7 @@ def _decode(entry: Mapping[str, Any]) -> Rule:
 CONCEPT_RULES: tuple[Rule, ...] = tuple(
     _decode(entry) for entry in cast(list[Mapping[str, Any]], load_data("rules")["rules"])
 )
-LONGEST_REACH = max(_UNLESS_WINDOW, *(rule.window for rule in CONCEPT_RULES))  # words
+LONGEST_REACH = max(  # words
+    *chain.from_iterable(_UNLESS_REACH.values()),
+    *(rule.window for rule in CONCEPT_RULES),
+)

@@ -19,8 +19,8 @@ from promptward.exchange import Source
 from promptward.injection import DEFAULT_THRESHOLDS, InjectionDetector
 
 FLAG = DEFAULT_THRESHOLDS[Source.USER].flag
-# Attacks of each set that must be flagged: a few less than were (73, 66, 37, 1, 2).
-FLOORS = {"developed": 73, "held_out": 69, "plain": 46, "figurative": 1, "indifferent": 2}
+# Attacks of each set that must be flagged: a few less than are (79, 74, 51, 1, 7).
+FLOORS = {"developed": 76, "held_out": 71, "plain": 48, "figurative": 1, "indifferent": 5}
 PER_LANGUAGE = 0.5  # of `held_out` and `plain` together
 
 
