@@ -201,11 +201,13 @@ def settle_request(
     prices: PriceTable,
     ticket: Ticket,
     charge: Callable[[BudgetSettings], Usage | None],
+    at_least: Usage | None = None,
 ) -> SettleRequest:
     """What to settle a ticket to.
 
     Args:
         charge: what to charge a budget for; None charges what was reserved.
+        at_least: what every budget is charged for at least.
     """
     amounts: dict[str, int] = {}
     for budget_id, reserved in ticket.estimates.items():
@@ -220,7 +222,10 @@ def settle_request(
         amount = None
         if usage is not None:
             amount = amount_of(budget.settings, usage, ticket.model, prices)
-        amounts[budget_id] = reserved if amount is None else min(amount, MAX_AMOUNT)
+        amount = reserved if amount is None else amount
+        if at_least is not None and at_least is not usage:
+            amount = max(amount, amount_of(budget.settings, at_least, ticket.model, prices) or 0)
+        amounts[budget_id] = min(amount, MAX_AMOUNT)
     return SettleRequest(ticket.request_id, ticket.tenant, amounts)
 
 

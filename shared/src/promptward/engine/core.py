@@ -206,10 +206,11 @@ class Engine:
         charge: Charge | None = charge_usage(guard.usage)
         if end is not StreamEnd.COMPLETE:
             delivered = Delivered(guard.output_chars)
-            charge = charge_disconnect(guard.usage, ticket.input_tokens, delivered)
+            final = None if guard.counting else guard.usage
+            charge = charge_disconnect(final, ticket.input_tokens, delivered)
         if guard.status >= 400:
             charge = None
-        states = await settle(self.policy, self._ports, ticket, charge)
+        states = await settle(self.policy, self._ports, ticket, charge, guard.usage)
         run = ResponseRun(list(guard.findings), guard.coverage, guard.usage)
         self._audit_response(ticket, run, states, guard.status, end.value, guard.denial_code)
         return states

@@ -55,9 +55,16 @@ def charge_disconnect(usage: Usage | None, input_tokens: int, delivered: Deliver
 
 
 async def settle(
-    policy: CompiledPolicy, ports: Ports, ticket: Ticket, charge: Charge | None
+    policy: CompiledPolicy,
+    ports: Ports,
+    ticket: Ticket,
+    charge: Charge | None,
+    at_least: Usage | None = None,
 ) -> tuple[LineState, ...]:
     """Settle the ticket; `charge` None releases everything.
+
+    Args:
+        at_least: what is known to have been used, whatever `charge` says.
 
     A store that fails now keeps the reservation, which it charges when it expires: the failure
     costs the caller at most the estimate and never gives anything away.
@@ -68,7 +75,7 @@ async def settle(
     if charge is None:
         request = release_request(ticket)
     else:
-        request = settle_request(policy.budgets, policy.prices, ticket, charge)
+        request = settle_request(policy.budgets, policy.prices, ticket, charge, at_least)
     try:
         return await ports.ledger.settle(request)
     except PortError:

@@ -63,6 +63,11 @@ class GuardedStream:
         return self._guard.usage
 
     @property
+    def counting(self) -> bool:
+        """Whether `usage` is what had been used at some time before the end."""
+        return self._guard.counting
+
+    @property
     def output_chars(self) -> int:
         """Characters of model output that the upstream sent."""
         return self._guard.output_chars

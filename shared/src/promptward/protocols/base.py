@@ -91,6 +91,7 @@ class StreamEvent:
             they repeat may be held back or change.
         opaque: parts that cannot be inspected.
         usage: token counts, when it carries them.
+        counting: more tokens may come after those in `usage`.
         changed: the codec itself altered `document` (an injected usage field taken out, a
             sequence number moved by an extra event); `remainder` may still set it.
         drop: the client did not ask for this event and must not see it.
@@ -105,6 +106,7 @@ class StreamEvent:
     echoes: Sequence[tuple[Place, Channel, JSON]] = ()
     opaque: Sequence[OpaquePart] = ()
     usage: Usage | None = None
+    counting: bool = False
     changed: bool = False
     drop: bool = False
     end: bool = False

@@ -92,6 +92,7 @@ class EventStreamGuard:
         self.failure: StreamFailure | None = None
         self.fault: Exception | None = None  # our own bug, for the host's log
         self.usage: Usage | None = None
+        self.counting = False  # `usage` is not the whole yet
         self.output_chars = 0
 
     def feed(self, data: bytes) -> bytes:
@@ -246,7 +247,7 @@ class EventStreamGuard:
     def _note(self, event: StreamEvent) -> None:
         """Keep what the event says beside its texts."""
         if event.usage is not None:
-            self.usage = event.usage
+            self.usage, self.counting = event.usage, event.counting
         for part in event.opaque:
             self._opaque[part.pointer] = part
             if self._block_opaque:

@@ -324,6 +324,41 @@ class TestStreams:
         expected = {None: ticket.estimates["daily"], "partial": ticket.input_tokens + 3}
         assert charged(bench) == [(expected.get(amount, amount), "settled")]
 
+    @pytest.mark.parametrize(
+        ("on_disconnect", "counted", "amount"),
+        [
+            ("charge_estimate", (7, 1), "estimate"),
+            ("charge_estimate", (7, 9000), 9007),
+            ("charge_delivered", (7, 0), "partial"),
+            ("charge_delivered", (7, 90), 97),
+            ("release", (7, 1), 8),
+        ],
+    )
+    def test_usage_that_is_still_counting_is_the_least_that_is_charged(
+        self, on_disconnect: str, counted: tuple[int, int], amount: Any
+    ) -> None:
+        """Some upstreams begin with a usage of next to nothing, or report it with every event."""
+        bench = bench_with(budgets=[{**BUDGET, "on_disconnect": on_disconnect}])
+        ticket = allowed(bench, chat("Hello", stream=True)).ticket
+        guard = bench.engine.open_stream(ticket, 200, SSE_HEADERS)
+        chunk = json.loads(event("twelve chars")[6:])
+        chunk["usage"] = {"prompt_tokens": counted[0], "completion_tokens": counted[1]}
+        guard.feed(b"data: " + json.dumps(chunk).encode() + b"\n\n")
+        run_sync(bench.engine.close_stream(ticket, guard, StreamEnd.CLIENT_GONE))
+        named = {"estimate": ticket.estimates["daily"], "partial": ticket.input_tokens + 3}
+        assert charged(bench) == [(named.get(amount, amount), "settled")]
+
+    def test_usage_with_or_after_the_last_text_is_what_is_charged(self) -> None:
+        bench = bench_with(budgets=[BUDGET])
+        ticket = allowed(bench, chat("Hello", stream=True)).ticket
+        guard = bench.engine.open_stream(ticket, 200, SSE_HEADERS)
+        chunk = json.loads(event("twelve chars")[6:])
+        chunk["choices"][0]["finish_reason"] = "stop"
+        chunk["usage"] = {"prompt_tokens": 2, "completion_tokens": 3}
+        guard.feed(b"data: " + json.dumps(chunk).encode() + b"\n\n")
+        run_sync(bench.engine.close_stream(ticket, guard, StreamEnd.CLIENT_GONE))
+        assert charged(bench) == [(5, "settled")]
+
     def test_closing_twice_settles_and_records_once(self) -> None:
         bench = bench_with(budgets=[BUDGET])
         ticket = allowed(bench, chat("Hello", stream=True)).ticket

@@ -112,6 +112,7 @@ class ChatStreamCodec:
 
     def _read_usage(self, event: StreamEvent, document: dict[str, JSON]) -> None:
         event.usage = read_usage(document["usage"])
+        event.counting = not self.complete  # several vendors report it with every event
         if self._drop_usage:
             event.drop = document["usage"] is not None and not (
                 document.get("choices") or event.deltas or event.closes_all
