@@ -74,6 +74,8 @@ def _read_exchange(path: str) -> tuple[Exchange, Response | None]:
         document = json.loads(read_text(path))
     except json.JSONDecodeError as error:
         raise UnreadableError(f"{path}: line {error.lineno}: {error.msg}") from None
+    except RecursionError:
+        raise UnreadableError(f"{path}: nested too deeply") from None
     if not isinstance(document, dict) or not isinstance(document.get("request"), dict):
         raise UnreadableError(f'{path}: expected an object with "request"')
     response = document.get("response")

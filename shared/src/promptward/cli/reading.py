@@ -22,9 +22,14 @@ def read_text(path: str) -> str:
         OSError: it cannot be opened.
     """
     try:
-        return sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise UnreadableError(f"{path}: not UTF-8 (byte {error.start})") from None
+        if path != "-":
+            return Path(path).read_text(encoding="utf-8")
+        text = sys.stdin.read()
+        text.encode()  # in some locales Python reads what is not UTF-8 as lone surrogates
+    except UnicodeError as error:
+        start = f" (byte {error.start})" if isinstance(error, UnicodeDecodeError) else ""
+        raise UnreadableError(f"{path}: not UTF-8{start}") from None
+    return text
 
 
 def environment_secret(name: str) -> str | None:

@@ -59,6 +59,10 @@ def _lines() -> Iterator[str]:
         yield line
 
 
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
 def _source(written: object) -> Source:
     if not isinstance(written, str) or written not in set(Source):
         hint = did_you_mean(str(written), Source)
@@ -100,7 +104,10 @@ class _Scanner:
     def _answer(self, line: str) -> dict[str, Any]:
         if len(line) > MAX_LINE_CHARS:
             raise ValueError(f"longer than {MAX_LINE_CHARS} characters")
-        row = json.loads(line)
+        try:
+            row = json.loads(line, parse_constant=_no_constant)
+        except RecursionError:
+            raise ValueError("nested too deeply") from None
         if not isinstance(row, dict) or not isinstance(row.get("text"), str):
             raise ValueError('expected an object with a string "text"')
         source = _source(row.get("source") or "user")

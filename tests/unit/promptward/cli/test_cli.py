@@ -82,6 +82,7 @@ class TestLint:
         ("arguments", "stdin", "message"),
         [
             (["lint", "-"], "a: [", "line 1, column 5"),
+            (["lint", "-"], "\udcff", "-: not UTF-8"),
             (["lint", "/nonexistent"], "", "No such file"),
             (["lint", "--gateway", "nginx", "-"], "{}", "unknown gateway 'nginx'"),
         ],
@@ -178,6 +179,7 @@ class TestCheck:
         ("stdin", "message"),
         [
             ("{", "line 1"),
+            ("[" * 100_000, "nested too deeply"),
             ("[]", 'expected an object with "request"'),
             ('{"request": {"body_base64": "!"}}', "body_base64 is not base64"),
             ('{"request": {"headers": 5}}', "headers must be"),
@@ -211,6 +213,26 @@ class TestCheck:
 
 
 class TestScan:
+    @pytest.mark.parametrize(
+        ("line", "message"),
+        [
+            ("[" * 100_000, "line 1: nested too deeply"),
+            ('{"id": NaN, "text": "x"}', "line 1: NaN is not JSON"),
+        ],
+    )
+    def test_a_line_that_is_not_json(
+        self,
+        capsys: pytest.CaptureFixture[str],
+        monkeypatch: pytest.MonkeyPatch,
+        line: str,
+        message: str,
+    ) -> None:
+        code, out, _ = run(capsys, monkeypatch, "scan", stdin=f'{line}\n{{"text": "x"}}')
+        answers = [json.loads(answer) for answer in out.splitlines()]
+        assert code == 2
+        assert answers[0] == {"error": message}
+        assert "error" not in answers[1]
+
     def test_offsets_are_code_points_of_the_given_text(
         self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
