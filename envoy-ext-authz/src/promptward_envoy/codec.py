@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
+from promptward.audit import shown_name
 from promptward.decision import HeaderPairs, Ticket
 from promptward.exchange import JSON, GatewayIdentity, Headers
 from promptward_envoy.descriptors import Message
@@ -120,9 +121,9 @@ def request_id_of(metadata: Message) -> str:
 
 
 def decision_metadata(ticket: Ticket) -> Mapping[str, str]:
-    """What may leave as dynamic metadata (access log, ext_proc): never the vault, no claims."""
+    """What may leave as dynamic metadata (access log, ext_proc): never the vault, claims, texts."""
     return {
         REQUEST_ID_KEY: ticket.request_id,
         "promptward_policy": f"{ticket.policy.name}@{ticket.policy.version}",
-        "promptward_model": ticket.model,
+        "promptward_model": shown_name(ticket.model),
     }

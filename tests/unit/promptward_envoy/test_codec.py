@@ -115,7 +115,7 @@ def test_metadata_never_holds_claims_vault_or_system_text() -> None:
         Principal("canary-principal", "jwt", {"email": "canary-claim"}),
         PolicyRef("p", 3, "0" * 64),
         "openai.chat",
-        "m",
+        "canary in words\nof a model",
         "route",
         (),
         {},
@@ -129,4 +129,5 @@ def test_metadata_never_holds_claims_vault_or_system_text() -> None:
     shown = codec.decision_metadata(ticket)
     assert shown["promptward_request_id"] == "r1"
     assert shown["promptward_policy"] == "p@3"
+    assert shown["promptward_model"] == "(not a name)"
     assert "canary" not in str(shown)

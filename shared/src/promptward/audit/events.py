@@ -70,8 +70,8 @@ def audit_event(
         "code": code,
         "principal": None if principal is None else _principal(principal, claims),
         "protocol": protocol,
-        "model": _name(model),
-        "route": _name(route),
+        "model": shown_name(model),
+        "route": shown_name(route),
         "findings": [finding_json(f) for f in findings[:_MAX_LISTED]],
         "finding_count": len(findings),
         "coverage": coverage_summary(coverage),
@@ -128,7 +128,8 @@ def coverage_summary(coverage: Coverage) -> dict[str, JSON]:
     }
 
 
-def _name(value: str) -> str:
+def shown_name(value: str) -> str:
+    """A name that a client or a gateway gave, unless it may be a text."""
     return value if not value or _NAME.fullmatch(value) else "(not a name)"
 
 
