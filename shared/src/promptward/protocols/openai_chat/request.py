@@ -75,6 +75,15 @@ class _Fields(FieldReader):
             self.tools["web_search"] = None
         self.object(key, value)
 
+    def plugins(self, key: str, value: JSON) -> None:
+        """What an aggregator does around the model (OpenRouter: `web`, `file-parser`)."""
+        for pointer, plugin in self.collector.objects(f"/{key}", value):
+            self.collector.walk(pointer, Source.TOOL_DEFINITION, plugin)
+            name = plugin.get("id")
+            if not isinstance(name, str):
+                wrong_type(f"{pointer}/id", "a string", name)
+            self.tools[name] = None
+
 
 _FIELDS: dict[str, Callable[[_Fields, str, JSON], None]] = {
     "messages": _Fields.messages,
@@ -92,12 +101,14 @@ _FIELDS: dict[str, Callable[[_Fields, str, JSON], None]] = {
     "n": _Fields.integer,
     "parallel_tool_calls": _Fields.boolean,
     "prediction": _Fields.prediction,
+    "plugins": _Fields.plugins,
     "presence_penalty": _Fields.number,
     "prompt_cache_key": _Fields.text,
     "prompt_cache_retention": _Fields.word,
     "reasoning_effort": _Fields.word,
     "response_format": _Fields.schema,
     "safety_identifier": _Fields.text,
+    "search_parameters": _Fields.web_search,  # xAI's name for it
     "seed": _Fields.integer,
     "service_tier": _Fields.word,
     "stop": _Fields.texts,

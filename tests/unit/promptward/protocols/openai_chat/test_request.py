@@ -236,6 +236,10 @@ WRONG_TYPES: dict[str, tuple[dict[str, JSON], str]] = {
     "reasoning_effort": ({"reasoning_effort": 3}, "/reasoning_effort: expected a string"),
     "store": ({"store": "no"}, "/store: expected a boolean, got a string"),
     "web": ({"web_search_options": True}, "/web_search_options: expected an object"),
+    "search": ({"search_parameters": True}, "/search_parameters: expected an object"),
+    "plugins": ({"plugins": {"id": "web"}}, "/plugins: expected an array"),
+    "plugin": ({"plugins": ["web"]}, "/plugins/0: expected an object"),
+    "plugin id": ({"plugins": [{"ID": "web"}]}, "/plugins/0/id: expected a string, got null"),
 }
 
 
@@ -400,6 +404,17 @@ def test_a_model_in_the_route_is_never_overruled_by_the_body(path: str, model: s
     with pytest.raises(ExchangeError) as caught:
         CHAT.parse_request({"messages": MESSAGES, "model": "other"}, path=path)
     assert caught.value.code == "model_mismatch"
+
+
+def test_what_the_upstream_does_around_the_model_is_a_tool() -> None:
+    assert read(plugins=[{"id": "web", "search_prompt": "p q"}]).tools == ("web",)
+    assert texts(read(plugins=[{"id": "web", "search_prompt": "p q"}])) == {
+        "/messages/0/content": "hi",
+        "/plugins/0/id": "web",
+        "/plugins/0/search_prompt": "p q",
+    }
+    assert read(search_parameters={"mode": "auto"}).tools == ("web_search",)
+    assert read(plugins=None, search_parameters=None).tools == ()
 
 
 def test_further_models_may_repeat_the_one() -> None:
