@@ -36,7 +36,8 @@ _POLICY: dict[str, JSON] = {
             "rules": [{"id": _KEY, "effect": "allow", "models": ["*"]}],
         },
         "checks": [
-            {"id": "injection", "type": "prompt_injection"},
+            # in shadow: whatever the detector says of the text, the request goes on
+            {"id": "injection", "type": "prompt_injection", "mode": "shadow"},
             {
                 "id": "privacy",
                 "type": "pii",
