@@ -23,6 +23,7 @@ from functools import lru_cache
 from operator import attrgetter
 from typing import Protocol
 
+from promptward.jsoncompact import compact_encoder
 from promptward.ledger import (
     Bucket,
     Hold,
@@ -36,7 +37,7 @@ from promptward.ports import EntryState, Window
 
 Value = str | int | float | None
 Row = tuple[object, ...]
-_compact = json.JSONEncoder(separators=(",", ":")).encode
+_compact = compact_encoder()
 _hold_row = attrgetter(*(field.name for field in fields(Hold)))  # as `decode_holds` reads it
 
 SCHEMA = (
