@@ -73,7 +73,7 @@ class Border(JsProxy):
     respond: Callable[[JsProxy | None, str], Response]
     readRequest: Callable[[Request, int, Wake], None]
     readBody: Callable[[Request | Response, int, Wake], None]
-    send: Callable[[Fetcher | None, str, str, JsProxy | None, float, Wake], None]
+    send: Callable[[Fetcher | None, str, str, JsProxy | None, int, float, Wake], None]
     fetchDocument: Callable[[str, str, JsProxy | None, int, int, float, Wake], None]
     callObject: Callable[[LedgerNamespace, str, str, str, float, Wake], None]
     def sqlRows(self, sql: SqlStorage, statement: str, *values: str | float | None) -> str: ...

@@ -46,16 +46,19 @@ export function readBody(message, maxBytes, wake) {
   wait(bytesOf(message, maxBytes), 0, wake);
 }
 
+function bytesOf(message, maxBytes) {
+  return isShort(message, maxBytes) ? allBytes(message) : boundedBytes(message, maxBytes);
+}
+
 // With a declared length and no encoding the body is read in one step, which costs less than a
 // loop over chunks; HTTP framing keeps the sender to the declared length.
-function bytesOf(message, maxBytes) {
+function isShort(message, maxBytes) {
   const declared = message.headers.get("content-length") ?? "";
   const encoding = message.headers.get("content-encoding") ?? "identity";
-  if (/^[0-9]+$/.test(declared) && Number(declared) <= maxBytes && encoding === "identity") {
-    return message.arrayBuffer().then((buffer) => new Uint8Array(buffer));
-  }
-  return boundedBytes(message, maxBytes);
+  return /^[0-9]+$/.test(declared) && Number(declared) <= maxBytes && encoding === "identity";
 }
+
+const allBytes = (message) => message.arrayBuffer().then((buffer) => new Uint8Array(buffer));
 
 async function boundedBytes(message, maxBytes) {
   const chunks = [];
@@ -85,18 +88,30 @@ function fetchOptions(init, body, signal) {
   return options;
 }
 
-// The Response to a request through a service binding, or else the global fetch, and its status and
-// header fields as JSON text; aborted when its head is late.
-export function send(binding, url, init, body, limitMs, wake) {
+// The Response to a request through a service binding, or else the global fetch, its status and
+// header fields as JSON text, and of a JSON document that says it has at most `maxBytes` the body,
+// which saves asking for it; aborted when its head is late.
+export function send(binding, url, init, body, maxBytes, limitMs, wake) {
   const controller = new AbortController();
   const options = fetchOptions(init, body, controller.signal);
   const answer = binding ? binding.fetch(url, options) : fetch(url, options);
-  const found = answer.then((response) => [
-    response,
-    JSON.stringify([response.status, [...response.headers]]),
-  ]);
-  wait(found, limitMs, wake, () => controller.abort());
+  const whenThere = (what, response) => {
+    if (what !== KEPT) {
+      wake(what, response);
+      return;
+    }
+    const head = JSON.stringify([response.status, [...response.headers]]);
+    if (isJson(response) && isShort(response, maxBytes)) {
+      wait(allBytes(response).then((bytes) => [response, head, bytes]), 0, wake);
+    } else {
+      wake(KEPT, response, head, undefined);
+    }
+  };
+  wait(answer, limitMs, whenThere, () => controller.abort());
 }
+
+const isJson = (message) =>
+  /^application\/json\s*(;|$)/i.test(message.headers.get("content-type") ?? "");
 
 // Status and body, read as by `boundedBytes`, of a small document; a request that fails on its way
 // is made up to `attempts` times, all within `limitMs`.

@@ -13,7 +13,7 @@ import json
 from collections.abc import Iterable
 
 from promptward.decision import HeaderPairs, Mutations
-from promptward.exchange import Body, Exchange, GatewayIdentity, Headers, Response
+from promptward.exchange import Body, Exchange, GatewayIdentity, Headers
 
 Pairs = Iterable[tuple[str, str]]
 
@@ -38,6 +38,7 @@ _FROM_NETWORK = frozenset(
     {"cdn-loop", "true-client-ip", "x-real-ip", "x-forwarded-for", "x-forwarded-proto"}
 )
 _NETWORK_PREFIX = "cf-"
+_NOT_FORWARDED = _HOP_BY_HOP | _SET_BY_FETCH | _FROM_NETWORK
 # Fields the core reads as single-valued and whose values have no comma: fetch joins repeated
 # fields with ", ", and taking them apart again lets the core refuse the repetition.
 _SINGLE = frozenset(
@@ -100,8 +101,8 @@ def exchange(
 def apply(pairs: Pairs, mutations: Mutations) -> list[tuple[str, str]]:
     """Header fields after `mutations`: removals first, then replacements."""
     removed = mutations.remove_headers
-    prefixes = tuple(rule[:-1] for rule in removed if rule.endswith("*"))
-    dropped = {*removed, *(name for name, _ in mutations.set_headers)}
+    prefixes = tuple([rule[:-1] for rule in removed if rule[-1:] == "*"])
+    dropped = {*removed, *[name for name, _ in mutations.set_headers]}
     kept = [
         (name, value)
         for name, value in pairs
@@ -119,9 +120,7 @@ def upstream_headers(pairs: Pairs, mutations: Mutations) -> list[tuple[str, str]
     """Header fields to send to the origin."""
     kept: list[tuple[str, str]] = []
     for name, value in pairs:
-        if name in _HOP_BY_HOP or name in _SET_BY_FETCH or name in _FROM_NETWORK:
-            continue
-        if name.startswith(_NETWORK_PREFIX):
+        if name in _NOT_FORWARDED or name.startswith(_NETWORK_PREFIX):
             continue
         shown = _without_access_cookie(value) if name == "cookie" else value
         if shown or name != "cookie":
@@ -129,11 +128,6 @@ def upstream_headers(pairs: Pairs, mutations: Mutations) -> list[tuple[str, str]
     forwarded = [(n, v) for n, v in apply(kept, mutations) if n not in _SET_BY_FETCH]
     # StreamGuard and the JSON reader work on plain bytes.
     return [*forwarded, ("accept-encoding", "identity")]
-
-
-def response_view(status: int, pairs: Pairs, body: Body) -> Response:
-    """The origin's response as the core sees it: with the body's real encoding."""
-    return Response(status, Headers(readable_headers(pairs)), body)
 
 
 def readable_headers(pairs: Pairs) -> list[tuple[str, str]]:

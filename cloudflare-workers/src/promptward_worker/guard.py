@@ -11,13 +11,13 @@ what it really used (Cloudflare grants 30 s after the client is gone).
 from __future__ import annotations
 
 from collections.abc import Awaitable, Coroutine
-from dataclasses import dataclass
 
 import js
 
 from promptward.decision import Allow, Deny, HeaderPairs
 from promptward.engine import EngineApi, ResponsePlan, StreamEnd
-from promptward.exchange import Exchange, Headers
+from promptward.exchange import Exchange, Headers, Response
+from promptward.values import value_object
 from promptward_worker import codec, javascript, origin, turns
 from promptward_worker.failures import failure_event
 from promptward_worker.settings import WorkerSettings
@@ -26,7 +26,7 @@ from promptward_worker.streaming import GuardedStream
 _UPSTREAM_ERROR = "upstream_error"
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class Guard:
     """What one request needs.
 
@@ -65,40 +65,41 @@ class Guard:
         except Exception as error:  # noqa: BLE001 - every failure is a refusal
             return await self._unanswered(exchange, allow, error)
         try:
-            return await self._respond(allow, *answer)
+            return await self._respond(allow, answer)
         except Exception as error:  # noqa: BLE001 - every failure withholds the response
             return await self._unanswered(exchange, allow, error)
 
-    async def _send(
-        self, exchange: Exchange, allow: Allow, url: str
-    ) -> tuple[js.Response, int, javascript.Fields]:
+    async def _send(self, exchange: Exchange, allow: Allow, url: str) -> javascript.Answered:
         headers = codec.upstream_headers(exchange.headers, allow.mutations)
         headers = codec.client_headers(headers, origin.credential(self.settings))
         body = exchange.body.data if allow.mutations.body is None else allow.mutations.body
         target = origin.upstream_url(self.settings, url, exchange.path)
         outgoing = origin.Outgoing(exchange.method, headers, body)
-        return await origin.send(self.settings, self.service, target, outgoing)
+        # of what was not parsed nobody reads the answer
+        max_bytes = self.max_response_bytes if allow.ticket.protocol else 0
+        return await origin.send(self.settings, self.service, target, outgoing, max_bytes)
 
     async def _unanswered(self, exchange: Exchange, allow: Allow, error: Exception) -> js.Response:
         javascript.log(failure_event(_UPSTREAM_ERROR, error))
         headers = await self.engine.on_no_response(allow.ticket, _UPSTREAM_ERROR)
         return refusal(self.engine.fail_closed(exchange, _UPSTREAM_ERROR), headers)
 
-    async def _respond(
-        self, allow: Allow, response: js.Response, status: int, received: javascript.Fields
-    ) -> js.Response:
-        ticket = allow.ticket
-        readable = codec.readable_headers(received)
-        headers = Headers(readable)
+    async def _respond(self, allow: Allow, answer: javascript.Answered) -> js.Response:
+        ticket, status, response = allow.ticket, answer.status, answer.response
+        headers = Headers(codec.readable_headers(answer.headers))
         plan = self.engine.plan_response(ticket, status, headers)
+        shown = codec.client_headers(headers.pairs, allow.response_headers)
         if plan is ResponsePlan.BUFFER:
-            return await self._buffered(allow, response, status, received)
+            body = answer.body
+            if body is None:
+                body = await javascript.read_body(response, self.max_response_bytes)
+            return await self._buffered(allow, Response(status, headers, body), shown)
         if plan is ResponsePlan.PASS:
-            shown = codec.client_headers(readable, allow.response_headers)
             self._later(self.engine.on_unseen_response(ticket, status))
+            if answer.body is not None:
+                return javascript.response(status, shown, answer.body.data or None)
             return javascript.response(status, shown, javascript.body_stream(response))
-        mutations = self.engine.response_headers(ticket, headers)
-        shown = codec.apply(codec.client_headers(readable, allow.response_headers), mutations)
+        shown = codec.apply(shown, self.engine.response_headers(ticket, headers))
         guard = self.engine.open_stream(ticket, status, headers)
         source = javascript.body_stream(response)
         if source is None:
@@ -109,16 +110,14 @@ class Guard:
         return javascript.response(status, shown, stream.readable)
 
     async def _buffered(
-        self, allow: Allow, response: js.Response, status: int, received: javascript.Fields
+        self, allow: Allow, response: Response, shown: javascript.Fields
     ) -> js.Response:
-        body = await javascript.read_body(response, self.max_response_bytes)
-        view = codec.response_view(status, received, body)
-        verdict = await self.engine.on_response(allow.ticket, view)
+        verdict = await self.engine.on_response(allow.ticket, response)
         if isinstance(verdict, Deny):
             return refusal(verdict, allow.response_headers)
-        shown = codec.client_headers(view.headers, allow.response_headers)
-        content = body.data if verdict.mutations.body is None else verdict.mutations.body
-        return javascript.response(status, codec.apply(shown, verdict.mutations), content or None)
+        content = response.body.data if verdict.mutations.body is None else verdict.mutations.body
+        shown = codec.apply(shown, verdict.mutations)
+        return javascript.response(response.status, shown, content or None)
 
     async def _pump(self, allow: Allow, stream: GuardedStream, source: js.ReadableStream) -> None:
         end = await stream.run(source)

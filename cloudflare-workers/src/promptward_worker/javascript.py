@@ -22,10 +22,12 @@ from workers import import_from_javascript
 
 from promptward.errors import PortError
 from promptward.exchange import JSON, Body
+from promptward.jsoncompact import compact_encoder
+from promptward.values import value_object
 from promptward_worker.turns import Waiting
 
 T = TypeVar("T")
-_compact = json.JSONEncoder(separators=(",", ":")).encode
+_compact = compact_encoder()
 Pairs = Iterable[tuple[str, str]]
 Fields = list[tuple[str, str]]
 SqlValue = str | int | float | None
@@ -108,12 +110,6 @@ def _body(bytes_: JsBuffer, max_bytes: int) -> Body:
     return Body(data, complete=len(data) <= max_bytes)
 
 
-def response_head(text: str) -> tuple[int, Fields]:
-    """Status and header fields of what `send` awaited, as those of a request."""
-    status, headers = json.loads(text)
-    return status, [(name, value) for name, value in headers]
-
-
 def body_stream(message: js.Request | js.Response) -> js.ReadableStream | None:
     """The body, None when there is none (JavaScript's null is not Python's None)."""
     stream = message.body
@@ -156,21 +152,43 @@ def _request_init(method: str, headers: Pairs) -> str:
     return _compact({"method": method, "headers": list(headers), "redirect": "manual"})
 
 
-def send(
+@value_object(frozen=True, slots=True)
+class Answered:
+    """What a request came to.
+
+    Attributes:
+        headers: as those of a request.
+        body: None when it was not taken along: it is still in `response`.
+    """
+
+    response: js.Response
+    status: int
+    headers: Fields
+    body: Body | None
+
+
+async def send(
     binding: js.Fetcher | None,
     url: str,
     method: str,
     headers: Pairs,
     body: bytes | None,
     timeout_s: float,
-) -> Waiting[tuple[js.Response, str]]:
+    max_bytes: int = 0,
+) -> Answered:
     """Ask a service binding, or the global fetch, which has `timeout_s` for the head.
 
-    Awaits the Response, and its head for `response_head`.
+    Args:
+        max_bytes: take the body along of a JSON document that is declared no longer.
     """
     content = to_js(body) if body else None
     init = _request_init(method, headers)
-    return Waiting(_border().send, binding, url, init, content, timeout_s * 1000)
+    arguments = (binding, url, init, content, max_bytes, timeout_s * 1000)
+    asking: Waiting[tuple[js.Response, str, JsBuffer | None]] = Waiting(_border().send, *arguments)
+    response, head, bytes_ = await asking
+    status, headers = json.loads(head)
+    whole = None if bytes_ is None else Body(bytes_.to_bytes())
+    return Answered(response, status, [(name, value) for name, value in headers], whole)
 
 
 async def fetch_bytes(url: str, timeout_s: float, max_bytes: int) -> bytes:

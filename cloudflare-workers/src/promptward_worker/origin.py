@@ -7,17 +7,16 @@ followed with its credentials.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import js
 from pyodide.ffi import JsException
 
 from promptward.errors import PortError
+from promptward.values import value_object
 from promptward_worker import javascript
 from promptward_worker.settings import BOUND_ORIGIN, ROUTE_ORIGIN, WorkerSettings
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class Outgoing:
     """The request as it goes to the origin."""
 
@@ -47,12 +46,14 @@ async def send(
     binding: js.Fetcher | None,
     url: str,
     outgoing: Outgoing,
-) -> tuple[js.Response, int, javascript.Fields]:
-    """Forward the request and wait for the response, its status and its header fields.
+    max_bytes: int,
+) -> javascript.Answered:
+    """Forward the request and wait for the response.
 
     Args:
         binding: the service binding ORIGIN, if there is one.
         url: see `upstream_url`.
+        max_bytes: as in `javascript.send`.
 
     Raises:
         PortError: no answer in `upstream_timeout_s`, or the origin cannot be reached.
@@ -63,11 +64,10 @@ async def send(
             raise PortError("upstream", "UPSTREAM is `binding` but there is no service ORIGIN")
         bound = binding
     method, headers, body = outgoing.method, outgoing.headers, outgoing.body
-    sending = javascript.send(bound, url, method, headers, body, settings.upstream_timeout_s)
+    timeout_s = settings.upstream_timeout_s
     try:
-        response, head = await sending
+        return await javascript.send(bound, url, method, headers, body, timeout_s, max_bytes)
     except TimeoutError as error:
         raise PortError("upstream", "no response headers in time") from error
     except JsException as error:
         raise PortError("upstream", "unreachable") from error
-    return response, *javascript.response_head(head)

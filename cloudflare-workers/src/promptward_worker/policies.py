@@ -14,10 +14,10 @@ input/output of another), so a second request simply uses what is there.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from promptward.errors import PolicyError, PortError
+from promptward.values import value_object
 
 MAX_POLICY_BYTES = 1 << 20
 _RETRY_S = 5.0  # after a failed read; keeps a KV outage from costing every request a read
@@ -34,7 +34,7 @@ class KeyValue(Protocol):
     async def put(self, key: str, value: str, ttl_s: int = 0) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class Source(Generic[P]):
     """Where one request may look for the policy.
 

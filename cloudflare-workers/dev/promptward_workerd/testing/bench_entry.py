@@ -12,6 +12,7 @@ anything else             the real Worker
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Mapping
 
 import js
@@ -51,8 +52,9 @@ _ANSWER = json.dumps(
 ).encode()
 
 
-# As long as the texts of a reservation and a settlement of two budgets.
-_RESERVE, _SETTLE = "r" * 280, "s" * 70
+# As long as the texts of a reservation and a settlement of two budgets. The former is another one
+# each time: SQLite does not write a row that stays what it was.
+_RESERVE_BYTES, _SETTLE = 140, "s" * 70
 _WRITE = """INSERT INTO ledger VALUES ('floor', '', '', ?, '', 0)
     ON CONFLICT (kind, key) DO UPDATE SET state = excluded.state"""
 _TIMEOUT_S = 30
@@ -139,9 +141,12 @@ class Default(RealDefault):
         _, _, headers, body = await javascript.read_request(request, _MAX_BYTES)
         core = _Core(await handling.policy(), headers, body)
         decisions = [await core.decided() for _ in range(count)]
-        await javascript.call_object(ledger, "floor", "write", _RESERVE, _TIMEOUT_S)
-        answer, _ = await javascript.send(None, url, "POST", _JSON, body.data, _TIMEOUT_S)
-        data = (await javascript.read_body(answer, _MAX_BYTES)).data
+        reserve = secrets.token_hex(_RESERVE_BYTES)
+        await javascript.call_object(ledger, "floor", "write", reserve, _TIMEOUT_S)
+        sending = javascript.send(None, url, "POST", _JSON, body.data, _TIMEOUT_S, _MAX_BYTES)
+        answer = (await sending).body
+        assert answer is not None
+        data = answer.data
         for decision in decisions:
             await core.answered(decision, data)
         await javascript.call_object(ledger, "floor", "look", _SETTLE, _TIMEOUT_S)
