@@ -25,6 +25,9 @@ from promptward.protocols.openai_chat.messages import read_content, read_message
 from promptward.protocols.openai_chat.tools import read_choice, read_tools
 
 MAX_CHOICES = 128  # OpenAI API reference: `n`, maximum 128
+# Each may bound the output: which one wins is the upstream's choice, not ours. llama.cpp's server
+# puts `n_predict` over the others ("we overwrite the value specified earlier by max_tokens").
+_CAPS = ("max_tokens", "max_completion_tokens", "n_predict")
 
 
 class _Fields(FieldReader):
@@ -89,6 +92,7 @@ _FIELDS: dict[str, Callable[[_Fields, str, JSON], None]] = {
     "messages": _Fields.messages,
     "model": _Fields.model,
     "audio": _Fields.object,
+    "best_of": _Fields.integer,  # vLLM: so many answers are made, the best `n` are shown
     "frequency_penalty": _Fields.number,
     "function_call": _Fields.tool_choice,
     "functions": _Fields.tool_list,
@@ -99,6 +103,7 @@ _FIELDS: dict[str, Callable[[_Fields, str, JSON], None]] = {
     "metadata": _Fields.object,
     "modalities": _Fields.words,
     "n": _Fields.integer,
+    "n_predict": _Fields.integer,
     "parallel_tool_calls": _Fields.boolean,
     "prediction": _Fields.prediction,
     "plugins": _Fields.plugins,
@@ -151,7 +156,7 @@ def read_request(
         opaque=tuple(fields.collector.opaque),
         tools=tuple(fields.tools),
         max_output_tokens=_output_cap(document),
-        choices=positive(document, "n", MAX_CHOICES) or 1,
+        choices=max(positive(document, key, MAX_CHOICES) or 1 for key in ("n", "best_of")),
         stream=document.get("stream") is True,
         wants_usage=isinstance(options, dict) and options.get("include_usage") is True,
         document=document,
@@ -170,12 +175,9 @@ def _model(document: dict[str, JSON], deployment: str | None) -> str:
 
 
 def _output_cap(document: dict[str, JSON]) -> int | None:
-    """The larger of both fields: which one wins is the upstream's choice, not ours."""
-    older = positive(document, "max_tokens")
-    newer = positive(document, "max_completion_tokens")
-    if older is None or newer is None:
-        return newer if older is None else older
-    return max(older, newer)
+    """The largest of the fields that bound the output."""
+    caps = (positive(document, key) for key in _CAPS if key in document)
+    return max((cap for cap in caps if cap is not None), default=None)
 
 
 def write_request(
@@ -200,9 +202,7 @@ def write_request(
 
 
 def _lower_cap(document: dict[str, JSON], most: int) -> bool:
-    present = [
-        k for k in ("max_tokens", "max_completion_tokens") if isinstance(document.get(k), int)
-    ]
+    present = [k for k in _CAPS if isinstance(document.get(k), int)]
     lowered = {k: most for k in present if int(str(document[k])) > most}
     if not present:
         lowered = {"max_completion_tokens": most}  # `max_tokens` is deprecated

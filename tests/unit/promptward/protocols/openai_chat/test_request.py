@@ -52,10 +52,16 @@ def test_options() -> None:
     assert request.max_output_tokens == 50
 
 
-def test_the_larger_of_both_caps_counts() -> None:
+def test_the_largest_of_all_caps_counts() -> None:
+    assert read(max_tokens=10, n_predict=700).max_output_tokens == 700
     assert read(max_tokens=10, max_completion_tokens=500).max_output_tokens == 500
     assert read(max_tokens=10).max_output_tokens == 10
     assert read(max_tokens=None).max_output_tokens is None
+
+
+def test_answers_that_are_made_and_not_shown_count() -> None:
+    assert read(n=2, best_of=5).choices == 5
+    assert read(n=2, best_of=None).choices == 2
 
 
 EVERY_TEXT: dict[str, JSON] = {
@@ -262,6 +268,8 @@ REFUSED: dict[str, tuple[dict[str, JSON], str]] = {
     "n huge": ({"n": 129}, "invalid_value"),
     "negative cap": ({"max_tokens": -1}, "invalid_value"),
     "cap beyond 2^31": ({"max_completion_tokens": 2**31}, "invalid_value"),
+    "llama.cpp's unlimited": ({"max_tokens": 5, "n_predict": -1}, "invalid_value"),
+    "best_of huge": ({"best_of": 129}, "invalid_value"),
     "bias keys": ({"logit_bias": {"x y": 1}}, "invalid_value"),
     "model twice": ({"Model": "gpt-secret"}, "ambiguous_key"),
     "Kelvin sign for k": ({"max_to\u212aens": 9}, "ambiguous_key"),
@@ -373,6 +381,8 @@ def test_the_output_cap_is_lowered_or_set_never_raised() -> None:
     both = rewritten(read(max_tokens=5, max_completion_tokens=100), max_output_tokens=10)
     assert (both["max_tokens"], both["max_completion_tokens"]) == (5, 10)
     assert rewritten(read(), max_output_tokens=10)["max_completion_tokens"] == 10
+    third = rewritten(read(max_tokens=5, n_predict=100), max_output_tokens=10)
+    assert (third["max_tokens"], third["n_predict"]) == (5, 10)
 
 
 def test_a_deployment_in_the_route_names_the_model() -> None:
