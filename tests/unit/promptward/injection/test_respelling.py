@@ -39,6 +39,14 @@ def test_many_different_characters() -> None:
     assert respelled({chr(code): "x" for code in codes}, text) == "x" * len(text)
 
 
+def test_many_different_characters_that_are_sparse() -> None:
+    table = {chr(code): "x" for code in range(0x400, 0x400 + 3 * FEW)} | {"𝐚": "a", "é": "𝐚"}
+    spread = "".join(f"{c} and plain words after it " for c in [*table, "🙂"])
+    assert respelled(table, spread) == spread.translate({ord(c): to for c, to in table.items()})
+    table["é"] = "e"
+    assert respelled(table, spread) == spread.translate({ord(c): to for c, to in table.items()})
+
+
 def test_character_classes() -> None:
     pattern = char_class({ord(c) for c in "]^-ab\\"} | set(range(0x400, 0x410)))
     assert pattern.findall("a^]-\\xz\u0400\u0407\u040f\u0410") == [*"a^]-\\\u0400\u0407\u040f"]
