@@ -37,7 +37,7 @@ class Surroundings:
         first, last: places, both included, before which every word is known.
     """
 
-    __slots__ = ("_steps", "_verdicts", "cues", "first", "last")
+    __slots__ = ("_since", "_verdict", "cues", "first", "last")
 
     def __init__(self, cues: list[FoundCue], first: int, last: int) -> None:
         if len(cues) > 1:
@@ -45,7 +45,9 @@ class Surroundings:
         self.cues = cues
         self.first = first
         self.last = last
-        self._steps: list[int] | None = None
+        self._since = 0
+        # The last answer, and from where on it holds; without words the same everywhere.
+        self._verdict = (0, 0, 0 if cues else last + 1)
 
     def before(self, at: int) -> tuple[int, int, int]:
         """What the words before a place say, which is `first` to `last`.
@@ -53,24 +55,22 @@ class Surroundings:
         Returns:
             Bits of what they help, of what they veto, and the next place where that changes.
         """
-        if not self.cues:
-            return 0, 0, self.last + 1
-        if self._steps is None:
-            # Where a cue comes into or goes out of reach; between two, all places are alike.
-            steps = [self.last + 1]
-            for start, end, _, _, _ in self.cues:
-                steps += (end, start + CONTEXT_CHARS + 1)
-            self._steps = sorted(steps)
-            self._verdicts: dict[int, tuple[int, int, int]] = {}
-        step = bisect_right(self._steps, at)
-        found = self._verdicts.get(step)
-        if found is None:
-            helps = denies = 0
-            for _, _, helped, denied, _ in self._near(at):
+        if self._since <= at < self._verdict[2]:
+            return self._verdict
+        low, until, cues = at - CONTEXT_CHARS, self.last + 1, self.cues
+        helps = denies = 0
+        for index in range(bisect_left(cues, low, key=_end), len(cues)):
+            start, end, helped, denied, _ = cues[index]
+            if end > at:
+                until = min(until, end)
+                break
+            if start >= low:
                 helps |= helped
                 denies |= denied
-            found = self._verdicts[step] = helps, denies, self._steps[step]
-        return found
+                if start + CONTEXT_CHARS < until:
+                    until = start + CONTEXT_CHARS + 1
+        self._since, self._verdict = at, (helps, denies, until)
+        return self._verdict
 
     def is_denied(self, at: int, bit: int) -> bool:
         """Whether a word that vetoes begins after the last helpful one before a place."""

@@ -116,6 +116,7 @@ class DigitScanner:
         )
         sets = self._shapes.sets.union(bit for bit, _ in self._unshaped)
         self._sets = {bits: self._members(bits) for bits in sets}
+        self._among = lru_cache(maxsize=1024)(self._members)
 
     def _members(self, bits: int) -> tuple[_Number, ...]:
         """The recognizers of a set."""
@@ -185,7 +186,7 @@ class DigitScanner:
         """Try what has the label that begins there behind it."""
         low, high = max(chunk.low, label - AFTER), min(label, chunk.high)
         for at, bits in self._labelled.places(chunk.outline, low, high):
-            self._try(self._members(bits & labelled), chunk.base + at, scan)
+            self._try(self._among(bits & labelled), chunk.base + at, scan)
 
     def _after_cues(
         self, scan: _Scan, chunk: Chunk, words: Surroundings, cued: Sequence[FoundCue]
@@ -211,8 +212,7 @@ class DigitScanner:
                 if place >= until:
                     helps, denies, until = words.before(place)
                 if bits & helps:
-                    numbers = self._members(bits & helps)
-                    self._try(numbers, place, scan, words, (helps, denies))
+                    self._try(self._among(bits & helps), place, scan, words, (helps, denies))
 
     def _try(
         self,

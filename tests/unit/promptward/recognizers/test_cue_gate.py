@@ -53,6 +53,16 @@ def test_every_place_of_a_stretch_is_told_what_its_window_holds(seed: int) -> No
                 assert around.is_denied(at, 1 << slot) is nearer, (text[:at], spec.id)
 
 
+def test_places_may_be_asked_about_in_any_order() -> None:
+    draw = random.Random(3)
+    text, made = some_words(draw), gate()
+    around = made.around(text, 0, len(text))
+    for at in draw.sample(range(len(text) + 1), len(text) + 1):
+        helps, denies, until = around.before(at)
+        assert (helps, denies) == made.around(text, at, at).before(at)[:2]
+        assert around.before(until - 1)[:2] == (helps, denies)
+
+
 def test_where_and_whose() -> None:
     found = CueGate({1: ("pin", "code"), 2: ("pin code", "cc")}, {2: ("code",)}, {4: ("密码",)})
     assert found.around("a pin code, CC 密码 cci", 0, 21).cues == [
