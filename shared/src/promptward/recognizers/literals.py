@@ -10,7 +10,7 @@ those of trying the pattern everywhere (property-tested).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from promptward.recognizers.compiled import WORD_CHARS, CompiledRecognizer
@@ -32,6 +32,9 @@ from promptward.recognizers.syntax import (
 _FREQUENCY = " etaoinshrldcumfpgwybvk.,ITSA0123456789-CMPHBWRDNLEFGOUVYKJ:/_jxqzXQZ@="
 
 
+_ANYTHING = "(?=)"  # a look that holds everywhere
+
+
 class _Pivot(NamedTuple):
     """A literal, looked for by one of its characters.
 
@@ -51,7 +54,7 @@ class _Pivot(NamedTuple):
 class _Pivots:
     """Literals that are looked for by the same character."""
 
-    __slots__ = ("_by_offset", "_gate", "items", "run")
+    __slots__ = ("_by_offset", "_char", "_search", "items", "run")
 
     def __init__(self, char: str, pivots: Sequence[tuple[_Pivot, _LiteralItem]]) -> None:
         self.items = frozenset(pivot.item for pivot, _ in pivots)
@@ -61,25 +64,39 @@ class _Pivots:
             key = pivot.literal[: pivot.offset + 1]
             tables.setdefault(pivot.offset, {}).setdefault(key, []).append(pivot)
         self._by_offset = tuple(tables.items())
+        self._char = char
+        self._search: Callable[[str, int], re.Match[str] | None] | None = None
         options = tuple(_looks(pivots))
-        # Most often the character stands for itself: `re` is quicker to see that than Python.
-        source = re.escape(char) + (_look_before(char, pivots) if len(options) > 1 else "")
-        self._gate = re.compile(f"{source}(?:{'|'.join(options)})", re.ASCII | re.DOTALL)
+        if options != (_ANYTHING,):
+            # Most often the character stands for itself: `re` is quicker to see that than Python.
+            source = re.escape(char) + (_look_before(char, pivots) if len(options) > 1 else "")
+            gate = re.compile(f"{source}(?:{'|'.join(options)})", re.ASCII | re.DOTALL)
+            self._search = gate.search
 
     def find(self, text: str, places: dict[int, list[int]]) -> None:
         """Note where the literals stand."""
-        search = self._gate.search
-        hit = search(text)  # (most often there is none: an iterator costs more than one search)
+        search = self._search
+        if search is None:
+            at = text.find(self._char)
+            while at >= 0:
+                self._note(text, at, places)
+                at = text.find(self._char, at + 1)
+            return
+        hit = search(text, 0)  # (most often there is none: an iterator costs more than one search)
         while hit is not None:
             at = hit.start()
-            for offset, table in self._by_offset:
-                begin = at - offset
-                for item, literal, _, around in table.get(text[max(0, begin) : at + 1], ()):
-                    if text.startswith(literal, begin) and (
-                        around is None or around.match(text, begin) is not None
-                    ):
-                        places.setdefault(item, []).append(begin)
+            self._note(text, at, places)
             hit = search(text, at + 1)
+
+    def _note(self, text: str, at: int, places: dict[int, list[int]]) -> None:
+        """Note the literals whose character stands there."""
+        for offset, table in self._by_offset:
+            begin = at - offset
+            for item, literal, _, around in table.get(text[max(0, begin) : at + 1], ()):
+                if text.startswith(literal, begin) and (
+                    around is None or around.match(text, begin) is not None
+                ):
+                    places.setdefault(item, []).append(begin)
 
 
 def _look_before(char: str, pivots: Sequence[tuple[_Pivot, _LiteralItem]]) -> str:
