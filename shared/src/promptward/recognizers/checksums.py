@@ -65,26 +65,28 @@ _VERHOEFF_D = tuple(
         "9876543210",
     )
 )
-_VERHOEFF_P = tuple(
-    {str(digit): int(image) for digit, image in enumerate(row)}
-    for row in (
-        "0123456789",
-        "1576283094",
-        "5803796142",
-        "8916043527",
-        "9453126870",
-        "4286573901",
-        "2793806415",
-        "7046913258",
-    )
+_VERHOEFF_P = (
+    "0123456789",
+    "1576283094",
+    "5803796142",
+    "8916043527",
+    "9453126870",
+    "4286573901",
+    "2793806415",
+    "7046913258",
+)
+# Place -> check so far -> ASCII code of the digit there -> the next check.
+_VERHOEFF = tuple(
+    tuple(bytes(0x30) + bytes(products[int(image)] for image in images) for products in _VERHOEFF_D)
+    for images in _VERHOEFF_P
 )
 
 
 def verhoeff(digits: str) -> bool:
     """Verhoeff's dihedral check (Aadhaar)."""
     check = 0
-    for image, char in zip(cycle(_VERHOEFF_P), reversed(digits), strict=False):
-        check = _VERHOEFF_D[check][image[char]]
+    for table, code in zip(cycle(_VERHOEFF), reversed(digits.encode()), strict=False):
+        check = table[check][code]
     return check == 0
 
 

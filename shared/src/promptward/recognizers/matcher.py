@@ -172,6 +172,9 @@ def _best(cluster: list[Match]) -> list[Match]:
     if len(cluster) == 1:
         return cluster
     if len(cluster) == 2:
+        one, other = cluster
+        if one.score != other.score:
+            return [one if one.score > other.score else other]
         return [min(cluster, key=_rank)]
     kept: list[Match] = []
     for match in sorted(cluster, key=_rank):
