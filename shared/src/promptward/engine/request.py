@@ -121,6 +121,10 @@ def _accept_target(policy: CompiledPolicy, run: RequestRun) -> None:
     exchange = run.exchange
     if len(exchange.headers.pairs) > policy.spec.limits.max_headers:
         raise ExchangeError("too_many_headers", "the request has too many header fields", 431)
+    if not exchange.route and policy.names_routes:
+        # who forgets to name a route must not switch off what the policy says of it
+        message = "this policy names routes and the gateway does not say which one this is"
+        raise Refusal(403, "route_not_named", "authorization", message)
     if exchange.route and not policy.routes.matches(exchange.route):
         raise Refusal(
             403, "route_not_guarded", "authorization", "this policy does not cover the route"

@@ -39,6 +39,7 @@ class CompiledPolicy:
         response_checks: content checks of responses, in order.
         protocols: wire protocols that may be used.
         routes: routes the policy applies to.
+        names_routes: whether something is withheld, denied or counted on some routes only.
         read_only_paths: see `Target`.
         json_limits: bounds of JSON bodies.
         request_limits: bounds of the LLM view.
@@ -61,6 +62,7 @@ class CompiledPolicy:
     response_checks: tuple[ContentCheck, ...]
     protocols: tuple[ChatProtocol, ...]
     routes: GlobSet
+    names_routes: bool
     read_only_paths: GlobSet
     json_limits: JsonLimits
     request_limits: RequestLimits
@@ -124,6 +126,7 @@ def compile_policy(model: Policy, sha256: str) -> CompiledPolicy:
         response_checks=response_checks,
         protocols=tuple(PROTOCOLS[name] for name in spec.target.protocols),
         routes=GlobSet(spec.target.routes),
+        names_routes=_names_routes(spec),
         read_only_paths=GlobSet(spec.target.read_only_paths),
         json_limits=JsonLimits(
             max_bytes=limits.max_decompressed_bytes, max_depth=limits.max_json_depth
@@ -136,6 +139,13 @@ def compile_policy(model: Policy, sha256: str) -> CompiledPolicy:
         visible_windows={b.settings.id: b.window.duration_s for b in budgets if not b.soft},
         classifier_queries=tuple(_classifier_queries(spec)),
     )
+
+
+def _names_routes(spec: PolicySpec) -> bool:
+    """Allow rules are left out: on a route without a name they grant nothing."""
+    denials = [r.routes for r in spec.authorization.rules if r.effect == "deny" and r.routes]
+    limits = [b.routes for b in spec.budgets if _active(b.mode, spec.mode)]
+    return any("*" not in routes for routes in (spec.target.routes, *denials, *limits))
 
 
 def _active(mode: Mode, policy_mode: Mode) -> bool:

@@ -47,7 +47,43 @@ class TestTargets:
         target = {"target": {"routes": ["chat-*"]}}
         assert denied(decide(target, route="admin")) == (403, "route_not_guarded")
         assert isinstance(decide(target, route="chat-1"), Allow)
-        assert isinstance(decide(target, route=""), Allow)
+
+    @pytest.mark.parametrize(
+        ("spec", "passes"),
+        [
+            ({}, True),
+            ({"target": {"routes": ["chat-*"]}}, False),
+            ({"target": {"routes": ["chat-*", "*"]}}, True),
+            ({"budgets": [{**BUDGET, "routes": ["chat-*"]}]}, False),
+            ({"budgets": [{**BUDGET, "routes": ["chat-*"], "mode": "off"}]}, True),
+            ({"budgets": [BUDGET]}, True),
+            (
+                {
+                    "authorization": {
+                        "default": "allow",
+                        "rules": [{"id": "d", "effect": "deny", "routes": ["internal"]}],
+                    }
+                },
+                False,
+            ),
+            (
+                {
+                    "authorization": {
+                        "default": "allow",
+                        "rules": [{"id": "d", "effect": "deny", "models": ["x"]}],
+                    }
+                },
+                True,
+            ),
+        ],
+    )
+    def test_a_route_without_a_name_switches_nothing_off(
+        self, spec: dict[str, Any], passes: bool
+    ) -> None:
+        decision = decide(spec, route="")
+        assert isinstance(decision, Allow) is passes
+        assert passes or denied(decision) == (403, "route_not_named")
+        assert isinstance(decide(spec, route="chat-1"), Allow)
 
     @pytest.mark.parametrize(
         ("parsing", "passes", "findings"),
@@ -363,3 +399,19 @@ class TestMemory:
 
     def test_strangers_are_not_remembered(self, monkeypatch: pytest.MonkeyPatch) -> None:
         assert self.decisions(monkeypatch, key=None)[1] == 3
+
+    def test_an_engine_of_one_request_takes_no_digests(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        taken: list[str] = []
+        monkeypatch.setattr(Recall, "_digest", lambda *args: taken.append(args[-1]) or b"")
+        body = {"model": "m", "messages": [{"role": "user", "content": self.ATTACK}]}
+        checks = [{"id": "injection", "type": "prompt_injection"}]
+        for outlives, texts in ((True, [self.ATTACK]), (False, [])):
+            ports = Ports(
+                FixedClock(), CountingEntropy(), RecordedAudit(), outlives_requests=outlives
+            )
+            engine = Engine(load_policy(policy_with(checks=checks)), ports)
+            assert isinstance(run_sync(engine.on_request(chat_exchange(body))), Deny)
+            assert taken == texts
+            taken.clear()
