@@ -127,7 +127,7 @@ def _depends_on_route(policy: CompiledPolicy) -> bool:
     return (
         spec.target.routes != ("*",)
         or any(rule.routes != ("*",) for rule in spec.authorization.rules)
-        or any("route" in budget.partition_by for budget in spec.budgets)
+        or any("route" in b.partition_by or b.routes != ("*",) for b in spec.budgets)
     )
 
 

@@ -119,6 +119,7 @@ def test_an_instance_that_never_came_is_an_error(bench):
         ({"target": {"routes": ["chat*"]}}, True),
         ({"authorization": {"rules": [{"id": "a", "effect": "allow", "routes": ["x"]}]}}, True),
         ({"budgets": [BUDGET | {"partition_by": ["route"]}]}, True),
+        ({"budgets": [BUDGET | {"routes": ["chat*"]}]}, True),
     ],
 )
 def test_needs_say_whether_a_rule_reads_the_route(bench, spec, route):
