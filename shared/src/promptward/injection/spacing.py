@@ -7,6 +7,7 @@ text keeps its origin.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from itertools import accumulate, repeat
@@ -29,6 +30,7 @@ _ALPHABET = f"{ascii_lowercase}{digits}"
 _SPACED = re.compile(r"[a-z0-9](?:[\t\n -/:-@\[-`{-~]{1,6}[a-z0-9]){4,}")
 _GAP = re.compile(r"[^a-z0-9]+")
 LONGEST_GAP = 6  # characters between two such letters
+FEW_GAPS = 4  # different ones up to which counting one after the other is quicker
 # Bytes by what they are to `_SPACED`: `x` for a letter or digit, a space for what may be in a gap.
 _KINDS = b"".join(
     b"x" if re.match(b"[a-z0-9]", one) else b" " if re.match(rb"[\t\n -/:-@\[-`{-~]", one) else b"."
@@ -159,16 +161,17 @@ def _words_of_run(run: str) -> tuple[str, bool, list[tuple[str, Sequence[int], s
     A word is its letters, their offsets and the marks that follow it (`_` in `s e n d _ t o`).
     """
     gaps, letters, places = _apart(run)
-    counted: dict[str, int] = {}
-    for gap in gaps if len(frozenset(gaps)) > 1 else gaps[:1]:
-        counted[gap] = counted.get(gap, 0) + 1
-    most = max(counted.values(), default=0)
-    usual = min((gap for gap, count in counted.items() if count == most), default="")
+    kinds = frozenset(gaps)
+    if len(kinds) < 2:  # nothing parts the words
+        return "".join(kinds), False, [("".join(letters), places, "")] if gaps else []
+    counted = {gap: gaps.count(gap) for gap in kinds} if len(kinds) <= FEW_GAPS else Counter(gaps)
+    most = max(counted.values())
+    usual = min([gap for gap, count in counted.items() if count == most])
     parted = False
     words: list[tuple[str, Sequence[int], str]] = []
     begun = 0
-    for index in [*(at for at, gap in enumerate(gaps) if gap != usual), len(gaps)]:
-        if word := "".join(letters[begun : index + 1]) if gaps else "":
+    for index in [*[at for at, gap in enumerate(gaps) if gap != usual], len(gaps)]:
+        if word := "".join(letters[begun : index + 1]):
             gap = gaps[index] if index < len(gaps) else ""
             marks = gap.replace(usual, "").strip()
             parted = parted or bool(gap and not marks)
@@ -221,12 +224,16 @@ def unspace(folded: str, words: frozenset[str]) -> tuple[str, Pieced] | None:
         return None
     parts: list[str] = []
     pieces: list[tuple[int, int, int]] = []
+    known: dict[str, tuple[str, list[tuple[int, str]]]] = {}  # tables repeat their rows
     at = length = 0
     for match in _runs(folded):
         start, end = _letters_alone(folded, match.start(), match.end())
         if not start < end:
             continue
-        usual, joined = _join_run(folded[start:end])
+        run = folded[start:end]
+        if run not in known:
+            known[run] = _join_run(run)
+        usual, joined = known[run]
         low, high = _marks_beside(folded, at, start, end)
         marks = folded[low:start].replace(usual, "").strip() if usual else ""
         parts.append(f"{folded[at:low]} {marks}")
