@@ -12,7 +12,7 @@ import base64
 import binascii
 import html
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from string import ascii_letters, ascii_uppercase
 
 from promptward.injection.origins import Pieced
@@ -108,14 +108,12 @@ _CODE_NUMBERS = frozenset(str(n) for n in range(97, 123))
 LONG_WORD, LONG_PLAIN_WORD = 15, 24  # letters of a word that may be base64, with and without digits
 
 
-def numbers_among(odd: frozenset[str]) -> frozenset[str]:
+def numbers_among(odd: frozenset[str]) -> list[str]:
     """Those of some words that are not made of letters alone."""
-    if "".join(odd).isalpha():
-        return _NONE
-    return frozenset([word for word in odd if not word.isalpha()])
+    return [] if "".join(odd).isalpha() else [word for word in odd if not word.isalpha()]
 
 
-def _encodings(text: str, odd: frozenset[str], numbers: frozenset[str]) -> set[str]:
+def _encodings(text: str, odd: frozenset[str], numbers: Sequence[str]) -> set[str]:
     """The encodings worth trying on a text, judged by its words that are no known words.
 
     No known word is made of digits (tested), so what is written in digits is among the others.
@@ -138,7 +136,6 @@ def _encodings(text: str, odd: frozenset[str], numbers: frozenset[str]) -> set[s
     return out
 
 
-_NONE: frozenset[str] = frozenset()
 _DIGITS = "0123456789"
 # (encoding, its pattern, the stretches of text where that may match, decoder)
 _BLOBS: tuple[tuple[str, re.Pattern[str], Stretches, Callable[[str], bytes]], ...] = (
@@ -151,7 +148,7 @@ _BLOBS: tuple[tuple[str, re.Pattern[str], Stretches, Callable[[str], bytes]], ..
 )
 
 
-def blobs(text: str, odd: frozenset[str], numbers: frozenset[str]) -> Iterator[tuple[str, Payload]]:
+def blobs(text: str, odd: frozenset[str], numbers: Sequence[str]) -> Iterator[tuple[str, Payload]]:
     """(encoding, (start, end, decoded)) of every readable payload in `text`.
 
     Args:

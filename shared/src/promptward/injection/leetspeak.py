@@ -6,7 +6,7 @@ Invariants: linear time; the undone text is as long as the original, so places s
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 
 from promptward.injection.keywords import GLUE, LITTLE, MIN_LITTLE, telltales
@@ -18,7 +18,7 @@ LEET_L = str.maketrans("01345789@$!|+(€£", "oleastbgaslltcel")
 # In words that are unknown either way, `|`, `(` and `+` are marks.
 LEET_LETTERS = str.maketrans("01345789@$!€£", "oieastbgasiel")
 # `|` of `<|1m_3nd|>` is no letter.
-_LEET_WORD = re.compile(r"(?:[a-z0-9@$!+(€£]|(?<!<)\|(?!>)){2,}")
+_LEET_WORD = re.compile(r"((?:[a-z0-9@$!+(€£]|(?<!<)\|(?!>)){2,})")
 
 
 def _unleet_word(word: str) -> str:
@@ -47,7 +47,7 @@ def _wanted() -> frozenset[str]:
     return telltales() | LITTLE
 
 
-def unleet(folded: str, words: frozenset[str]) -> str | None:
+def unleet(folded: str, words: Iterable[str]) -> str | None:
     """`folded` with digits in words read as letters, if keywords come to light."""
     mixed = [w for w in words if not w.isalpha() and w.isascii() and not w.isdigit()]
     if not mixed or not _may_be_keywords(mixed):
@@ -55,12 +55,8 @@ def unleet(folded: str, words: frozenset[str]) -> str | None:
     read = frozenset(map(_unleet_word, mixed))
     if read.isdisjoint(telltales()) and len(read & LITTLE) < MIN_LITTLE:
         return None
-    known: dict[str, str] = {}
-
-    def reading(match: re.Match[str]) -> str:
-        word = match.group()
-        if word not in known:
-            known[word] = _unleet_word(word).ljust(len(word))
-        return known[word]
-
-    return _LEET_WORD.sub(reading, folded)
+    parts = _LEET_WORD.split(folded)  # words at odd places
+    found = parts[1::2]
+    plain = {word: _unleet_word(word).ljust(len(word)) for word in frozenset(found)}
+    parts[1::2] = map(plain.__getitem__, found)
+    return "".join(parts)

@@ -9,7 +9,7 @@ from.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import accumulate
@@ -145,7 +145,7 @@ def _betraying() -> frozenset[str]:
     return shifted_words() | reversed_words() | fragments()
 
 
-def _undone(plain: View, numbers: frozenset[str]) -> Iterator[tuple[str, str, Origin]]:
+def _undone(plain: View, numbers: Sequence[str]) -> Iterator[tuple[str, str, Origin]]:
     """(disguise, undone text, origin in the plain view's text)."""
     folded, odd = plain.text, plain.odd
     betrayed = odd and not odd.isdisjoint(_betraying())
@@ -169,7 +169,7 @@ def _payloads(
     budget: _Budget,
     depth: int,
     plain: View,
-    numbers: frozenset[str],
+    numbers: Sequence[str],
     foreign: str,
 ) -> Iterator[View]:
     for name, (start, end, text) in blobs(raw, plain.odd, numbers):
