@@ -38,8 +38,8 @@ NOISY = {"pa_satml-ctf-2024": 0.4, "pa_jackhhao_jailbreak": 0.3, "pa_llmail-inje
 # What deployments see most and what is hardest to tell apart counts for more.
 HARD_NEGATIVES = {
     "oasst": 2.0, "arenahard01": 2.0, "docs_md_train": 2.0, "selfinstruct": 1.5, "mtbench": 1.5,
-    "notinject_one": 6.0, "bastioncorpus_benign": 6.0, "handwritten_user": 3.0,
-    "handwritten_document": 2.0, "handwritten_abroad": 2.0,
+    "notinject_one": 6.0, "bastioncorpus_benign": 6.0, "handwritten_user": 4.0,
+    "handwritten_document": 2.0, "handwritten_abroad": 3.0,
 }  # fmt: skip
 # The benign pool, on which thresholds and false alarms are measured: rows of one dataset count as
 # at most this many, so that collections of short questions do not hide what chats do.
@@ -53,6 +53,7 @@ POOL_CAPS = {
 NOT_IN_POOL = {
     "deepset", "personas_zh", "handwritten_user", "handwritten_document", "handwritten_abroad",
 }  # fmt: skip
+OWN_ATTACKS = "handwritten_attacks"
 HANDWRITTEN = Path(__file__).with_name("handwritten.json")
 MAX_CHARS = 30_000
 SEED = 0
@@ -109,9 +110,8 @@ def handwritten() -> list[Row]:
         for name, channel in [(f"handwritten_{kind}", "doc" if kind == "document" else "user")]
         for text in found
     ]
-    name = "handwritten_attacks"
     return benign + [
-        Row(text, 1, name, name, language, channel, "handwritten")
+        Row(text, 1, OWN_ATTACKS, OWN_ATTACKS, language, channel, "handwritten")
         for language, found in texts["attacks"].items()
         for channel, text in found
     ]

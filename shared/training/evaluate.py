@@ -7,7 +7,8 @@ of the benign datasets, and measured on that dataset against the benign half it 
 halves are averaged. Recall is given where 1 % and 0.1 % of the unseen half of the benign pool pass
 (one threshold on the calibrated score: the same share of requests and of documents), and at the
 default flag and block thresholds. Encoded attacks are the dataset's own, disguised by
-`disguises.py`.
+`disguises.py`. The project's own attacks are a dataset like others, but have lines of their own in
+the table of languages and none in that of disguises, so that those can be compared over time.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
-from corpus import Row, benign_fold, pool_limit, pool_weights, read_rows, row_weights
+from corpus import OWN_ATTACKS, Row, benign_fold, pool_limit, pool_weights, read_rows, row_weights
 from disguises import DISGUISES
 from fitting import (
     BLOCK_SHARE,
@@ -86,7 +87,8 @@ class Evaluation:
             recalls = [float((scores > limit)[target].mean()) for limit in limits]
             figures.append([float(roc_auc_score(truth, both)), *recalls])
             self._note(scores, held, target, limits)
-            self._disguise(np.flatnonzero(target), coefficients, limits[0])
+            if name != OWN_ATTACKS:
+                self._disguise(np.flatnonzero(target), coefficients, limits[0])
         auc, one, tenth, flagged, blocked = np.mean(figures, axis=0)
         return {
             "rows": int(target.sum()),
@@ -106,7 +108,7 @@ class Evaluation:
             self.false_alarms[dataset].append(
                 [float((scores > limit)[chosen].mean()) for limit in limits]
             )
-        languages = np.array([r.language for r in self.rows])
+        languages = np.array([_language(r) for r in self.rows])
         for language in sorted(set(languages[target])):
             chosen = target & (languages == language)
             self.languages[language].append(
@@ -120,6 +122,12 @@ class Evaluation:
             texts = [(disguise(row.text[:1500]), row) for row in chosen]
             scores = score_texts(texts, self.vocabulary, self.table.names, coefficients)
             self.disguised[name].extend((scores > limits[picked]).tolist())
+
+
+def _language(row: Row) -> str:
+    if row.dataset != OWN_ATTACKS:
+        return row.language
+    return f"hand-written, {'en' if row.language == 'en' else 'other'}"
 
 
 def report(evaluation: Evaluation) -> dict[str, object]:

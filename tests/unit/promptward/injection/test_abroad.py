@@ -20,7 +20,7 @@ from promptward.injection import DEFAULT_THRESHOLDS, InjectionDetector
 
 FLAG = DEFAULT_THRESHOLDS[Source.USER].flag
 # Attacks of each set that must be flagged: a few less than are (79, 74, 51, 1, 7).
-FLOORS = {"developed": 76, "held_out": 71, "plain": 48, "figurative": 1, "indifferent": 5}
+FLOORS = {"developed": 76, "held_out": 71, "plain": 48, "figurative": 1, "indifferent": 3}
 PER_LANGUAGE = 0.5  # of `held_out` and `plain` together
 
 

@@ -29,8 +29,8 @@ class _Bounds(NamedTuple):
     flagged_benign: int  # at most
 
 
-# A few less, or more, than were flagged (99, 6, 91 and 17; when first scored 62, 21, 73 and 26).
-BOUNDS = {"developed": _Bounds(104, 97, 97, 8), "counted": _Bounds(107, 89, 103, 19)}
+# A few less, or more, than were flagged (98, 5, 91 and 14; when first scored 62, 21, 73 and 26).
+BOUNDS = {"developed": _Bounds(104, 96, 97, 7), "counted": _Bounds(107, 89, 103, 16)}
 
 
 def _flagged(detector: InjectionDetector, rows: list[list[str]]) -> int:
