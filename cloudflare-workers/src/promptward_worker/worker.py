@@ -184,6 +184,7 @@ class Handling:
                 ledger=self._ledger(),
                 verifier=_ISOLATE.verifier,
                 keys=keys,
+                outlives_requests=False,
             ),
         )
         guard = Guard(

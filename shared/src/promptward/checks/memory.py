@@ -119,5 +119,6 @@ class Recall:
         return blake2b(named, key=self._key, digest_size=_DIGEST_BYTES).digest()
 
 
-NO_RECALL = TextMemory(b"", 0).of("")
+NO_MEMORY = TextMemory(b"", 0)
+NO_RECALL = NO_MEMORY.of("")
 """Remembers nothing."""

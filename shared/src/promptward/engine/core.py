@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from promptward.audit import ENCODERS, audit_event
-from promptward.checks.memory import TextMemory
+from promptward.checks.memory import NO_MEMORY, TextMemory
 from promptward.decision import Decision, Deny, HeaderPairs, Mutations, Ticket
 from promptward.engine.answers import Refusal, deny
 from promptward.engine.api import (
@@ -64,8 +64,10 @@ class Engine:
         self.policy = policy
         self._ports = ports
         self._encode = ENCODERS[policy.spec.audit.format]
-        remembered = policy.spec.limits.remembered_texts
-        self._memory = TextMemory(ports.entropy.token(_MEMORY_KEY_BYTES), remembered)
+        self._memory = NO_MEMORY
+        if ports.outlives_requests:
+            remembered = policy.spec.limits.remembered_texts
+            self._memory = TextMemory(ports.entropy.token(_MEMORY_KEY_BYTES), remembered)
 
     # --- request ---------------------------------------------------------------------------
 

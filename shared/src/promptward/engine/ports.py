@@ -69,6 +69,8 @@ class Ports:
             should log its type and its frames, but not its text, which may quote a prompt.
         sees_streams: whether the host reads event streams. One that does not could neither settle
             from a usage event nor take it out again, so none is asked for.
+        outlives_requests: False where each request has an engine of its own: nothing that it
+            remembers would ever be asked for.
     """
 
     clock: Clock
@@ -81,3 +83,4 @@ class Ports:
     tokens: TokenCounter | None = None
     report_bug: Callable[[Exception], None] = _forget
     sees_streams: bool = True
+    outlives_requests: bool = True

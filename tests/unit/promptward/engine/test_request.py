@@ -7,16 +7,22 @@ from typing import Any
 
 import pytest
 
+from promptward.checks.memory import Recall
 from promptward.decision import Allow, Decision, Deny
-from promptward.engine import ResponseAllow
+from promptward.engine import Engine, ResponseAllow
+from promptward.engine.ports import Ports
 from promptward.errors import PortError
 from promptward.exchange import Body, Headers, Response, Source
 from promptward.findings import CoverageState, Effect
 from promptward.injection import InjectionDetector, InjectionResult
+from promptward.policy import load_policy
 from promptward.sync import run_sync
 from promptward.testing.fakes import (
     KEY,
     POLICY,
+    CountingEntropy,
+    FixedClock,
+    RecordedAudit,
     TestBench,
     WordClassifier,
     chat_exchange,
