@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from promptward.cli.reading import UnreadableError
 from promptward.errors import PolicyError, PortError
@@ -69,7 +70,7 @@ def _open(url: str) -> Ledger:
         from promptward_ports.ledgers import open_ledger
     except ImportError as error:
         raise UnreadableError(f"{error.name} is missing: pip install 'promptward[ports]'") from None
-    path = url.removeprefix("sqlite://").partition("?")[0]
+    path = unquote(url.removeprefix("sqlite://").partition("?")[0])
     if path.startswith("/") and not Path(path).is_file():  # opening it would make an empty one
         raise UnreadableError(f"{path}: no such ledger")
     return open_ledger(url, timeout_s=_TIMEOUT_S)

@@ -50,6 +50,13 @@ def test_a_ledger_that_is_not_there_is_not_made(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_path_may_be_percent_encoded(
+    capsys: pytest.CaptureFixture[str], ledger: str, tmp_path: Path
+) -> None:
+    (tmp_path / "ledger.db").rename(tmp_path / "a ledger.db")
+    assert len(rows(capsys, ledger.replace("ledger.db", "a%20ledger.db?synchronous=FULL"))) == 1
+
+
 def test_list(capsys: pytest.CaptureFixture[str], ledger: str) -> None:
     (row,) = rows(capsys, ledger)
     assert (row["budget"], row["partition"], row["spent"], row["limit"]) == (
