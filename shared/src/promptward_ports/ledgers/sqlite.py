@@ -183,6 +183,20 @@ class SqliteLedger:
             check_same_thread=False,
             cached_statements=64,
         )
+        try:
+            self._prepare(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        """Set a new connection up, and the file if nobody has.
+
+        Raises:
+            PortError: the file has another layout.
+            sqlite3.Error: it is no database, or cannot be locked or written.
+        """
         self._patiently(connection, "PRAGMA journal_mode = WAL")
         connection.execute(f"PRAGMA synchronous = {self._synchronous}")
         connection.execute(f"PRAGMA max_page_count = {MAX_PAGES}")
@@ -190,13 +204,11 @@ class SqliteLedger:
         self._patiently(connection, "BEGIN IMMEDIATE")
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         if version not in (0, USER_VERSION):
-            connection.close()
             raise PortError("ledger", f"the file has layout {version}, expected {USER_VERSION}")
         for statement in SCHEMA:
             connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {USER_VERSION}")
         connection.execute("COMMIT")
-        return connection
 
     def _patiently(self, connection: sqlite3.Connection, statement: str) -> None:
         """Execute a statement that takes the write lock, waiting for it up to the timeout."""

@@ -174,6 +174,14 @@ def test_another_layout_is_refused(path: Path) -> None:
         SqliteLedger(path, timeout_s=1)
 
 
+def test_a_file_that_is_no_ledger_is_refused_and_closed(path: Path) -> None:
+    path.write_bytes(b"not a database, but long enough to be looked at " * 40)
+    with pytest.raises(PortError, match="not a database"):
+        SqliteLedger(path, timeout_s=1)
+    opened = [link.readlink() for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
+    assert path not in opened
+
+
 @pytest.mark.parametrize(
     "damage", ["UPDATE bucket SET state = x'00'", "UPDATE reservation SET holds = '[[1]]'"]
 )
