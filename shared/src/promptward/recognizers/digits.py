@@ -27,7 +27,7 @@ from promptward.recognizers.digit_chunks import (
     chunks,
     stretches_of,
 )
-from promptward.recognizers.model import CONTEXT_CHARS, NOT_WORD, Digits, Match
+from promptward.recognizers.model import CONTEXT_CHARS, NOT_WORD, Digits, Match, new_match
 from promptward.recognizers.partial import head_source
 from promptward.recognizers.shapes import ShapeGate, shapes
 from promptward.recognizers.syntax import Alternation, Node, chars_source, first_chars, parse
@@ -244,7 +244,7 @@ class DigitScanner:
             end = hit.end()
             score = compiled.unvetoed(text, at, end, minimum, helped=helped)
             if score > 0.0:
-                scan.found.append(Match(compiled.entity, at, end, score, compiled.id))
+                scan.found.append(new_match(Match, (compiled.entity, at, end, score, compiled.id)))
                 resume[slot] = end
 
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from promptward.recognizers.compiled import WORD_CHARS, CompiledRecognizer
 from promptward.recognizers.cue_words import folded
-from promptward.recognizers.model import NOT_WORD, Literals, Match
+from promptward.recognizers.model import NOT_WORD, Literals, Match, new_match
 from promptward.recognizers.runs import LEVELS, guaranteed_run, longest_run
 from promptward.recognizers.syntax import (
     Chars,
@@ -268,5 +268,5 @@ class _LiteralItem:
         score = compiled.score(text, begin, end, self._minimum)
         if score <= 0.0:
             return 0
-        found.append(Match(compiled.entity, begin, end, score, compiled.id))
+        found.append(new_match(Match, (compiled.entity, begin, end, score, compiled.id)))
         return end
