@@ -22,8 +22,8 @@ def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
         "tune",
         help="measure and suggest injection thresholds on labelled texts",
-        description='Read JSON Lines {"text", "label", "source"} (label 1 is an attack), score'
-        " them, and suggest thresholds per source. No text is kept or printed.",
+        description='Read JSON Lines {"text", "label", "source"} (label 1 attack, 0 harmless),'
+        " score them, and suggest thresholds per source. No text is kept or printed.",
         epilog=f"A source needs {MIN_HARMLESS} harmless texts for a suggestion. Exit codes: 0, or 2"
         " when the input is unreadable.",
     )

@@ -68,8 +68,14 @@ class TuningReport:
     noisy_rules: tuple[tuple[str, int, int], ...]
 
 
+# JSON's `true` and `1.0` are equal to 1 here.
+_LABELS: dict[int | str, bool] = {1: True, "attack": True, 0: False, "harmless": False}
+
+
 def read_examples(lines: Iterable[str]) -> Iterable[Example]:
-    """The examples in JSON Lines `{"text", "label", "source"}` (label 1 is an attack).
+    """The examples in JSON Lines `{"text", "label", "source"}`.
+
+    A label is 1, true or "attack", or 0, false or "harmless"; a source is "user" unless it is said.
 
     Raises:
         ValueError: a line is not such an object; the message names its number, not its text.
@@ -79,10 +85,13 @@ def read_examples(lines: Iterable[str]) -> Iterable[Example]:
             continue
         try:
             raw = json.loads(line)
-            yield Example(str(raw["text"]), raw["label"] in (1, True, "attack"),
-                          Source(raw.get("source", "user")))  # fmt: skip
+            source = Source(raw.get("source", "user"))
+            yield Example(str(raw["text"]), _LABELS[raw["label"]], source)
         except (KeyError, TypeError, ValueError, AttributeError) as fault:
-            raise ValueError(f'line {number}: expected {{"text", "label", "source"}}') from fault
+            raise ValueError(
+                f'line {number}: expected {{"text", "label", "source"}} with label 1 for an attack'
+                " and 0 for a harmless text"
+            ) from fault
 
 
 def tune(

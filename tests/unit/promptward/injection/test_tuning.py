@@ -60,7 +60,14 @@ def test_examples_are_read_and_faults_named_by_line() -> None:
         Example("hi", attack=True, source=Source.DOCUMENT),
         Example("a", attack=False),
     ]
-    for bad in ("{", "[]", '{"text": "secret"}', '{"text": "x", "label": 1, "source": "moon"}'):
+    for bad in (
+        "{",
+        "[]",
+        '{"text": "secret"}',
+        '{"text": "x", "label": 2}',
+        '{"text": "x", "label": "injection"}',
+        '{"text": "x", "label": 1, "source": "moon"}',
+    ):
         with pytest.raises(ValueError, match="line 2") as caught:
             list(read_examples([good, bad]))
         assert "secret" not in str(caught.value)
