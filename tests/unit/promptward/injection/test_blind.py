@@ -1,8 +1,8 @@
-"""Attacks and hard look-alikes written before anyone looked at the rules; how many are flagged.
+"""Attacks and hard look-alikes written before looking at rules and lexicon: how many are flagged.
 
 `blind.json`: half → attacks | benign → language → [source, family, text]. The halves were drawn at
 random within each family. `developed` was read to find misses and false alarms; `counted` never
-was: of it only the sums below are known, so it says what to expect of texts not seen before.
+was: only its sums per family are known, so it says better what to expect of unseen texts.
 """
 
 from __future__ import annotations
