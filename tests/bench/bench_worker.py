@@ -10,7 +10,7 @@ compiles what runs often in the background, which doubles the cost of the first 
     auth+budget  API key, authorization, two budgets in the Durable Object; forwards
     full         and prompt injection and personal data, in requests and responses
     core         what of `full` is the core itself: decided in a loop, ledger and audit faked
-    floor        what `full` reads, asks, writes and answers, with nothing decided
+    floor        what `full` reads, asks, writes (to the disk) and answers, with nothing decided
     floor+core   and the core in between, once, as a request meets it: not warm from a loop
 
 The aim was `full` within `bare` + 3 x `core`. What no Worker can save is `floor`; what is ours is
