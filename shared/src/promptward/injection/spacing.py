@@ -30,7 +30,7 @@ _ALPHABET = f"{ascii_lowercase}{digits}"
 _SPACED = re.compile(r"[a-z0-9](?:[\t\n -/:-@\[-`{-~]{1,6}[a-z0-9]){4,}")
 _GAP = re.compile(r"[^a-z0-9]+")
 LONGEST_GAP = 6  # characters between two such letters
-FEW_GAPS = 4  # different ones up to which counting one after the other is quicker
+FEW_GAPS = 8  # different ones up to which counting one after the other is quicker
 # Bytes by what they are to `_SPACED`: `x` for a letter or digit, a space for what may be in a gap.
 _KINDS = b"".join(
     b"x" if re.match(b"[a-z0-9]", one) else b" " if re.match(rb"[\t\n -/:-@\[-`{-~]", one) else b"."
