@@ -7,10 +7,11 @@ Invariants: every phrase is found wherever it stands; the work per word is bound
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import compress, count
 from typing import NamedTuple
 
+_NOTHING: Mapping[str, tuple[_Whole, ...]] = {}
 Phrase = tuple[tuple[str, ...], str]  # its words, of which the last may be a `stem*`; its concept
 
 
@@ -33,9 +34,9 @@ class _Whole(NamedTuple):
 class _Around(NamedTuple):
     """The phrases of one key: by the word after it, or else the one before; or key and stem."""
 
-    after: dict[str, list[_Whole]]
-    before: dict[str, list[_Whole]]
-    stems: list[tuple[str, str]]
+    after: Mapping[str, tuple[_Whole, ...]]
+    before: Mapping[str, tuple[_Whole, ...]]
+    stems: Sequence[tuple[str, str]]
 
 
 class Phrases:
@@ -52,29 +53,16 @@ class Phrases:
     __slots__ = ("_around", "_needs", "keys")
 
     def __init__(self, phrases: Iterable[Phrase], commonness: Callable[[str], object]) -> None:
-        self._around: dict[str, _Around] = {}
-        needs: dict[str, set[frozenset[str]]] = {}
+        by_key: dict[str, list[_Whole]] = {}
         for words, concept in dict.fromkeys(phrases):
             last = words[-1]
             stem = last[:-1] if last.endswith("*") else ""
             whole = [*words[:-1]] if stem else [*words]
             key = min(whole, key=lambda word: (commonness(word), word))
-            self._add(key, _Whole(whole.index(key), whole, stem, concept))
-            # a key that needs none but itself is always there
-            others = frozenset(whole) - {key} or frozenset({key})
-            needs.setdefault(key, set()).add(others)
-        self.keys = frozenset(self._around)
-        self._needs = {key: _alternatives(found) for key, found in needs.items()}
-
-    def _add(self, key: str, phrase: _Whole) -> None:
-        around = self._around.setdefault(key, _Around({}, {}, []))
-        back, words, stem, concept = phrase
-        if back + 1 < len(words):
-            around.after.setdefault(words[back + 1], []).append(phrase)
-        elif back:
-            around.before.setdefault(words[back - 1], []).append(phrase)
-        else:
-            around.stems.append((stem, concept))
+            by_key.setdefault(key, []).append(_Whole(whole.index(key), whole, stem, concept))
+        self.keys = frozenset(by_key)
+        self._around = {key: _around(found) for key, found in by_key.items()}
+        self._needs = {key: _needed(key, found) for key, found in by_key.items()}
 
     def among(self, keys: Collection[str], distinct: frozenset[str]) -> frozenset[str]:
         """Those of some `keys` of a text that may be part of phrases in it.
@@ -107,10 +95,33 @@ class Phrases:
         return out
 
 
-def _alternatives(
-    needs: Iterable[frozenset[str]],
+def _around(phrases: Iterable[_Whole]) -> _Around:
+    """Where to look from the key that `phrases` have in common."""
+    after: dict[str, list[_Whole]] = {}
+    before: dict[str, list[_Whole]] = {}
+    stems: list[tuple[str, str]] = []
+    for phrase in phrases:
+        back, words, stem, concept = phrase
+        if back + 1 < len(words):
+            after.setdefault(words[back + 1], []).append(phrase)
+        elif back:
+            before.setdefault(words[back - 1], []).append(phrase)
+        else:
+            stems.append((stem, concept))
+    return _Around(_packed(after), _packed(before), tuple(stems))
+
+
+def _packed(near: Mapping[str, Sequence[_Whole]]) -> Mapping[str, tuple[_Whole, ...]]:
+    """`near` in less memory; most keys have phrases on one side only, and one of a word."""
+    return {word: tuple(phrases) for word, phrases in near.items()} or _NOTHING
+
+
+def _needed(
+    key: str, phrases: Iterable[_Whole]
 ) -> tuple[frozenset[str], tuple[frozenset[str], ...]]:
     """Sets of words, one of which must occur: those of one word as one set, and the others."""
+    # a key that needs none but itself is always there
+    needs = {frozenset(phrase.words) - {key} or frozenset({key}) for phrase in phrases}
     single = frozenset().union(*(some for some in needs if len(some) == 1))
     several = [some for some in needs if len(some) > 1 and some.isdisjoint(single)]
     return single, tuple(sorted(several, key=lambda some: (len(some), sorted(some))))

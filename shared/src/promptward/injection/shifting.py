@@ -34,14 +34,12 @@ def _shifted() -> tuple[dict[str, int], dict[str, int]]:
     return telling, little
 
 
-@cache
 def shifted_words() -> frozenset[str]:
     """Keywords and little words in every shifted alphabet."""
     telling, little = _shifted()
     return frozenset(telling).union(little)
 
 
-@cache
 def reversed_words() -> frozenset[str]:
     """Keywords, little words and all longer known words backwards."""
     real = known_words() | telltales()
@@ -72,9 +70,17 @@ def unshift(folded: str, words: frozenset[str]) -> str | None:
     return spelled.translate(table).decode("utf-8", "surrogatepass")
 
 
+def _is_telling(word: str) -> bool:
+    """Whether `word` is one that `reversed_words` has backwards."""
+    if word in telltales() or word in LITTLE:
+        return True
+    return len(word) >= LONGER_WORD and word in known_words()
+
+
 def unreverse(folded: str, words: frozenset[str]) -> str | None:
     """`folded` backwards, if reversed words are among `words`."""
-    forwards = {w[::-1] for w in words & reversed_words()}
+    backwards = words - known_words() - telltales()
+    forwards = {word for w in backwards if _is_telling(word := w[::-1])}
     betrayed = forwards and (
         not forwards.isdisjoint(telltales())
         or len(forwards & LITTLE) >= MIN_LITTLE
