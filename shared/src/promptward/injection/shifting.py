@@ -41,10 +41,9 @@ def shifted_words() -> frozenset[str]:
 
 
 def reversed_words() -> frozenset[str]:
-    """Keywords, little words and all longer known words backwards."""
+    """Words of which `_is_telling` says so, backwards."""
     real = known_words() | telltales()
-    longer = {w for w in real if len(w) >= LONGER_WORD}
-    return frozenset(w[::-1] for w in telltales() | LITTLE | longer) - real
+    return frozenset(w[::-1] for w in real | LITTLE if _is_telling(w)) - real
 
 
 def _shift_of(words: frozenset[str]) -> int:
@@ -71,7 +70,7 @@ def unshift(folded: str, words: frozenset[str]) -> str | None:
 
 
 def _is_telling(word: str) -> bool:
-    """Whether `word` is one that `reversed_words` has backwards."""
+    """Whether `word` backwards betrays reversed text: a keyword, a little or longer known word."""
     if word in telltales() or word in LITTLE:
         return True
     return len(word) >= LONGER_WORD and word in known_words()
