@@ -13,6 +13,7 @@ from typing import cast
 
 from promptward.decision import Deny, HeaderPairs, Mutations, PolicyRef, Principal, Ticket
 from promptward.exchange import JSON, Body, Exchange, GatewayIdentity, Headers
+from promptward.jsoncompact import compact_encoder
 from promptward.values import value_object
 
 CONSUMER_METHOD = "kong_consumer"
@@ -206,7 +207,7 @@ def _listed(value: object) -> object:
     raise TypeError(f"a ticket does not hold {type(value).__name__}")
 
 
-_encode = json.JSONEncoder(separators=(",", ":"), default=_listed).encode
+_encode = compact_encoder(_listed)
 
 
 def unpack_ticket(data: bytes) -> Ticket:

@@ -17,6 +17,7 @@ from importlib.resources import files
 from typing import Literal, cast
 
 from promptward.errors import PortError
+from promptward.jsoncompact import compact_encoder
 from promptward.ledger import (
     RETENTION_S,
     UnknownTimezoneError,
@@ -78,7 +79,7 @@ STATES: dict[int, EntryState] = {1: "open", 2: "expired", 3: "settled"}
 MAX_CACHED_WINDOWS = 256
 SWEEP = b"%d\0" % SWEEP_AT_MOST
 
-ENCODE = json.JSONEncoder(separators=(",", ":")).encode
+ENCODE = compact_encoder()
 SHORT = struct.Struct("<H")
 ONE = struct.Struct("<d")
 TWO = struct.Struct("<dd")
