@@ -16,8 +16,6 @@ from promptward.auth.jwt_claims import AuthPorts, JwtAuthenticator
 from promptward.auth.jwt_issuer import JwtIssuerSettings
 from promptward.exchange import JSON, GatewayIdentity
 
-METHOD = "cloudflare_access"
-
 
 class AccessVerifier:
     """Verifies tokens of one Access application.
@@ -52,4 +50,4 @@ class AccessVerifier:
         claims: dict[str, JSON] = dict(outcome.claims)
         if not claims.get("sub") and claims.get("common_name"):
             claims["sub"] = claims["common_name"]
-        return GatewayIdentity(METHOD, claims)
+        return GatewayIdentity("cloudflare_access", claims)

@@ -16,8 +16,6 @@ from promptward.exchange import JSON, Body, Exchange, GatewayIdentity, Headers
 from promptward.jsoncompact import compact_encoder
 from promptward.values import value_object
 
-CONSUMER_METHOD = "kong_consumer"
-
 # ngx.req.get_headers gives this many at most, so this many may mean more.
 MAX_HEADERS = 1000
 
@@ -53,7 +51,7 @@ def exchange_of(payload: object) -> Exchange:
     hosts = pairs.get_all("host")
     identity = None
     if claims is not None:
-        identity = GatewayIdentity(CONSUMER_METHOD, cast("dict[str, JSON]", claims))
+        identity = GatewayIdentity("kong_consumer", cast("dict[str, JSON]", claims))
     return Exchange(
         method=str(method),
         host=hosts[0] if hosts else "",

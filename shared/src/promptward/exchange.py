@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import field
 from enum import StrEnum
+from typing import Literal
 
 from promptward.errors import ExchangeError
 from promptward.values import value_object
@@ -74,11 +75,15 @@ class Body:
     complete: bool = True
 
 
+# How a gateway verified an identity: what the adapters produce, and so all that a policy can trust.
+GatewayMethod = Literal["kong_consumer", "envoy_jwt_authn", "cloudflare_access"]
+
+
 @value_object(frozen=True, slots=True)
 class GatewayIdentity:
-    """Claims the gateway itself verified, and how (`kong_consumer`, `envoy_jwt_authn`, ...)."""
+    """Claims the gateway itself verified, and how."""
 
-    method: str
+    method: GatewayMethod
     claims: Mapping[str, JSON]
 
 

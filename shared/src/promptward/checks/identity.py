@@ -24,7 +24,7 @@ from promptward.auth.failure import AuthCode, AuthFailure
 from promptward.auth.jwt_claims import AuthPorts, JwtAuthenticator
 from promptward.auth.jwt_issuer import JwksCacheSettings, JwtIssuerSettings
 from promptward.decision import Principal
-from promptward.exchange import Exchange, GatewayIdentity
+from promptward.exchange import Exchange, GatewayIdentity, GatewayMethod
 from promptward.ports import KeySource, SignatureVerifier
 from promptward.settings import Kind, setting
 from promptward.values import value_object
@@ -65,8 +65,9 @@ DEFAULT_STRIPPED = (
 class GatewayIdentitySettings:
     """Trust in the identity that the gateway itself verified."""
 
-    methods: tuple[str, ...] = setting(
-        "How the gateway may have verified it, for example `kong_consumer`, `envoy_jwt_authn`.",
+    methods: tuple[GatewayMethod, ...] = setting(
+        "How the gateway may have verified it: Kong's consumer, the token that Envoy's"
+        " `jwt_authn` filter let through, or Cloudflare Access.",
         min_length=1,
         max_length=16,
     )

@@ -12,13 +12,14 @@ import binascii
 import json
 import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
 from promptward.cli.hosting import engine_for
 from promptward.cli.reading import UnreadableError, read_policy, read_text
 from promptward.cli.rendering import decision_json, response_json
 from promptward.decision import Allow
-from promptward.exchange import Body, Exchange, GatewayIdentity, Headers, Response
+from promptward.exchange import Body, Exchange, GatewayIdentity, GatewayMethod, Headers, Response
+from promptward.spelling import did_you_mean
 from promptward.sync import run_sync
 
 
@@ -101,10 +102,16 @@ def _gateway_identity(data: Any, where: str) -> GatewayIdentity | None:
     if not data:
         return None
     try:
-        return GatewayIdentity(str(data["method"]), {**data["claims"]})
+        method, claims = data["method"], {**data["claims"]}
     except (KeyError, TypeError):
         message = 'gateway_identity must be {"method": text, "claims": object}'
         raise UnreadableError(f"{where}: {message}") from None
+    known = get_args(GatewayMethod)
+    if method not in known:
+        hint = did_you_mean(str(method), known)
+        message = f"gateway_identity.method: expected one of {', '.join(known)}{hint}"
+        raise UnreadableError(f"{where}: {message}")
+    return GatewayIdentity(method, claims)
 
 
 def _response(data: Mapping[str, Any], where: str) -> Response:

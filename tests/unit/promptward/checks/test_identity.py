@@ -322,6 +322,13 @@ def test_nobody_could_ever_call() -> None:
     assert problem.startswith("identity: expected at least one of jwt, api_keys, gateway")
 
 
+def test_a_method_that_no_gateway_has() -> None:
+    assert problems({"gateway": {"methods": ["envoy_jwt_authn", "kong_consumers"]}}) == (
+        "identity.gateway.methods[1]: expected one of kong_consumer, envoy_jwt_authn,"
+        " cloudflare_access; did you mean 'kong_consumer'?",
+    )
+
+
 def test_an_issuer_twice() -> None:
     assert problems({"jwt": [JWT, JWT]}) == (
         "identity.jwt[1].issuer: the same issuer and header as another entry",

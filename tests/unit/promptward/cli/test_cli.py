@@ -185,6 +185,10 @@ class TestCheck:
             ('{"request": {"headers": 5}}', "headers must be"),
             ('{"request": {"gateway_identity": {"claims": {}}}}', "gateway_identity must be"),
             ('{"request": {"gateway_identity": 5}}', "gateway_identity must be"),
+            (
+                '{"request": {"gateway_identity": {"method": "kong", "claims": {}}}}',
+                "cloudflare_access; did you mean 'kong_consumer'?",
+            ),
             ('{"request": {}, "response": 5}', "response must be an object"),
             ('{"request": {}, "response": {"status": "x"}}', "response.status must be"),
             ('{"request": {}, "response": {"status": 999}}', "response.status must be"),
