@@ -6,6 +6,7 @@ Responses are not read: an injection is an input. OWASP LLM01, MITRE ATLAS AML.T
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -26,6 +27,7 @@ from promptward.exchange import Source
 from promptward.findings import Effect, Finding, Span
 from promptward.injection import (
     DEFAULT_THRESHOLDS,
+    RULES,
     InjectionDetector,
     InjectionResult,
     Threshold,
@@ -34,6 +36,7 @@ from promptward.injection import (
 from promptward.llm import Part
 from promptward.protocols.base import Channel
 from promptward.settings import Kind, setting
+from promptward.spelling import did_you_mean
 from promptward.stream.channels import ChannelFilter
 
 _CATEGORY = "prompt_injection"
@@ -75,7 +78,8 @@ class PromptInjectionSettings:
         "Which detectors score.", default=("heuristic", "classifier"), min_length=1
     )
     allowlist: tuple[str, ...] = setting(
-        "Rule ids to leave out, or literal phrases that are not scored.",
+        "Rule ids to leave out, or literal phrases that are not scored; a phrase that looks like a"
+        " rule id (`persona.com`) needs a capital letter, which changes nothing else.",
         default=(),
         max_length=256,
     )
@@ -91,6 +95,30 @@ class PromptInjectionSettings:
         for name in self.source_thresholds:
             if name not in known:
                 yield f"source_thresholds.{name}", f"expected one of {', '.join(sorted(known))}"
+        for index, entry in enumerate(self.allowlist):
+            if _is_misspelt_rule(entry):
+                hint = did_you_mean(entry, _RULE_IDS)
+                message = f"no such rule{hint} (a phrase of this form needs a capital letter)"
+                yield f"allowlist[{index}]", message
+
+
+_RULE_IDS = frozenset(rule.id for rule in RULES)  # FAMILY.NAME
+_FAMILIES = frozenset(id_.partition(".")[0] for id_ in _RULE_IDS)
+_NAMES = frozenset(name for id_ in _RULE_IDS if "_" in (name := id_.partition(".")[2]))
+_LIKE_A_RULE_ID = re.compile(r"([a-z_]+)\.([a-z0-9_*-]+)")
+
+
+def _is_misspelt_rule(entry: str) -> bool:
+    """Whether an entry of an allow-list can only be meant as a rule id, and is none.
+
+    A phrase may be any text, `example.com` and `config.system_prompt` too. So this is what begins
+    with a rule's family, or with nearly that and goes on as a rule does.
+    """
+    like = _LIKE_A_RULE_ID.fullmatch(entry)
+    if like is None or entry in _RULE_IDS:
+        return False
+    family, name = like.groups()
+    return family in _FAMILIES or (name in _NAMES and bool(did_you_mean(family, _FAMILIES)))
 
 
 class PromptInjectionCheck:
