@@ -10,16 +10,25 @@ from collections.abc import Callable
 from typing import Any
 
 
-def compact_encoder(default: Callable[[Any], Any] | None = None) -> Callable[[Any], str]:
-    """The same texts as `json.JSONEncoder(separators=(",", ":"), default=default).encode`.
+def compact_encoder(
+    default: Callable[[Any], Any] | None = None,
+    *,
+    ensure_ascii: bool = True,
+    allow_nan: bool = True,
+) -> Callable[[Any], str]:
+    """The same texts as `encode` of a `json.JSONEncoder` with these arguments.
 
     Args:
-        default: as there. What refers to itself is a RecursionError here.
+        default, ensure_ascii, allow_nan: as there. What refers to itself is a RecursionError here.
     """
-    encoder = json.JSONEncoder(separators=(",", ":"), default=default)
+    encoder = json.JSONEncoder(
+        default=default, ensure_ascii=ensure_ascii, allow_nan=allow_nan, separators=(",", ":")
+    )
     make = getattr(json.encoder, "c_make_encoder", None)
     if make is None:  # a Python without the encoder in C
         return encoder.encode
-    escaped = json.encoder.encode_basestring_ascii
-    chunks = make(None, encoder.default, escaped, None, ":", ",", False, False, True)
+    quoted = json.encoder.encode_basestring_ascii
+    if not ensure_ascii:
+        quoted = json.encoder.encode_basestring
+    chunks = make(None, encoder.default, quoted, None, ":", ",", False, False, allow_nan)
     return lambda value: "".join(chunks(value, 0))

@@ -23,6 +23,7 @@ from itertools import accumulate
 
 from promptward.errors import ExchangeError
 from promptward.exchange import JSON
+from promptward.jsoncompact import compact_encoder
 from promptward.jsonfault import MAX_INTEGER_DIGITS, describe, locate
 
 _BOM = b"\xef\xbb\xbf"
@@ -84,7 +85,7 @@ def _no_constant(_: str) -> JSON:
 _DECODER = json.JSONDecoder(
     object_pairs_hook=_unique, parse_int=_integer, parse_float=_finite, parse_constant=_no_constant
 )
-_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+_encode = compact_encoder(ensure_ascii=False, allow_nan=False)
 DEFAULT_LIMITS = JsonLimits()
 
 
@@ -175,7 +176,7 @@ def dumps_canonical(value: JSON) -> bytes:
         ValueError: a number is not finite or a string holds a lone surrogate (never true of what
             `parse` returned).
     """
-    return _ENCODER.encode(value).encode("utf-8")
+    return _encode(value).encode("utf-8")
 
 
 def escape_token(name: str) -> str:

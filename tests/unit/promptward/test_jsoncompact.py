@@ -22,6 +22,18 @@ def test_it_writes_what_json_writes(value: Any) -> None:
     assert compact_encoder()(value) == json.dumps(value, separators=(",", ":"))
 
 
+@given(VALUES)
+def test_so_it_does_without_escapes(value: Any) -> None:
+    encode = compact_encoder(ensure_ascii=False)
+    assert encode(value) == json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
+def test_numbers_without_a_form_are_refused_where_asked(number: float) -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        compact_encoder(allow_nan=False)([number])
+
+
 def test_one_encoder_writes_many_texts() -> None:
     encode = compact_encoder()
     assert [encode([1]), encode("a\ud800"), encode({"b": []})] == ["[1]", '"a\\ud800"', '{"b":[]}']
