@@ -38,7 +38,14 @@ from promptward.llm import Part
 from promptward.operators import Hash, Mask, Operator, Pseudonymize, Redact
 from promptward.ports import Classifier
 from promptward.protocols.base import Channel
-from promptward.recognizers import CATALOGUE, GROUPS, Match, Recognizer, RecognizerSet
+from promptward.recognizers import (
+    CATALOGUE,
+    GROUPS,
+    Match,
+    Recognizer,
+    RecognizerSet,
+    user_faults,
+)
 from promptward.recognizers import user_recognizer as compile_recognizer
 from promptward.settings import Kind, setting
 from promptward.spelling import did_you_mean
@@ -60,11 +67,20 @@ class RecognizerSettings:
     pattern: str = setting(
         "Regular expression in RE2 syntax with bounded repeats.", min_length=1, max_length=2048
     )
-    validator: str | None = setting("Checksum to verify, for example luhn.", default=None)
-    context: tuple[str, ...] = setting(
-        "Words to the left that raise the score.", default=(), max_length=32
+    validator: Literal["luhn", "iban", "mod97", "verhoeff", "entropy"] | None = setting(
+        "Checksum to verify, or that a match looks random.", default=None
     )
-    score: float = setting("Score of a match without context.", ge=0, le=1, default=0.6)
+    context: tuple[str, ...] = setting(
+        "Words; when given, a match counts only with one of them to its left.",
+        default=(),
+        max_length=32,
+    )
+    score: float = setting("Score of a match that counts.", ge=0, le=1, default=0.6)
+
+    def problems(self) -> Iterable[tuple[str, str]]:
+        return user_faults(
+            self.id, self.entity, self.pattern, self.validator, self.context, self.score
+        )
 
 
 _DEFAULT_ENTITIES = (EntitySettings("PII"), EntitySettings("SECRET"))
@@ -335,17 +351,14 @@ def _recognizers(
         if own.entity not in entities:
             problems.append(f"recognizers[{index}].entity: not listed under entities")
             continue
-        try:
-            yield compile_recognizer(
-                own.id,
-                own.entity,
-                own.pattern,
-                validator=own.validator,
-                context=own.context,
-                score=own.score,
-            )
-        except PolicyError as error:
-            problems += [f"recognizers[{index}].pattern: {p}" for p in error.problems]
+        yield compile_recognizer(
+            own.id,
+            own.entity,
+            own.pattern,
+            validator=own.validator,
+            context=own.context,
+            score=own.score,
+        )
     if problems:
         raise PolicyError(problems)
 

@@ -17,7 +17,7 @@ from promptward.recognizers.model import (
     Match,
     Recognizer,
 )
-from promptward.recognizers.user import VALIDATORS, user_recognizer
+from promptward.recognizers.user import VALIDATORS, user_faults, user_recognizer
 
 __all__ = [
     "CATALOGUE",
@@ -33,5 +33,6 @@ __all__ = [
     "RecognizerSet",
     "expand",
     "recognizers_for",
+    "user_faults",
     "user_recognizer",
 ]

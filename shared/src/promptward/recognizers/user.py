@@ -7,7 +7,7 @@ bounded repeats, a bounded match and no pattern that backtracks (see `ambiguity`
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 
 from promptward.errors import PolicyError
@@ -16,6 +16,7 @@ from promptward.recognizers.checksums import alnum_of, digits_of, luhn, mod97, v
 from promptward.recognizers.model import Anywhere, Recognizer, Validator
 from promptward.recognizers.secrets import looks_random
 from promptward.recognizers.syntax import max_length, min_length, parse
+from promptward.spelling import did_you_mean
 
 # A match longer than this has no place in a policy; the stream window has to hold it.
 MAX_USER_LENGTH = 1000
@@ -60,20 +61,8 @@ def user_recognizer(
     Raises:
         PolicyError: naming everything that is wrong with it.
     """
-    problems = [
-        f"recognizer {id!r}: {what} {value!r}: letters, digits and '_', at most 64, a letter first"
-        for what, value in (("id", id), ("entity", entity))
-        if _NAME.fullmatch(value) is None
-    ]
-    if validator is not None and validator not in VALIDATORS:
-        known = ", ".join(sorted(VALIDATORS))
-        problems.append(f"recognizer {id!r}: unknown validator {validator!r}; known: {known}")
-    if not 0.0 < score <= 1.0:
-        problems.append(f"recognizer {id!r}: score must be above 0 and at most 1")
-    if any(not word.strip() for word in context):
-        problems.append(f"recognizer {id!r}: an empty context word")
-    problems += [f"recognizer {id!r}: {problem}" for problem in _pattern_problems(pattern)]
-    if problems:
+    faults = user_faults(id, entity, pattern, validator, context, score)
+    if problems := [f"recognizer {id!r}: {where}: {what}" for where, what in faults]:
         raise PolicyError(problems)
     return Recognizer(
         id=id,
@@ -85,6 +74,33 @@ def user_recognizer(
         context=tuple(word.lower() for word in context),
         context_score=score,
     )
+
+
+def user_faults(
+    id: str,  # noqa: A002 - the policy's own key
+    entity: str,
+    pattern: str,
+    validator: str | None,
+    context: Sequence[str],
+    score: float,
+) -> Iterator[tuple[str, str]]:
+    """Everything that is wrong with a recognizer: the name of an argument, what is wrong there.
+
+    Args: see user_recognizer.
+    """
+    for where, value in (("id", id), ("entity", entity)):
+        if _NAME.fullmatch(value) is None:
+            yield where, "expected letters, digits and '_', at most 64, a letter first"
+    if validator is not None and validator not in VALIDATORS:
+        known = sorted(VALIDATORS)
+        yield "validator", f"expected one of {', '.join(known)}{did_you_mean(validator, known)}"
+    if not 0.0 < score <= 1.0:
+        yield "score", "must be above 0 and at most 1"
+    for index, word in enumerate(context):
+        if not word.strip():
+            yield f"context[{index}]", "is empty"
+    for problem in _pattern_problems(pattern):
+        yield "pattern", problem
 
 
 def _pattern_problems(pattern: str) -> list[str]:

@@ -15,7 +15,7 @@ from promptward.findings import Effect
 from promptward.llm import Part
 from promptward.policy.decode import decode
 from promptward.protocols.base import Channel
-from promptward.recognizers import RecognizerSet
+from promptward.recognizers import VALIDATORS, RecognizerSet
 from promptward.stream.channels import ChannelBlocked
 from promptward.sync import run_sync
 from promptward.testing.fakes import WordClassifier
@@ -155,9 +155,11 @@ def test_a_channel_blocks_before_it_releases() -> None:
     assert [f.rule for f in channel.findings] == ["CREDIT_CARD"]
 
 
+BADGE = {"id": "badge", "entity": "BADGE", "pattern": "B-[0-9]{4}", "score": 0.9}
+
+
 def test_recognizers_of_your_own() -> None:
-    own = {"id": "badge", "entity": "BADGE", "pattern": "B-[0-9]{4}", "score": 0.9}
-    made = check({"type": "BADGE"}, recognizers=[own])
+    made = check({"type": "BADGE"}, recognizers=[BADGE])
     assert inspect(made, "badge B-1234").edits["/0"] == "badge <BADGE>"
 
 
@@ -173,12 +175,32 @@ def test_recognizers_of_your_own() -> None:
             {"recognizers": [{"id": "b", "entity": "BADGE", "pattern": "x"}]},
             "recognizers[0].entity: not listed under entities",
         ),
+        (
+            {"recognizers": [{**BADGE, "validator": "luhnn"}]},
+            "recognizers[0].validator: expected one of luhn, iban, mod97, verhoeff, entropy; "
+            "did you mean 'luhn'?",
+        ),
+        (
+            {"recognizers": [{**BADGE, "id": "a.b"}]},
+            "recognizers[0].id: expected letters, digits and '_'",
+        ),
+        ({"recognizers": [{**BADGE, "score": 0}]}, "recognizers[0].score: must be above 0"),
+        (
+            {"recognizers": [{**BADGE, "context": ["no", " "]}]},
+            "recognizers[0].context[1]: is empty",
+        ),
+        ({"recognizers": [{**BADGE, "pattern": "a*"}]}, "recognizers[0].pattern: pattern 'a*', "),
     ],
 )
 def test_what_is_refused(settings: dict[str, Any], problem: str) -> None:
     with pytest.raises(PolicyError) as caught:
         check(*settings.pop("entities", ()), **settings)
     assert caught.value.problems[0].startswith(problem)
+
+
+def test_every_validator_can_be_named() -> None:
+    for name in VALIDATORS:
+        check({"type": "BADGE"}, recognizers=[{**BADGE, "validator": name}])
 
 
 PEOPLE = {"Ann Lee": "PERSON", "Paris": "LOCATION", "bob@example": "PERSON"}
