@@ -3,7 +3,8 @@
 For patterns around literals. Those of numbers, with their counted repeats, make its states explode
 on texts full of digits (measured: 5 to 10 ms per KB), so they are not given to it.
 
-Off unless the package `google-re2` is installed (extra `re2`); never in Pyodide. The set only says
+Off unless the package `google-re2` is installed (extra `re2`); never in Pyodide. Other packages
+install a module named `re2` too, with another interface: those are left alone. The set only says
 *no*: what it lets through is matched by the same code as without it, so the results are the same
 (property-tested), and whatever goes wrong in it means "all of them".
 
@@ -15,6 +16,7 @@ reports no match; a pattern that matches every text stands guard against that.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from promptward.recognizers.syntax import (
     Alternation,
@@ -65,15 +67,24 @@ def _class(ranges: Sequence[tuple[int, int]]) -> str:
     return f"[{''.join(parts)}]" if parts else "[^\\x00-\\x{10ffff}]"
 
 
+def _google_re2() -> Any:
+    """The module, or None when there is none or it is another package's."""
+    try:
+        import re2  # type: ignore[import-not-found, import-untyped, unused-ignore]
+    except ImportError:
+        return None
+    known = hasattr(re2, "Options") and hasattr(re2, "error")
+    return re2 if known and hasattr(getattr(re2, "Set", None), "SearchSet") else None
+
+
 def re2_gate(nodes: Sequence[Node]) -> Gate | None:
     """A function text -> indexes of the nodes that may match in it (None: all may).
 
     Returns:
         None when google-re2 is not installed.
     """
-    try:
-        import re2  # type: ignore[import-not-found, import-untyped, unused-ignore]
-    except ImportError:
+    re2 = _google_re2()
+    if re2 is None:
         return None
     options = re2.Options()
     options.max_mem = _MAX_MEM_BYTES
