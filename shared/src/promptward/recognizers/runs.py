@@ -21,7 +21,7 @@ from promptward.recognizers.syntax import (
 _RUN = frozenset(map(ord, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz.~-"))
 _TABLE = bytes(0x77 if code in _RUN else 0x20 for code in range(256))
 _CHUNK = 65_536  # characters looked at together
-_SHORT = 128  # characters of a text that is searched as quickly without
+_SHORT = 32  # characters of a text that is searched as quickly without
 # Run lengths that are told apart: some words have 14 letters, hardly any has 20.
 LEVELS = (14, 20)
 

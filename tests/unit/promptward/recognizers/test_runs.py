@@ -53,4 +53,6 @@ def test_levels(before: int, size: int, level: int) -> None:
 def test_a_short_text_may_have_any_run_that_it_has_room_for() -> None:
     assert longest_run("x y") == 0
     assert longest_run("x y" * 5) == LEVELS[0]
-    assert longest_run("x y" * 30) == LEVELS[-1]
+    assert longest_run("x y" * 10) == LEVELS[-1]
+    assert longest_run("x y" * 11) == 0
+    assert longest_run("x y" * 11 + "a" * LEVELS[0]) == LEVELS[0]
