@@ -7,36 +7,22 @@ Invariants: every phrase is found wherever it stands; the work per word is bound
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import compress, count
-from typing import NamedTuple
 
-_NOTHING: Mapping[str, tuple[_Whole, ...]] = {}
 Phrase = tuple[tuple[str, ...], str]  # its words, of which the last may be a `stem*`; its concept
-
-
-class _Whole(NamedTuple):
-    """A phrase, seen from its key.
-
-    Attributes:
-        back: words of it before the key.
-        words: its words, but a stem at the end.
-        stem: what its last word begins with; empty if that is a whole word.
-        concept: what it means.
-    """
-
-    back: int
-    words: list[str]
-    stem: str
-    concept: str
-
-
-class _Around(NamedTuple):
-    """The phrases of one key: by the word after it, or else the one before; or key and stem."""
-
-    after: Mapping[str, tuple[_Whole, ...]]
-    before: Mapping[str, tuple[_Whole, ...]]
-    stems: Sequence[tuple[str, str]]
+# Plain tuples, which are taken apart several times faster than named ones.
+# A phrase seen from its key: words of it before the key, its words but a stem at the end, what its
+# last word begins with (empty if that is a whole word), and what it means.
+_Whole = tuple[int, list[str], str, str]
+# The phrases of one key: by the word after it, or else the one before; or key and stem.
+_Around = tuple[
+    Mapping[str, tuple[_Whole, ...]], Mapping[str, tuple[_Whole, ...]], Sequence[tuple[str, str]]
+]
+_NOTHING: Mapping[str, tuple[_Whole, ...]] = {}
+# A text repeats itself if it has so many words, and each key stands there so often on average.
+LONG, REPEATED = 64, 8
+WORDS_A_PLACE = 100  # of a text that are searched for a phrase in the time that one place takes
 
 
 class Phrases:
@@ -59,7 +45,7 @@ class Phrases:
             stem = last[:-1] if last.endswith("*") else ""
             whole = [*words[:-1]] if stem else [*words]
             key = min(whole, key=lambda word: (commonness(word), word))
-            by_key.setdefault(key, []).append(_Whole(whole.index(key), whole, stem, concept))
+            by_key.setdefault(key, []).append((whole.index(key), whole, stem, concept))
         self.keys = frozenset(by_key)
         self._around = {key: _around(found) for key, found in by_key.items()}
         self._needs = {key: _needed(key, found) for key, found in by_key.items()}
@@ -78,17 +64,56 @@ class Phrases:
                 found.append(key)
         return frozenset(found)
 
+    def which(
+        self, words: Sequence[str], keys: frozenset[str], distinct: frozenset[str]
+    ) -> tuple[set[str], list[tuple[int, str]] | None]:
+        """The concepts of the phrases in `words`; and what `find` finds, None if it was not asked.
+
+        A text that repeats itself is searched for each phrase, not looked at in each place.
+
+        Args:
+            words: the words of a text.
+            keys: those of the keys that may be part of phrases in it (`among`).
+            distinct: its words, each once.
+        """
+        places: Iterable[int] = compress(count(), map(keys.__contains__, words))
+        if len(words) >= LONG:
+            places = [*places]
+            if len(places) >= REPEATED * len(keys):
+                near = [*self._near(keys, distinct)]
+                if len(near) * len(words) < WORDS_A_PLACE * len(places):
+                    joined = f" {' '.join(words)} "
+                    return {concept for phrase, concept in near if phrase in joined}, None
+        found = self._at(words, places)
+        return {concept for _, concept in found}, found
+
+    def _near(self, keys: Iterable[str], distinct: frozenset[str]) -> Iterator[tuple[str, str]]:
+        """(words, concept) of the phrases whose words all occur; spaces around whole words."""
+        for key in keys:
+            after, before, stems = self._around[key]
+            for side in (after, before):
+                for word in distinct.intersection(side):
+                    for _, parts, stem, concept in side[word]:
+                        if distinct.issuperset(parts):
+                            yield f" {' '.join(parts)} {stem}", concept
+            for stem, concept in stems:
+                yield f" {key} {stem}", concept
+
     def find(self, words: Sequence[str], keys: frozenset[str]) -> list[tuple[int, str]]:
         """(index of its last word, concept) of every phrase in `words` that has one of `keys`."""
+        return self._at(words, compress(count(), map(keys.__contains__, words)))
+
+    def _at(self, words: Sequence[str], places: Iterable[int]) -> list[tuple[int, str]]:
+        """The phrases whose keys stand at some `places`."""
         out: list[tuple[int, str]] = []
-        last = len(words) - 1
-        for at in compress(count(), map(keys.__contains__, words)):
-            after, before, stems = self._around[words[at]]
-            following = words[at + 1] if at < last else ""
-            near = after.get(following) if after else None
-            if near:
+        around = self._around
+        words = [*words, ""]  # so that the first and the last have neighbours too
+        for at in places:
+            after, before, stems = around[words[at]]
+            following = words[at + 1]
+            if after and (near := after.get(following)):
                 _whole(words, at, near, out)
-            if before and at and (near := before.get(words[at - 1])):
+            if before and (near := before.get(words[at - 1])):
                 _whole(words, at, near, out)
             if stems:
                 out += [(at + 1, concept) for stem, concept in stems if following.startswith(stem)]
@@ -108,7 +133,7 @@ def _around(phrases: Iterable[_Whole]) -> _Around:
             before.setdefault(words[back - 1], []).append(phrase)
         else:
             stems.append((stem, concept))
-    return _Around(_packed(after), _packed(before), tuple(stems))
+    return _packed(after), _packed(before), tuple(stems)
 
 
 def _packed(near: Mapping[str, Sequence[_Whole]]) -> Mapping[str, tuple[_Whole, ...]]:
@@ -121,7 +146,7 @@ def _needed(
 ) -> tuple[frozenset[str], tuple[frozenset[str], ...]]:
     """Sets of words, one of which must occur: those of one word as one set, and the others."""
     # a key that needs none but itself is always there
-    needs = {frozenset(phrase.words) - {key} or frozenset({key}) for phrase in phrases}
+    needs = {frozenset(words) - {key} or frozenset({key}) for _, words, _, _ in phrases}
     single = frozenset().union(*(some for some in needs if len(some) == 1))
     several = [some for some in needs if len(some) > 1 and some.isdisjoint(single)]
     return single, tuple(sorted(several, key=lambda some: (len(some), sorted(some))))
@@ -138,7 +163,7 @@ def _whole(
             continue
         if not stem:
             out.append((end - 1, concept))
-        elif end < len(words) and words[end].startswith(stem):
+        elif words[end].startswith(stem):
             out.append((end, concept))
 
 
