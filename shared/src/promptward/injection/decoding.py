@@ -171,6 +171,11 @@ def blobs(text: str, odd: frozenset[str], numbers: Sequence[str]) -> Iterator[tu
                 yield name, (match.start(), match.end(), decoded)
 
 
+def may_be_written(text: str) -> bool:
+    """Whether `text`, all of whose words are known and in ASCII, may hold Morse code or escapes."""
+    return "-" in text or "%" in text or "&" in text or "\\" in text
+
+
 def _percent(match: re.Match[str]) -> str:
     return bytes.fromhex(match.group().replace("%", "")).decode("utf-8", "replace")
 

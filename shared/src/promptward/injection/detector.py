@@ -26,7 +26,13 @@ from promptward.injection.patterns import (
 )
 from promptward.injection.result import InjectionHit, InjectionResult
 from promptward.injection.rules import CONCEPT_RULES, Rule
-from promptward.injection.scoring import Places, WindowReading, read_view, worst_of
+from promptward.injection.scoring import (
+    Places,
+    WindowReading,
+    quiet_window,
+    read_view,
+    worst_of,
+)
 from promptward.injection.views import View, Views, view_of
 
 RULES: tuple[Rule | PatternRule, ...] = (*CONCEPT_RULES, *PATTERN_RULES, *CODE_RULES.values())
@@ -43,7 +49,7 @@ class _Reading(NamedTuple):
     windows: Sequence[WindowReading]
     patterns: Sequence[PatternHit]
     searched: Searched | None
-    where: Places
+    where: Places | None  # None where no rule fired
     log_odds: float  # of the worst window
 
     def fired(self) -> bool:
@@ -85,10 +91,11 @@ class InjectionDetector:
         searched: dict[str, Searched | None] = {}
         worst, certain = -inf, self._weights.certain_from(source)
         for view in views:
-            earlier = searched.get(view.kind.rpartition(".")[0])
-            readings.append(self._read(self._allow(view), source, earlier))
-            searched[view.kind] = readings[-1].searched
-            worst = max(worst, readings[-1].log_odds)
+            earlier = searched.get(view.kind.rpartition(".")[0]) if readings else None
+            reading = self._read(self._allow(view) if self._allowed else view, source, earlier)
+            readings.append(reading)
+            searched[view.kind] = reading.searched
+            worst = max(worst, reading.log_odds)
             if worst >= certain:
                 break  # no other view can add to the score
         if self._match and not views.complete() and "encoding.exhausted" not in self._silenced:
@@ -102,7 +109,7 @@ class InjectionDetector:
 
     def _allow(self, view: View) -> View:
         """`view` without what the deployment allows."""
-        if not self._allowed or not any(phrase in view.text for phrase in self._allowed):
+        if not any(phrase in view.text for phrase in self._allowed):
             return view
         blanked = view.text
         for phrase in self._allowed:
@@ -120,6 +127,9 @@ class InjectionDetector:
             found += searched.hits
             if dialogue_turns(view.text, view.distinct):
                 found.append((CODE_RULES["many_shot.dialogue"], 0, len(view.text)))
+        if not (found or marks.matter):
+            quiet = quiet_window(marks, weights)
+            return _Reading(view, (quiet,), (), searched, None, quiet.log_odds)
         windows = read_view(view, marks, source, weights, asked=bool(found))
         if not self._match:
             windows = [WindowReading(window.log_odds, ()) for window in windows]
@@ -157,7 +167,8 @@ class InjectionDetector:
             yield _hit(rule, *view.origin(start, end))
         firsts = {r.id: (r, at) for window in reversed(reading.windows) for r, at in window.fired}
         for fired, at in firsts.values():
-            yield _hit(fired, *view.origin(*reading.where.around(at, fired.window)))
+            where = reading.where or Places(view)
+            yield _hit(fired, *view.origin(*where.around(at, fired.window)))
         alone = self._weights.calibrated(reading.log_odds, source)
         if view.kind != "plain" and alone >= PAYLOAD_EVIDENCE:
             yield _hit(CODE_RULES["encoding.decoded_payload"], *view.origin(0, len(view.text)))

@@ -143,7 +143,7 @@ class Lexicon:
             distinct: the words of a text, each once.
             odd: those of them that are no `known_words()`.
         """
-        return Speaking(distinct, distinct & self._speaking, self._stemmed(odd))
+        return Speaking(distinct, distinct & self._speaking, self._stemmed(odd) if odd else {})
 
     def bits(self, concepts: Iterable[str]) -> int:
         """A bit for each of some concepts."""

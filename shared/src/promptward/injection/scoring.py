@@ -154,6 +154,11 @@ def worst_of(
     return worst
 
 
+def quiet_window(marks: Marks, weights: Model | None) -> WindowReading:
+    """What the windows of a view say that the model is not asked about, nor do rules fire there."""
+    return WindowReading(marks.quiet if weights else SILENT, ())
+
+
 def read_view(
     view: View,
     marks: Marks,
@@ -172,7 +177,7 @@ def read_view(
         asked: whether a pattern rule matched the view, so that the model is asked in any case.
     """
     out: list[WindowReading] = []
-    quiet = WindowReading(marks.quiet if weights else SILENT, ())
+    quiet = quiet_window(marks, weights)
     if not (marks.matter or asked):
         return [quiet]
     passed_over = False

@@ -218,9 +218,14 @@ def _runs(folded: str) -> Iterator[re.Match[str]]:
             yield match
 
 
+def may_be_spaced(words: frozenset[str]) -> bool:
+    """Whether enough of the distinct `words` of a text are single letters for it to spell words."""
+    return len(words & _LETTERS) >= MIN_SINGLE_LETTERS
+
+
 def unspace(folded: str, words: frozenset[str]) -> tuple[str, Pieced] | None:
     """`folded` with letters that stand alone joined to words, and its origin."""
-    if len(words & _LETTERS) < MIN_SINGLE_LETTERS:
+    if not may_be_spaced(words):
         return None
     parts: list[str] = []
     pieces: list[tuple[int, int, int]] = []

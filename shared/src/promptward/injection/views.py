@@ -15,7 +15,7 @@ from functools import cache
 from itertools import accumulate
 from typing import NamedTuple
 
-from promptward.injection.decoding import blobs, numbers_among, unescaped
+from promptward.injection.decoding import blobs, may_be_written, numbers_among, unescaped
 from promptward.injection.folding import (
     fold,
     fold_table,
@@ -29,7 +29,7 @@ from promptward.injection.lexicon import known_words, lexicon
 from promptward.injection.origins import Folded, Origin, identity, mirrored, then, within
 from promptward.injection.respelling import not_ascii
 from promptward.injection.shifting import reversed_words, shifted_words, unreverse, unshift
-from promptward.injection.spacing import fragments, unjoint, unspace
+from promptward.injection.spacing import fragments, may_be_spaced, unjoint, unspace
 from promptward.injection.tokens import spaced
 from promptward.injection.typos import typos
 
@@ -112,7 +112,7 @@ def view_of(kind: str, folded: str, origin: Origin) -> View:
     read = lexicon().words(spaced(folded))
     distinct = frozenset(read)
     odd = distinct - known_words()
-    corrections = typos(odd)
+    corrections = typos(odd) if odd else None
     if not corrections:
         return View(kind, folded, read, distinct, read, distinct, odd, origin)
     words = [corrections.get(word, word) for word in read]
@@ -131,11 +131,12 @@ def _readings(raw: str, kind: str, origin: Origin, budget: _Budget, depth: int) 
         yield view_of(
             f"{kind}.lookalikes", skeleton(raw), then(Folded(raw, skeleton_table()), origin)
         )
-    numbers = numbers_among(plain.odd)
-    for name, text, back in _undone(plain, numbers):
-        if budget.take(len(text)):
-            yield view_of(f"{kind}.{name}", text, then(back, to_raw))
-    if depth < MAX_DEPTH:
+    numbers = numbers_among(plain.odd) if plain.odd else ()
+    if plain.odd or may_be_spaced(plain.distinct):
+        for name, text, back in _undone(plain, numbers):
+            if budget.take(len(text)):
+                yield view_of(f"{kind}.{name}", text, then(back, to_raw))
+    if depth < MAX_DEPTH and (plain.odd or foreign or may_be_written(raw)):
         yield from _payloads(raw, kind, origin, budget, depth, plain, numbers, foreign)
 
 

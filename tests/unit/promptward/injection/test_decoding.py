@@ -9,6 +9,7 @@ from promptward.injection.decoding import (
     _HEX_PAIRS,
     as_text,
     blobs,
+    may_be_written,
     numbers_among,
     unescaped,
 )
@@ -62,6 +63,17 @@ def test_bad_escapes_do_no_harm() -> None:
     ]
     assert texts
     assert all(text.encode("utf-8", "strict") for text in texts)
+
+
+@pytest.mark.parametrize(
+    "text", ["... --- ... / -.- -.. ", "we %68%69 are", "&lt; and &#105;", r"a \u0069 b", "a \\151"]
+)
+def test_payloads_without_unknown_words_have_a_mark(text: str) -> None:
+    """What is gone by if no word of a text is unknown: no other decoder reads such a text."""
+    assert may_be_written(text)
+    plain = "".join(c if c not in "-%&\\" else " " for c in text)
+    assert not may_be_written(plain)
+    assert [*blobs(plain, frozenset(), [])] == [*unescaped(plain)] == []
 
 
 def test_no_known_word_is_written_in_digits() -> None:
