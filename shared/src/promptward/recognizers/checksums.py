@@ -36,12 +36,15 @@ def luhn(digits: str) -> bool:
     return (total - 0x30 * len(row)) % 10 == 0
 
 
-_LETTER_VALUES = {code: str(code - 0x41 + 10) for code in range(0x41, 0x5B)}
+# (with the digits: what a table lacks costs `translate` an exception)
+_VALUES = {code: chr(code) for code in range(0x30, 0x3A)} | {
+    code: str(code - 0x41 + 10) for code in range(0x41, 0x5B)
+}
 
 
 def mod97(text: str) -> bool:
     """ISO 7064 MOD 97-10 over digits and upper-case letters (A = 10), remainder 1."""
-    return int(text.translate(_LETTER_VALUES)) % 97 == 1
+    return int(text.translate(_VALUES)) % 97 == 1
 
 
 def weighted(digits: str, weights: Sequence[int]) -> int:

@@ -96,7 +96,7 @@ def _north_american(value: str) -> bool | float:
     """Three groups with spaces alone are also how other numbers are written."""
     if all_same(digits_of(value)):
         return False
-    return True if any(c in "(.-" for c in value) else 0.4
+    return True if "-" in value or "(" in value or "." in value else 0.4
 
 
 def _grouped(value: str) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 
+from promptward.recognizers.checksums import digits_of
 from promptward.recognizers.model import Literals, Recognizer, Validator
 
 _TOKEN = "[0-9A-Za-z_-]"  # noqa: S105 - a character class
@@ -93,7 +94,7 @@ _REFERENCE = re.compile(
 
 def _is_generic_secret(value: str) -> bool:
     """Looks random: mixed kinds of characters and high entropy for its length."""
-    digits = sum(map(value.count, "0123456789"))
+    digits = len(digits_of(value))
     if not digits or (digits <= 3 and _REFERENCE.match(value) is not None):
         return False
     return value.upper() != value.lower() and looks_random(value)
