@@ -212,6 +212,75 @@ def test_a_sweep_keeps_up_with_many_expiries(store: LedgerDriver) -> None:
     assert totals(store) == {"tokens": (200, 4)}
 
 
+# --- charged at once -----------------------------------------------------------------------------
+
+WINDOWS = pytest.mark.parametrize("window", [Window("fixed", 3600), SLIDING, BUCKET])
+
+
+@WINDOWS
+def test_what_is_charged_at_once_is_spent_and_settled(store: LedgerDriver, window: Window) -> None:
+    store.reserve("open", budget_line(amount=20, window=window))
+    for request_id, spent in (("r1", 30), ("r2", 60)):  # the first charge, and the usual one
+        outcome = store.reserve(request_id, budget_line(amount=30, window=window), charge_now=True)
+        assert outcome.granted
+        assert seen(outcome.states[0]) == (spent, 20)
+    assert totals(store) == {"tokens": (60, 20)}
+    states = [(e.request_id, e.amount, e.state) for e in store.entries()]
+    assert states == [("open", 20, "open"), ("r1", 30, "settled"), ("r2", 30, "settled")]
+    assert not store.reserve("r3", budget_line(amount=30, window=window), charge_now=True).granted
+
+
+def test_the_end_of_its_ttl_changes_nothing(store: LedgerDriver) -> None:
+    store.reserve("r", budget_line(amount=40), ttl_s=10, charge_now=True)
+    store.clock.step(11)
+    store.reserve("next", budget_line(amount=1))
+    assert totals(store) == {"tokens": (40, 1)}
+    assert [(e.request_id, e.state) for e in store.entries()] == [
+        ("next", "open"),
+        ("r", "settled"),
+    ]
+
+
+def test_charging_at_once_again_is_charged_once_and_answered_alike(store: LedgerDriver) -> None:
+    first = store.reserve("r", budget_line(amount=40), charge_now=True)
+    store.reserve("other", budget_line(amount=5))
+    assert store.reserve("r", budget_line(amount=40), charge_now=True) == first
+    assert totals(store) == {"tokens": (40, 5)}
+
+
+@WINDOWS
+@pytest.mark.parametrize("actual", [0, 15, 70])
+def test_a_settlement_corrects_what_was_charged_at_once_once(
+    store: LedgerDriver, window: Window, actual: int
+) -> None:
+    store.reserve("open", budget_line(amount=20, window=window), ttl_s=3600)
+    store.reserve("r", budget_line(amount=40, window=window), charge_now=True)
+    (state,) = store.settle("r", tokens=actual)
+    assert seen(state) == (actual, 20)
+    assert store.settle("r", tokens=99) == ()
+    assert totals(store) == {"tokens": (actual, 20)}
+    assert [(e.amount, e.state) for e in store.entries()] == [(20, "open"), (actual, "settled")]
+
+
+def test_what_was_charged_at_once_is_corrected_within_its_retention(store: LedgerDriver) -> None:
+    window = Window("fixed", 86_400)
+    for request_id in ("r1", "r2"):
+        store.reserve(request_id, budget_line(amount=40, window=window), ttl_s=1, charge_now=True)
+    store.clock.step(RETENTION_S - 0.000001)
+    (state,) = store.settle("r1", tokens=1)
+    assert seen(state) == (41, 0)
+    store.clock.step(0.000001)
+    assert store.settle("r2", tokens=1) == ()
+    assert totals(store) == {"tokens": (41, 0)}
+
+
+def test_a_concurrent_line_is_never_charged_at_once(store: LedgerDriver) -> None:
+    lines = (budget_line("a"), budget_line("b", window=CONCURRENT))
+    with pytest.raises(PortError):
+        store.reserve("r", *lines, charge_now=True)
+    assert store.entries() == ()
+
+
 # --- windows -------------------------------------------------------------------------------------
 
 

@@ -39,6 +39,7 @@ steps = st.lists(
     st.one_of(
         st.tuples(st.just("wait"), st.floats(0, 60).map(lambda s: round(s, 6)), st.just(0)),
         st.tuples(st.just("reserve"), st.integers(0, 60), st.just(0)),
+        st.tuples(st.just("charge"), st.integers(0, 60), st.just(0)),
         st.tuples(st.just("settle"), st.integers(0, 30), st.integers(0, 90)),
     ),
     max_size=60,
@@ -73,14 +74,20 @@ class Log:
                 self.expire()
             elif step == "reserve":
                 self.reserve(int(value), check)
+            elif step == "charge":
+                charge_now = self.window.type != "concurrent"
+                self.reserve(int(value), check, charge_now=charge_now)
             else:
                 self.settle(int(value), actual)
 
-    def reserve(self, amount: int, check: Check) -> None:
-        outcome = self.driver.reserve(f"r{len(self.charges)}", self.line(amount), ttl_s=TTL_S)
+    def reserve(self, amount: int, check: Check, *, charge_now: bool = False) -> None:
+        request_id = f"r{len(self.charges)}"
+        outcome = self.driver.reserve(
+            request_id, self.line(amount), ttl_s=TTL_S, charge_now=charge_now
+        )
         check(self, amount, outcome)
         if outcome.granted:
-            self.charges.append(Charge(self.now_us, amount))
+            self.charges.append(Charge(self.now_us, amount, open=not charge_now))
 
     def settle(self, which: int, actual: int) -> None:
         if which < len(self.charges) and self.driver.settle(f"r{which}", tokens=actual):

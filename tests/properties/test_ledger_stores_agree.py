@@ -127,9 +127,17 @@ class StoresAgree(RuleBasedStateMachine):
         for store in self.stores:
             assert getattr(store, operation)(*args, **kwargs) == expected, store.name
 
-    @rule(request_id=request_ids, lines=line_sets, ttl_s=st.sampled_from([1, 45, 3600]))
-    def reserve(self, request_id: str, lines: list[BudgetLine], ttl_s: int) -> None:
-        self.same("reserve", request_id, *lines, ttl_s=ttl_s)
+    @rule(
+        request_id=request_ids,
+        lines=line_sets,
+        ttl_s=st.sampled_from([1, 45, 3600]),
+        charge_now=st.booleans(),
+    )
+    def reserve(
+        self, request_id: str, lines: list[BudgetLine], ttl_s: int, charge_now: bool
+    ) -> None:
+        charge_now = charge_now and all(line.window.type != "concurrent" for line in lines)
+        self.same("reserve", request_id, *lines, ttl_s=ttl_s, charge_now=charge_now)
 
     @rule(request_id=request_ids, amounts=amounts)
     def settle(self, request_id: str, amounts: dict[str, int]) -> None:

@@ -28,12 +28,13 @@ from promptward.ledger import (
     Bucket,
     Hold,
     Reservation,
+    State,
     decode_holds,
     decode_state,
     encode_state,
 )
 from promptward.ledger.keys import digest, window_fields
-from promptward.ports import EntryState, Window
+from promptward.ports import Window
 
 Value = str | int | float | None
 Row = tuple[object, ...]
@@ -105,11 +106,13 @@ def _bucket(row: Sequence[Value]) -> Bucket:
 def _reservation(row: Sequence[Value]) -> Reservation:
     identity, state, holds, due_us = row
     tenant, request_id = json.loads(str(identity))
-    kind: EntryState = "settled"
+    kind: State = "settled"
     if state == "open":
         kind = "open"
     elif state == "expired":
         kind = "expired"
+    elif state == "charged":
+        kind = "charged"
     return Reservation(tenant, request_id, kind, int(due_us or 0), decode_holds(str(holds)))
 
 

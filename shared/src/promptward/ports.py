@@ -114,12 +114,17 @@ class ReserveRequest:
         lines: at least one, at most 32.
         ttl_s: an unsettled reservation is charged as estimated (it stays spent, no longer open)
             after this long.
+        charge_now: nobody is expected to settle this: the estimate is spent from the start and
+            never open, and `ttl_s` does not matter. A settlement that comes all the same corrects
+            it once, within the store's retention. Not for `concurrent` windows, which only
+            settling gives back.
     """
 
     request_id: str
     tenant: str
     lines: tuple[BudgetLine, ...]
     ttl_s: int
+    charge_now: bool = False
 
 
 @value_object(frozen=True, slots=True)
@@ -227,7 +232,7 @@ class LedgerEntry:
     """What one request was charged on one budget.
 
     Attributes:
-        amount: the estimate while `open` or `expired`, the real use once `settled`.
+        amount: the estimate while `open` or `expired`, what was charged once `settled`.
     """
 
     request_id: str

@@ -50,9 +50,11 @@ def database() -> Database:
     return made
 
 
-def reserve(shelf: SqlShelf, request_id: str, now_us: int = NOW_US) -> bool:
-    outcome = Book().reserve(shelf, ReserveRequest(request_id, "t", LINES, 60), now_us)
-    return outcome.granted
+def reserve(
+    shelf: SqlShelf, request_id: str, now_us: int = NOW_US, *, charge_now: bool = False
+) -> bool:
+    request = ReserveRequest(request_id, "t", LINES, 60, charge_now)
+    return Book().reserve(shelf, request, now_us).granted
 
 
 def settle(shelf: SqlShelf, request_id: str) -> tuple[LineState, ...]:
@@ -76,6 +78,17 @@ def test_a_settlement_is_written_together_with_the_next_reservation(database: Da
     assert (database.writes, shelf.has_kept) == (2, False)
     assert sorted(map(str, database.states())) == ["open", "settled"]
     assert spent(SqlShelf(database)) == [14, 14]
+
+
+def test_what_was_charged_at_once_is_corrected_by_the_next_object_too(database: Database) -> None:
+    shelf = SqlShelf(database)
+    assert reserve(shelf, "one", charge_now=True)
+    shelf.flush()
+    assert (database.writes, database.states()) == (1, ["charged"])
+    after = SqlShelf(database)
+    assert [e.state for r in after.reservations(9) for e in r.entries()] == ["settled"] * 2
+    assert [(s.spent, s.reserved) for s in settle(after, "one")] == [(4, 0), (4, 0)]
+    assert settle(after, "one") == ()
 
 
 def test_a_call_that_fails_takes_no_earlier_settlement_with_it(database: Database) -> None:

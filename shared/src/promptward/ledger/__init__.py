@@ -16,7 +16,7 @@ from promptward.ledger.bucket import (
 )
 from promptward.ledger.calendar_windows import UnknownTimezoneError, fixed_bounds
 from promptward.ledger.keys import bucket_key, digest, window_fields
-from promptward.ledger.reservation import Hold, Reservation, decode_holds, encode_holds
+from promptward.ledger.reservation import Hold, Reservation, State, decode_holds, encode_holds
 
 __all__ = [
     "RETENTION_S",
@@ -26,6 +26,7 @@ __all__ = [
     "Reservation",
     "Shelf",
     "Slot",
+    "State",
     "UnknownTimezoneError",
     "bucket_key",
     "copy_of",

@@ -16,7 +16,7 @@ from promptward.ledger.bounds import check_reserve, check_settle
 from promptward.ledger.bucket import Bucket
 from promptward.ledger.calendar_windows import SECOND_US
 from promptward.ledger.keys import bucket_key
-from promptward.ledger.reservation import Hold, Reservation
+from promptward.ledger.reservation import Hold, Reservation, State
 from promptward.ledger.windows import Level
 from promptward.ports import (
     BudgetLine,
@@ -86,13 +86,17 @@ class Book:
                 line_state(bucket, windows.weigh(bucket, present)) for bucket, present in rolled
             )
             return ReserveOutcome(False, states, index, None if wait is None else wait / SECOND_US)
+        open_us = 0 if request.charge_now else request.ttl_s * SECOND_US
         holds = [
-            self._hold(shelf, line, bucket, present, request.ttl_s)
+            self._hold(shelf, line, bucket, present, open_us)
             for line, (bucket, present) in zip(request.lines, rolled, strict=True)
         ]
-        reservation = Reservation(
-            request.tenant, request.request_id, "open", now_us + request.ttl_s * SECOND_US, holds
-        )
+        state: State = "open"
+        due_us = now_us + open_us
+        if request.charge_now:
+            state = "charged"
+            due_us = now_us + self.retention_us
+        reservation = Reservation(request.tenant, request.request_id, state, due_us, holds)
         shelf.save_reservation(reservation)
         return reservation.outcome()
 
@@ -108,7 +112,7 @@ class Book:
         reservation = self._known(shelf, request.tenant, request.request_id, now_us)
         if reservation is None or reservation.state == "settled":
             return ()
-        late = reservation.state == "expired"
+        late = reservation.state != "open"
         states: list[LineState] = []
         for hold in reservation.holds:
             actual = request.amounts.get(hold.budget, 0)
@@ -161,13 +165,13 @@ class Book:
         return bucket, present
 
     def _hold(
-        self, shelf: Shelf, line: BudgetLine, bucket: Bucket, present: int, ttl_s: int
+        self, shelf: Shelf, line: BudgetLine, bucket: Bucket, present: int, open_us: int
     ) -> Hold:
-        slot_id = windows.charge(bucket, present, line.amount)
+        slot_id = windows.charge(bucket, present, line.amount, is_open=open_us > 0)
         # A token bucket's charge is dated: what refilled since then is not given back.
         if line.window.type == "token_bucket":
             slot_id = present
-        self._save(shelf, bucket, ttl_s * SECOND_US)
+        self._save(shelf, bucket, open_us)
         level = windows.weigh(bucket, present)
         return Hold(
             bucket.key,

@@ -34,6 +34,8 @@ def check_reserve(request: ReserveRequest) -> None:
         raise PortError("ledger", f"ttl_s must be 1..{MAX_TTL_S}")
     for line in request.lines:
         _check_line(line)
+        if request.charge_now and line.window.type == "concurrent":
+            raise PortError("ledger", "a concurrent line is given back, never charged")
     if len(request.lines) > 1 and _repeats_a_bucket(request.lines):
         raise PortError("ledger", "two lines of one reservation draw from the same bucket")
 

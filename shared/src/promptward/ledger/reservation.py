@@ -1,16 +1,20 @@
 """What a store remembers of a request: its holds on buckets and what became of them.
 
-Invariants: a reservation goes `open → settled`, `open → expired` or `open → expired → settled`,
-never back; the first outcome is part of it, so that a repeated reserve answers the same.
+Invariants: a reservation goes `open → settled`, `open → expired`, `open → expired → settled` or
+`charged → settled`, never back; the first outcome is part of it, so that a repeated reserve
+answers the same. `charged` (ReserveRequest.charge_now) is the store's own word: to an operator
+nothing is left to settle.
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from typing import Literal
 
 from promptward.ports import EntryState, LedgerEntry, LineState, ReserveOutcome
 
+State = EntryState | Literal["charged"]
 SECOND_US = 1_000_000
 # `json.dumps` and `json.loads` take five and two times as long for so short a text
 _quoted = json.encoder.encode_basestring_ascii
@@ -51,7 +55,7 @@ class Reservation:
 
     tenant: str
     request_id: str
-    state: EntryState
+    state: State
     due_us: int
     holds: list[Hold]
 
@@ -77,9 +81,10 @@ class Reservation:
 
     def entries(self) -> list[LedgerEntry]:
         """What the request was charged, one entry per line."""
+        state = "settled" if self.state == "charged" else self.state
         return [
             LedgerEntry(
-                self.request_id, self.tenant, h.budget, h.partition, h.unit, h.amount, self.state
+                self.request_id, self.tenant, h.budget, h.partition, h.unit, h.amount, state
             )
             for h in self.holds
         ]

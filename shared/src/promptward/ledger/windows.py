@@ -115,8 +115,12 @@ def wait_us(bucket: Bucket, now_us: int, amount: int) -> int | None:
     return CONCURRENT_RETRY_US
 
 
-def charge(bucket: Bucket, now_us: int, amount: int) -> int:
-    """Charge `amount` as an open reservation to a rolled bucket; returns the id of its slot."""
+def charge(bucket: Bucket, now_us: int, amount: int, *, is_open: bool = True) -> int:
+    """Charge `amount` to a rolled bucket; returns the id of its slot.
+
+    Args:
+        is_open: it counts as reserved, until it is settled or expires; else as spent.
+    """
     slots = bucket.slots
     if bucket.window.type == "sliding":
         current = now_us // slice_us(bucket.window)
@@ -124,7 +128,8 @@ def charge(bucket: Bucket, now_us: int, amount: int) -> int:
             slots.append(Slot(current))
     slot = slots[-1]
     slot.total += amount
-    slot.open += amount
+    if is_open:
+        slot.open += amount
     return slot.id
 
 
@@ -149,7 +154,7 @@ def expire(bucket: Bucket, slot_id: int, estimate: int) -> None:
 
 
 def correct(bucket: Bucket, now_us: int, slot_id: int, estimate: int, actual: int) -> None:
-    """Replace an expired, charged estimate by the real use in a rolled bucket."""
+    """Replace an estimate that is no longer open by the real use in a rolled bucket."""
     slot = find_slot(bucket, slot_id)
     if slot is not None and bucket.window.type != "concurrent":
         _correct(bucket, slot, now_us, slot_id, actual - estimate)

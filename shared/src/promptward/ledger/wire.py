@@ -120,7 +120,10 @@ def _list(value: JSON) -> list[JSON]:
 
 def reserve_text(request: ReserveRequest) -> str:
     lines = list(map(_LINE.row, request.lines))
-    return dump([request.request_id, request.tenant, request.ttl_s, lines])
+    message = [request.request_id, request.tenant, request.ttl_s, lines]
+    if request.charge_now:  # an older peer reads everything else
+        message.append(True)
+    return dump(message)
 
 
 def settle_text(request: SettleRequest) -> str:
@@ -166,9 +169,14 @@ def _amounts(value: JSON) -> Mapping[str, int]:
 
 
 def _reserve(parsed: list[JSON]) -> ReserveRequest:
-    request_id, tenant, ttl_s, lines = parsed
+    request_id, tenant, ttl_s, lines, *more = parsed
+    (charge_now,) = more or (False,)
     return ReserveRequest(
-        _of(str, request_id), _of(str, tenant), _LINE.decode_all(lines), _of(int, ttl_s)
+        _of(str, request_id),
+        _of(str, tenant),
+        _LINE.decode_all(lines),
+        _of(int, ttl_s),
+        _of(bool, charge_now),
     )
 
 

@@ -73,10 +73,16 @@ class LedgerDriver:
         return result
 
     def reserve(
-        self, request_id: str, *lines: BudgetLine, ttl_s: int = 60, tenant: str = "acme"
+        self,
+        request_id: str,
+        *lines: BudgetLine,
+        ttl_s: int = 60,
+        tenant: str = "acme",
+        charge_now: bool = False,
     ) -> ReserveOutcome:
         """Reserve `lines` for `request_id`."""
-        return self.run(self.ledger.reserve(ReserveRequest(request_id, tenant, lines, ttl_s)))
+        request = ReserveRequest(request_id, tenant, lines, ttl_s, charge_now)
+        return self.run(self.ledger.reserve(request))
 
     def settle(
         self, request_id: str, tenant: str = "acme", **amounts: int

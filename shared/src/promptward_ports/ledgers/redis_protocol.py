@@ -75,7 +75,7 @@ WINDOW_TYPES: dict[WindowType, int] = {
     "token_bucket": 3,
     "concurrent": 4,
 }
-STATES: dict[int, EntryState] = {1: "open", 2: "expired", 3: "settled"}
+STATES: dict[int, EntryState] = {1: "open", 2: "expired", 3: "settled", 4: "settled"}
 MAX_CACHED_WINDOWS = 256
 SWEEP = b"%d\0" % SWEEP_AT_MOST
 
@@ -143,7 +143,7 @@ class RedisProtocol:
         tenant = request.tenant
         args = [
             self._head(now_us),
-            ONE.pack(request.ttl_s * SECOND_US),
+            TWO.pack(request.ttl_s * SECOND_US, request.charge_now),
             _reservation_field(request.request_id),
         ]
         for index, line in enumerate(request.lines):

@@ -6,7 +6,8 @@ Invariants:
   use may be over-counted, never lost.
 - While the store is away, a request whose hard lines all allow it (`BudgetLine.local_percent`) is
   granted from this process's share of each limit; what it used is booked at the store afterwards,
-  under the same request id, so that nothing is booked twice.
+  under the same request id, so that nothing is booked twice. What is charged at once is booked as
+  soon as the store answers; a settlement that comes before goes along with it.
 - Everything else raises PortError: the policy's `on_store_error` decides.
 
 What is queued lives in this process: a process killed while the store is away takes its queue with
@@ -18,7 +19,7 @@ yes under the same id; it is charged as estimated when it expires.
 from __future__ import annotations
 
 import time
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
@@ -57,6 +58,12 @@ class Delivery:
     reserve: ReserveRequest | None
     settle: SettleRequest | None
 
+    def then(self, later: Delivery | None) -> Delivery:
+        """Both as one; of two settlements the first counts."""
+        if later is None:
+            return self
+        return Delivery(self.reserve or later.reserve, self.settle or later.settle)
+
 
 @dataclass(frozen=True, slots=True)
 class LocalGrant:
@@ -87,7 +94,7 @@ class ResilientLedger:
         self._monotonic_s = monotonic_s
         self._local = MemoryLedger()
         self._granted: dict[Key, LocalGrant] = {}
-        self._queue: deque[Delivery] = deque()
+        self._queue: OrderedDict[Key, Delivery] = OrderedDict()
 
     @property
     def degraded(self) -> bool:
@@ -114,9 +121,11 @@ class ResilientLedger:
 
     async def settle(self, request: SettleRequest) -> tuple[LineState, ...]:
         check_settle(request)
-        grant = self._granted.pop((request.tenant, request.request_id), None)
-        if grant is not None:
-            self._queue.append(Delivery(grant.request, request))
+        key = (request.tenant, request.request_id)
+        grant = self._granted.pop(key, None)
+        missed = grant.request if grant is not None else self._unheard(key)
+        if missed is not None:
+            self._enqueue(key, Delivery(missed, request))
             states = await self._local.settle(request)
             await self.deliver(DELIVER_WITH_EACH_CALL)
             return states
@@ -125,7 +134,7 @@ class ResilientLedger:
         except PortError:
             if self.undelivered >= QUEUE_AT_MOST:
                 raise
-            self._queue.append(Delivery(None, request))
+            self._enqueue(key, Delivery(None, request))
             return ()
         await self.deliver(DELIVER_WITH_EACH_CALL)
         return states
@@ -136,11 +145,12 @@ class ResilientLedger:
         for _ in range(min(at_most, len(self._queue))):
             if not self._queue:
                 break  # another task delivered the rest while we waited
-            delivery = self._queue.popleft()
+            key, delivery = self._queue.popitem(last=False)
             try:
                 await self._send(delivery)
             except PortError:
-                self._queue.append(delivery)  # last: one the store rejects must not block others
+                # last: one the store rejects must not block others
+                self._queue[key] = delivery.then(self._queue.pop(key, None))
                 return False
         return not self._queue
 
@@ -182,6 +192,15 @@ class ResilientLedger:
         if settlement is not None:
             await self._ask(lambda: self._primary.settle(settlement))
 
+    def _enqueue(self, key: Key, delivery: Delivery) -> None:
+        known = self._queue.pop(key, None)
+        self._queue[key] = delivery if known is None else known.then(delivery)
+
+    def _unheard(self, key: Key) -> ReserveRequest | None:
+        """What was charged locally and not settled, if the store has yet to hear of it."""
+        waiting = self._queue.get(key)
+        return None if waiting is None or waiting.settle is not None else waiting.reserve
+
     def _may_grant(self, request: ReserveRequest) -> bool:
         allowed = all(line.soft or line.local_percent for line in request.lines)
         return allowed and self.undelivered < QUEUE_AT_MOST
@@ -191,9 +210,11 @@ class ResilientLedger:
         if outcome.granted:
             # Booked later whatever the limit says then: the use has happened.
             lines = tuple(replace(line, soft=True) for line in request.lines)
-            self._granted[request.tenant, request.request_id] = LocalGrant(
-                replace(request, lines=lines), self._monotonic_s() + request.ttl_s
-            )
+            missed, key = replace(request, lines=lines), (request.tenant, request.request_id)
+            if request.charge_now:
+                self._enqueue(key, Delivery(missed, None))
+            else:
+                self._granted[key] = LocalGrant(missed, self._monotonic_s() + request.ttl_s)
         return outcome
 
     def _queue_expired_grants(self) -> None:
@@ -203,7 +224,7 @@ class ResilientLedger:
             key = next(iter(self._granted))  # the oldest
             if self._granted[key].expires_s > now_s:
                 return
-            self._queue.append(Delivery(self._granted.pop(key).request, None))
+            self._enqueue(key, Delivery(self._granted.pop(key).request, None))
 
 
 def _local_share(request: ReserveRequest) -> ReserveRequest:

@@ -16,6 +16,7 @@ from typing import cast
 from promptward.ledger import (
     Bucket,
     Reservation,
+    State,
     copy_of,
     decode_holds,
     encode_holds,
@@ -23,7 +24,7 @@ from promptward.ledger import (
     unpack_state,
     window_fields,
 )
-from promptward.ports import EntryState, Window, WindowType
+from promptward.ports import Window, WindowType
 
 FORGET_STEP_US = 256_000_000
 """`forget_us` is rounded up to this, so that most charges leave its index alone."""
@@ -61,7 +62,7 @@ def _window(kind: str, duration_s: int, timezone: str, months: int) -> Window:
 def reservation_of(row: ReservationRow) -> Reservation:
     """A reservation from its columns."""
     tenant, request_id, state, due_us, holds = row
-    return Reservation(tenant, request_id, cast(EntryState, state), due_us, decode_holds(holds))
+    return Reservation(tenant, request_id, cast(State, state), due_us, decode_holds(holds))
 
 
 class SqliteShelf:

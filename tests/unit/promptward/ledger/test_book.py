@@ -31,15 +31,33 @@ class RecordingShelf(MemoryShelf):
         super().save_reservation(reservation)
 
 
-def request(request_id: str, *, limit: int = 100, ttl_s: int = 60) -> ReserveRequest:
+def request(
+    request_id: str, *, limit: int = 100, ttl_s: int = 60, charge_now: bool = False
+) -> ReserveRequest:
     lines = (budget_line("a", limit=limit), budget_line("b", limit=limit))
-    return ReserveRequest(request_id, "t", lines, ttl_s)
+    return ReserveRequest(request_id, "t", lines, ttl_s, charge_now)
 
 
 def test_a_grant_writes_each_bucket_and_the_reservation_once() -> None:
     shelf = RecordingShelf()
     Book().reserve(shelf, request("r"), NOW)
     assert shelf.writes == ["bucket a", "bucket b", "reservation open"]
+
+
+def test_charging_at_once_writes_no_more_than_that() -> None:
+    shelf = RecordingShelf()
+    Book().reserve(shelf, request("r", charge_now=True), NOW)
+    assert shelf.writes == ["bucket a", "bucket b", "reservation charged"]
+    assert [slot.open for b in shelf.buckets.values() for slot in b.slots] == [0, 0]
+
+
+def test_what_was_charged_at_once_is_kept_for_the_retention_and_forgotten() -> None:
+    shelf, book = MemoryShelf(), Book(retention_s=10)
+    book.reserve(shelf, request("r", ttl_s=3600, charge_now=True), NOW)
+    (reservation,) = shelf.reservations.values()
+    assert (reservation.state, reservation.due_us) == ("charged", NOW + 10 * SECOND)
+    assert book.sweep(shelf, NOW + 10 * SECOND) == 1
+    assert shelf.reservations == {}
 
 
 def test_a_refusal_and_a_repetition_write_nothing() -> None:

@@ -34,3 +34,5 @@ def test_outcome_and_entries_name_the_line() -> None:
     assert reservation.entries() == [
         LedgerEntry("r1", "acme", "tokens", "claim.sub=ann", "total_tokens", 40, "open")
     ]
+    reservation.state = "charged"  # nothing is left to settle
+    assert [entry.state for entry in reservation.entries()] == ["settled"]

@@ -38,9 +38,17 @@ LINES = st.builds(
 STATES = st.builds(LineState, st.text(), st.text(), st.text(), AMOUNTS, AMOUNTS, AMOUNTS, SECONDS)
 
 
-@given(st.builds(ReserveRequest, st.text(), st.text(), st.tuples(LINES, LINES), AMOUNTS))
+@given(
+    st.builds(ReserveRequest, st.text(), st.text(), st.tuples(LINES, LINES), AMOUNTS, st.booleans())
+)
 def test_a_reservation_survives_the_trip(request: ReserveRequest) -> None:
     assert wire.reserve_request(wire.reserve_text(request)) == request
+
+
+def test_a_peer_that_cannot_charge_at_once_is_understood_and_understands_the_rest() -> None:
+    text = '["r","t",60,[]]'
+    assert wire.reserve_request(text) == ReserveRequest("r", "t", (), 60, charge_now=False)
+    assert wire.reserve_text(ReserveRequest("r", "t", (), 60)) == text
 
 
 @given(
@@ -72,7 +80,18 @@ def test_the_operators_view_survives_the_trip() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "[]", "null", "{}", '["r"]', '["r","t",60,[["b"]]]', "[" * 100_000, '["r","t","x",[]]'],
+    [
+        "",
+        "[]",
+        "null",
+        "{}",
+        '["r"]',
+        '["r","t",60,[["b"]]]',
+        "[" * 100_000,
+        '["r","t","x",[]]',
+        '["r","t",60,[],1]',
+        '["r","t",60,[],true,true]',
+    ],
 )
 def test_a_malformed_message_is_a_port_error(text: str) -> None:
     with pytest.raises(PortError):

@@ -60,8 +60,11 @@ class Rig:
             self.store, breaker=CircuitBreaker(2, 1.0), monotonic_s=self.clock.now_s
         )
 
-    def reserve(self, request_id: str, *lines: BudgetLine, ttl_s: int = 60) -> ReserveOutcome:
-        return run_sync(self.ledger.reserve(ReserveRequest(request_id, "t", lines, ttl_s)))
+    def reserve(
+        self, request_id: str, *lines: BudgetLine, ttl_s: int = 60, charge_now: bool = False
+    ) -> ReserveOutcome:
+        request = ReserveRequest(request_id, "t", lines, ttl_s, charge_now)
+        return run_sync(self.ledger.reserve(request))
 
     def settle(self, request_id: str, **amounts: int) -> tuple[LineState, ...]:
         return run_sync(self.ledger.settle(SettleRequest(request_id, "t", amounts)))
@@ -179,6 +182,33 @@ def test_a_local_grant_never_settled_is_booked_as_estimated(rig: Rig) -> None:
     rig.clock.step(10)
     assert run_sync(rig.ledger.deliver())
     assert rig.booked() == {"r1": (30, "open")}  # open at the store, whose own ttl now runs
+
+
+def test_what_was_charged_at_once_locally_is_booked_when_the_store_is_back(rig: Rig) -> None:
+    rig.store.fails = "before"
+    (state,) = rig.reserve("r1", share(amount=30), charge_now=True).states
+    assert (state.spent, state.reserved) == (30, 0)
+    rig.come_back()
+    rig.reserve("r2", budget_line())  # takes it along
+    assert rig.booked() == {"r1": (30, "settled"), "r2": (10, "open")}
+    assert rig.settle("r1", tokens=12)[0].spent == 12
+    assert rig.booked()["r1"] == (12, "settled")
+    assert not rig.ledger.undelivered
+
+
+@pytest.mark.parametrize("rejected", [0, 1, 2])
+def test_a_correction_waits_with_what_it_corrects(rig: Rig, rejected: int) -> None:
+    rig.store.fails = "before"
+    rig.reserve("r1", share(amount=30), charge_now=True)
+    for _ in range(rejected):
+        rig.clock.step(1)
+        assert not run_sync(rig.ledger.deliver())
+    assert rig.settle("r1", tokens=0)[0].spent == 0
+    rig.settle("r1", tokens=9)  # the first counts
+    assert rig.ledger.undelivered == 1
+    rig.come_back()
+    assert run_sync(rig.ledger.deliver())
+    assert rig.booked() == {"r1": (0, "settled")}
 
 
 def test_an_open_circuit_does_not_ask_the_store(rig: Rig) -> None:

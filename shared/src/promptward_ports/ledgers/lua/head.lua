@@ -18,7 +18,8 @@ local H_SLOT, H_ERA, H_BUCKET, H_BUDGET = 1, 2, 3, 4
 -- R_REST is the row behind the amounts.
 local R_STATE, R_DUE, R_AMOUNTS, R_REST, R_HOLDS = 1, 2, 3, 4, 5
 local FIXED, SLIDING, TOKEN_BUCKET, CONCURRENT = 1, 2, 3, 4
-local OPEN, EXPIRED, SETTLED = 1, 2, 3
+-- CHARGED: spent from the start; a settlement may correct it, and to an operator it is settled.
+local OPEN, EXPIRED, SETTLED, CHARGED = 1, 2, 3, 4
 
 local SLICES = 32
 local RETRY_US = 1000000

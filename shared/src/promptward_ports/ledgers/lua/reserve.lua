@@ -1,5 +1,5 @@
 
--- KEYS: rows, due. ARGV: common, ttl as a double, reservation's field, then per line:
+-- KEYS: rows, due. ARGV: common, ttl and charge_now (0, 1) as doubles, reservation's field, then per line:
 -- 7 doubles (limit, amount, soft, type, duration, window start, window end), the bucket's field and the
 -- budget's name, each behind a 2-byte length, meta as JSON.
 -- Answers one string. Its first byte is 1 granted, 0 refused (then line and wait as doubles), 2 another
@@ -76,7 +76,9 @@ if worst then
   return '\0' .. pack('<dd', worst - 1, worst_wait) .. table.concat(outcome)
 end
 
-local ttl = read('<d', ARGV[2])
+local open_us, charge_now = read('<dd', ARGV[2])
+local state, due = OPEN, now + open_us
+if charge_now == 1 then state, due, open_us = CHARGED, now + keep_us, 0 end
 local charged, holds = {}, {}
 for i = 1, count do
   local b, line, time = buckets[i], lines[i], times[i]
@@ -84,8 +86,8 @@ for i = 1, count do
   local slots, amount = b[B_SLOTS], line[2]
   local n = #slots
   slots[n - 1] = slots[n - 1] + amount
-  slots[n] = slots[n] + amount
-  keep_bucket(line[8], b, ttl, rows[i + 1])
+  if state == OPEN then slots[n] = slots[n] + amount end
+  keep_bucket(line[8], b, open_us, rows[i + 1])
   charged[i] = amount
   outcome[i] = pack('<dddd', weigh(b, time))
   -- A token bucket's charge is dated: what refilled since then is not given back.
@@ -93,8 +95,7 @@ for i = 1, count do
   holds[i] = pack(HOLD, slot, b[B_ERA], #line[8], line[8], #line[9], line[9])
 end
 local granted = table.concat(outcome)
-local due = now + ttl
-keep_row(field, due, pack('<ddd', OPEN, due, count) 
+keep_row(field, due, pack('<ddd', state, due, count)
   .. pack('<' .. string.rep('d', count), unpack(charged)) .. granted
   .. table.concat(holds))
 write()

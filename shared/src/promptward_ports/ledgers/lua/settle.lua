@@ -11,7 +11,7 @@ local used, bucket_fields, holds, amounts = {}, {}, r[R_HOLDS], r[R_AMOUNTS]
 for i = 3, #ARGV, 2 do used[ARGV[i]] = read('<d', ARGV[i + 1]) end
 for i = 1, #holds do bucket_fields[i] = holds[i][H_BUCKET] end
 local rows = call('HMGET', rows_key, unpack(bucket_fields))
-local late, parts = r[R_STATE] == EXPIRED, {}
+local late, parts = r[R_STATE] ~= OPEN, {}
 for i = 1, #holds do
   local h, row = holds[i], rows[i]
   local estimate, actual = amounts[i], used[h[H_BUDGET]] or 0
