@@ -140,6 +140,18 @@ def test_letters_apart_are_found_as_by_trying_every_place(text: str) -> None:
     assert found == [match.span() for match in spacing._SPACED.finditer(text)]
 
 
+JOINED = st.sampled_from([*"abpty-._ ", "ig-nore", "p.r.o", "systematic", "é", "--", "\n-"])
+
+
+@given(st.lists(JOINED, max_size=40).map("".join))
+@settings(max_examples=500, deadline=None)
+def test_words_with_marks_are_found_as_by_trying_every_place(text: str) -> None:
+    ends = spacing._ends_of_keywords()
+    every = [match.group() for match in spacing._JOINTS.finditer(text)]
+    expected = [word for word in every if word[0] + word[-1] in ends]
+    assert [match.group() for match in spacing._jointed(text)] == expected
+
+
 @given(
     st.lists(st.sampled_from([*sorted(strong_words()), "the", "of", "x", "qz", "1"]), max_size=9)
 )

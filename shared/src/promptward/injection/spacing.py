@@ -39,8 +39,8 @@ _KINDS = b"".join(
 _ALONE = re.compile(rb" x(?: {1,6}x){2,}(?= )")
 _JOINTS = re.compile(r"[a-z]{1,8}(?:[-_.*~^`\"|+=][a-z]{1,8}){1,12}")
 LONGEST_PIECE = 8  # letters of such a word between two marks
-_MARK = re.compile(r"[-_.*~^`\"|+=](?=[a-z])")
-_UNMARKED = str.maketrans("", "", '-_.*~^`"|+=')
+_MARK = re.compile(r"[-_.*~^`\"|+=](?<=[a-z].)(?=[a-z])")  # begins with what is found quickly
+_MARKS = b'-_.*~^`"|+='
 # Marks that stand apart like the letters, right before and after a run (`< | s y s t e m | >`).
 _MARKS_BEFORE = re.compile(r"(?:[!-/:-@\[-^`{-~] ?){1,8}\Z")
 _MARKS_AFTER = re.compile(r"(?: ?[!-/:-@\[-^`{-~]){1,8}")
@@ -274,10 +274,12 @@ def _jointed(folded: str) -> Iterator[re.Match[str]]:
     ends = _ends_of_keywords()
     done = 0
     for mark in _MARK.finditer(folded):
-        at = start = mark.start()
-        while start > max(done, at - LONGEST_PIECE) and "a" <= folded[start - 1] <= "z":
-            start -= 1
-        if done <= start < at and (match := _JOINTS.match(folded, start)):
+        at = mark.start()
+        if at < done:
+            continue
+        low = max(done, at - LONGEST_PIECE)
+        start = low + len(folded[low:at].rstrip(ascii_lowercase))
+        if start < at and (match := _JOINTS.match(folded, start)):
             done = match.end()
             if folded[start] + folded[done - 1] in ends:
                 yield match
@@ -297,12 +299,12 @@ def unjoint(folded: str, words: frozenset[str]) -> tuple[str, Pieced] | None:
     pieces: list[tuple[int, int, int]] = []
     at = length = 0
     for match in _jointed(folded):
-        word = match.group().translate(_UNMARKED)
+        word = match.group().encode().translate(None, _MARKS).decode()
         if word not in strong or word in words:
             continue
         start, end = match.span()
-        parts += [folded[at:start], word]
-        pieces += [(length, at, start), (length + start - at, start, end)]
+        parts += (folded[at:start], word)
+        pieces += ((length, at, start), (length + start - at, start, end))
         length += start - at + len(word)
         at = end
     if not parts:
