@@ -214,7 +214,7 @@ class Lexicon:
         return text.split() if text.isascii() else self._cuts.spread(text).split()
 
 
-_ONE = (1,)
+_start = re.Match.start
 
 
 class _Cuts:
@@ -224,15 +224,17 @@ class _Cuts:
         entries: the entries that hold a character of a script without spaces.
     """
 
-    __slots__ = ("_heads", "_sizes", "_words")
+    __slots__ = ("_heads", "_longer", "_words")
 
     def __init__(self, entries: Collection[str]) -> None:
         sizes: dict[str, set[int]] = {}
         for entry in entries:
             sizes.setdefault(entry[:2], set()).add(len(entry))
         self._words = frozenset(entries)
-        self._sizes = {
-            head: (*sorted(found - {1}, reverse=True), *_ONE) for head, found in sizes.items()
+        self._longer = {
+            head: tuple(sorted(found - {1, 2}, reverse=True))
+            for head, found in sizes.items()
+            if max(found) > 2
         }
         # one class in front, for which places are found many times quicker than by alternatives
         firsts = char_class({ord(head[0]) for head in sizes}).pattern
@@ -242,23 +244,29 @@ class _Cuts:
 
     def spread(self, text: str) -> str:
         """A spaced `text` with spaces around every entry."""
-        sizes, words = self._sizes.get, self._words
+        longer, words = self._longer.get, self._words
         parts: list[str] = []
         done = looked = 0
         while run := _UNSPACED.search(text, looked):
             begun = text.rfind(" ", looked, run.start()) + 1  # an entry may begin in other letters
             looked = text.find(" ", run.start() + AHEAD)
             looked = len(text) if looked < 0 else looked
-            for head in self._heads.finditer(text, begun, looked):
-                at = head.start()
+            for at in map(_start, self._heads.finditer(text, begun, looked)):
                 if at < done:
                     continue
-                for size in sizes(text[at : at + 2], _ONE):
+                head = text[at : at + 2]
+                for size in longer(head, ()):
                     entry = text[at : at + size]
                     if entry in words:
-                        parts += (text[done:at], entry)
-                        done = at + size
                         break
+                else:
+                    entry = head if head in words else head[0]
+                    if entry not in words:
+                        continue
+                if at > done:
+                    parts.append(text[done:at])
+                parts.append(entry)
+                done = at + len(entry)
         return " ".join((*parts, text[done:])) if parts else text
 
 
