@@ -73,8 +73,9 @@ class DeadlineEngine:
         self._engine = engine
         self._deadline_s = deadline_s
 
-    async def on_request(self, exchange: Exchange) -> Decision:
-        return await within(self._deadline_s, self._engine.on_request(exchange))
+    async def on_request(self, exchange: Exchange, *, sees_response: bool = True) -> Decision:
+        asked = self._engine.on_request(exchange, sees_response=sees_response)
+        return await within(self._deadline_s, asked)
 
     def plan_response(self, ticket: Ticket, status: int, headers: Headers) -> ResponsePlan:
         return self._engine.plan_response(ticket, status, headers)

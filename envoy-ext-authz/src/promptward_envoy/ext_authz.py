@@ -1,6 +1,6 @@
 """The ext_authz v3 service: one Check call, one decision.
 
-ext_authz never sees the response. Alone on a route it therefore settles the reservation at once,
+ext_authz never sees the response. Alone on a route it therefore charges what it reserves at once,
 as estimated. With our ext_proc behind it on the same route (`promptward.then: ext_proc` in the
 route's `context_extensions`) it leaves settling and every change to ext_proc and hands it the
 request id in dynamic metadata, so the reservation is made once and charged once.
@@ -91,7 +91,7 @@ class Authorizer:
 
     async def _decide(self, engine: EngineApi, exchange: Exchange, *, is_last: bool) -> Decision:
         """Where nobody will see the response, settle now; a body that must change cannot pass."""
-        allow = await engine.on_request(exchange)
+        allow = await engine.on_request(exchange, sees_response=not is_last)
         if not is_last or isinstance(allow, Deny):
             return allow
         if allow.mutations.body is not None:

@@ -179,7 +179,8 @@ def header_table(pairs: HeaderPairs | list[list[str]]) -> dict[str, str | list[s
     return table
 
 
-_TICKET_FIELDS = tuple(field.name for field in fields(Ticket))
+# Kong hears of every response, so nothing is charged where it is reserved.
+_TICKET_FIELDS = tuple(field.name for field in fields(Ticket) if field.name != "charged")
 _PRINCIPAL = _TICKET_FIELDS.index("principal")
 _POLICY = _TICKET_FIELDS.index("policy")
 _BUDGETS = _TICKET_FIELDS.index("budgets")

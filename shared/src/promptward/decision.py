@@ -11,6 +11,7 @@ from dataclasses import field
 
 from promptward.exchange import JSON
 from promptward.findings import Coverage, Finding
+from promptward.ports import LineState
 from promptward.values import value_object
 
 HeaderPairs = tuple[tuple[str, str], ...]
@@ -64,6 +65,8 @@ class Ticket:
             metadata; `repr` leaves it out.
         system_text: text of the system and developer parts, only when an output check needs it;
             as confidential as the vault.
+        charged: the budgets after a reservation that was charged at once
+            (`ReserveRequest.charge_now`); empty when it is open.
     """
 
     request_id: str
@@ -81,6 +84,7 @@ class Ticket:
     tenant: str = ""
     vault: Mapping[str, str] = field(default_factory=dict, repr=False)
     system_text: str = field(default="", repr=False)
+    charged: tuple[LineState, ...] = ()
 
 
 @value_object(frozen=True, slots=True)

@@ -29,7 +29,8 @@ class Slow:
         self.asked: list[tuple[str, tuple[Any, ...]]] = []
 
     def __getattr__(self, name: str) -> Any:
-        async def answer(*arguments: Any) -> str:
+        async def answer(*arguments: Any, **named: Any) -> str:
+            assert set(named) <= {"sees_response"}
             self.asked.append((name, arguments))
             await self.gate.wait()
             return "answer"

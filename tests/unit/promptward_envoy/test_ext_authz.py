@@ -39,6 +39,7 @@ def code(answer: Any) -> str:
 def test_allowed_and_settled_because_no_response_will_be_seen(engine, messages) -> None:
     answer = check(engine, request(messages))
     assert answer.HasField("ok_response")
+    assert not engine.named("on_request")[0]["sees_response"]
     assert len(engine.named("on_unseen_response")) == 1
 
 
@@ -52,6 +53,7 @@ def test_ext_proc_behind_settles_and_makes_every_change(engine, messages) -> Non
     assert len(answer.ok_response.headers_to_remove) == 0
     assert len(answer.ok_response.response_headers_to_add) == 0
     assert answer.dynamic_metadata.fields["promptward_request_id"].string_value
+    assert engine.named("on_request")[0]["sees_response"]
     assert engine.named("on_unseen_response") == []
 
 

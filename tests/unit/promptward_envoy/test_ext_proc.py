@@ -201,10 +201,10 @@ def test_answer_under_way_is_finished_and_settled_when_the_stream_is_cancelled(
     entered, gate = asyncio.Event(), asyncio.Event()
     decide = engine.on_request
 
-    async def slow(exchange: Any) -> Any:
+    async def slow(exchange: Any, **asked: Any) -> Any:
         entered.set()
         await gate.wait()
-        return await decide(exchange)
+        return await decide(exchange, **asked)
 
     monkeypatch.setattr(engine, "on_request", slow)
 

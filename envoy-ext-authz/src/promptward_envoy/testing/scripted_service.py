@@ -73,7 +73,7 @@ class ScriptedEngine:
         with self._events.open("a") as file:
             file.write(json.dumps({"event": event, **fields}) + "\n")
 
-    async def on_request(self, exchange: Exchange) -> Decision:
+    async def on_request(self, exchange: Exchange, *, sees_response: bool = True) -> Decision:
         script = " ".join(exchange.headers.get_all("x-script"))
         self._count += 1
         request_id = exchange.request_id or f"drawn-{self._count}"
@@ -90,6 +90,7 @@ class ScriptedEngine:
             body=exchange.body.data.decode("latin-1"),
             headers=list(exchange.headers),
             claims=exchange.gateway_identity and dict(exchange.gateway_identity.claims),
+            sees_response=sees_response,
         )
         words = script.split()
         if "raise" in words:

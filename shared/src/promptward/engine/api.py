@@ -15,7 +15,9 @@ How an adapter uses it::
 
 Every granted decision is followed by exactly one of on_response, close_stream,
 on_unseen_response or on_no_response; each settles the budgets and writes the audit event, and
-repeating one is harmless (settlement is idempotent by request id).
+repeating one is harmless (settlement is idempotent by request id). A gateway that will see nothing
+of the response says so (`on_request(exchange, sees_response=False)`) and calls on_unseen_response
+at once: budgets are then charged where they are reserved, in one step of the ledger.
 """
 
 from __future__ import annotations
@@ -83,7 +85,7 @@ class StreamGuard(Protocol):
 class EngineApi(Protocol):
     """What adapters may call (the interface; `Engine` implements it)."""
 
-    async def on_request(self, exchange: Exchange) -> Decision: ...
+    async def on_request(self, exchange: Exchange, *, sees_response: bool = True) -> Decision: ...
 
     def plan_response(self, ticket: Ticket, status: int, headers: Headers) -> ResponsePlan: ...
 

@@ -71,13 +71,18 @@ class Engine:
 
     # --- request ---------------------------------------------------------------------------
 
-    async def on_request(self, exchange: Exchange) -> Decision:
-        """Decide a request. Never raises; a failure of ours is a denial."""
+    async def on_request(self, exchange: Exchange, *, sees_response: bool = True) -> Decision:
+        """Decide a request. Never raises; a failure of ours is a denial.
+
+        Args:
+            sees_response: whether anything of the response, or that there is none, will come here.
+        """
         run = RequestRun(
             exchange,
             exchange.request_id or self._ports.entropy.token(_REQUEST_ID_BYTES).hex(),
             self._ports.clock.now_s(),
             self._memory,
+            sees_response,
         )
         decision: Decision
         try:
@@ -218,9 +223,12 @@ class Engine:
         return states
 
     async def on_unseen_response(self, ticket: Ticket, status: int) -> None:
-        """A response that the plan let pass unread."""
-        charge = charge_usage(None) if status < 400 else None
-        states = await settle(self.policy, self._ports, ticket, charge)
+        """A response that the plan let pass unread; status 0 when not even that is known."""
+        if ticket.charged and status < 400:
+            states = ticket.charged
+        else:
+            charge = charge_usage(None) if status < 400 else None
+            states = await settle(self.policy, self._ports, ticket, charge)
         self._audit_response(ticket, ResponseRun(), states, status)
 
     async def on_no_response(self, ticket: Ticket, reason: str) -> HeaderPairs:

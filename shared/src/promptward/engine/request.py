@@ -20,6 +20,7 @@ from promptward.engine.bodies import decoded_body, require_json
 from promptward.engine.content import ContentResult, run_checks
 from promptward.engine.headers import identity_encoding, request_removals
 from promptward.engine.ports import Ports
+from promptward.engine.settlement import as_reserved, charges_estimates
 from promptward.errors import ExchangeError, PortError
 from promptward.exchange import Exchange, Source
 from promptward.findings import Coverage, CoverageEntry, CoverageState, Effect, Finding
@@ -42,18 +43,23 @@ class RequestRun:
 
     Attributes:
         memory: what analyses said of texts seen before.
-        reserved: the reservation that is open, to be released if a later phase refuses.
+        sees_response: see `Engine.on_request`.
+        reserved: what is reserved, to be released if a later phase refuses.
+        states: the budgets with this request as reserved.
+        charged: see `Ticket`.
     """
 
     exchange: Exchange
     request_id: str
     now_s: float
     memory: TextMemory
+    sees_response: bool = True
     protocol: ChatProtocol | None = None
     principal: Principal | None = None
     request: LlmRequest | None = None
     reserved: Reservation | None = None
     states: tuple[LineState, ...] = ()
+    charged: tuple[LineState, ...] = ()
     findings: list[Finding] = field(default_factory=list)
     coverage: Coverage = ()
 
@@ -262,22 +268,30 @@ async def _reserve(
             "budget",
             "the model has no price, so its cost cannot be held against a budget",
         )
-    outcome = await _ask_ledger(policy, ports, run, reservation)
+    charge_now = not run.sees_response and charges_estimates(policy, reservation.lines)
+    outcome = await _ask_ledger(policy, ports, run, reservation, charge_now)
     if outcome is None:
         return
     run.states = outcome.states
     if not outcome.granted:
         raise _exceeded(policy, outcome)
     run.reserved = reservation
+    if charge_now:
+        run.charged = outcome.states
+        run.states = as_reserved(outcome.states, reservation.lines)
     _report_soft_limits(policy, run)
 
 
 async def _ask_ledger(
-    policy: CompiledPolicy, ports: Ports, run: RequestRun, reservation: Reservation
+    policy: CompiledPolicy,
+    ports: Ports,
+    run: RequestRun,
+    reservation: Reservation,
+    charge_now: bool,
 ) -> ReserveOutcome | None:
     """The ledger's answer, or None when it failed and every budget may fail open."""
     request = ReserveRequest(
-        run.request_id, reservation.tenant, reservation.lines, reservation.ttl_s
+        run.request_id, reservation.tenant, reservation.lines, reservation.ttl_s, charge_now
     )
     try:
         return await ports.ledger.reserve(request)
@@ -396,4 +410,5 @@ def _ticket(
         started_s=run.now_s,
         vault=conversation.vault,
         system_text=conversation.system_text,
+        charged=run.charged,
     )

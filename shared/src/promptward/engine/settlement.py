@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from promptward.checks.budgeting import release_request, settle_request
 from promptward.checks.token_budget import BudgetSettings
@@ -11,7 +12,7 @@ from promptward.engine.ports import Ports
 from promptward.errors import PortError
 from promptward.llm import Usage
 from promptward.policy.compile import CompiledPolicy
-from promptward.ports import LineState, SettleRequest
+from promptward.ports import BudgetLine, LineState, SettleRequest
 from promptward.values import value_object
 
 # OpenAI: "a token is about 4 characters of English"; only for what a client that left has got
@@ -52,6 +53,27 @@ def charge_disconnect(usage: Usage | None, input_tokens: int, delivered: Deliver
         return partial if budget.on_disconnect == "charge_delivered" else Usage(0, 0)
 
     return charge
+
+
+def charges_estimates(policy: CompiledPolicy, lines: Sequence[BudgetLine]) -> bool:
+    """Whether a response that nobody sees is charged on every line as estimated."""
+    charge = charge_usage(None)
+    for line in lines:
+        settings = policy.budgets[line.budget].settings
+        if settings.unit == "concurrent_requests" or charge(settings) is not None:
+            return False
+    return True
+
+
+def as_reserved(states: Sequence[LineState], lines: Sequence[BudgetLine]) -> tuple[LineState, ...]:
+    """States of budgets that were charged at once, as they were if `lines` were still open."""
+    reserved = []
+    for state, line in zip(states, lines, strict=True):
+        # of a token bucket that refilled meanwhile, less is used than is open
+        held = min(state.spent + state.reserved, state.reserved + line.amount)
+        spent = state.spent + state.reserved - held
+        reserved.append(replace(state, spent=spent, reserved=held))
+    return tuple(reserved)
 
 
 async def settle(
