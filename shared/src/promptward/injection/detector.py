@@ -49,7 +49,7 @@ class _Reading(NamedTuple):
     windows: Sequence[WindowReading]
     patterns: Sequence[PatternHit]
     searched: Searched | None
-    where: Places | None  # None where no rule fired
+    where: Places
     log_odds: float  # of the worst window
 
     def fired(self) -> bool:
@@ -129,7 +129,7 @@ class InjectionDetector:
                 found.append((CODE_RULES["many_shot.dialogue"], 0, len(view.text)))
         if not (found or marks.matter):
             quiet = quiet_window(marks, weights)
-            return _Reading(view, (quiet,), (), searched, None, quiet.log_odds)
+            return _Reading(view, (quiet,), (), searched, Places(view), quiet.log_odds)
         windows = read_view(view, marks, source, weights, asked=bool(found))
         if not self._match:
             windows = [WindowReading(window.log_odds, ()) for window in windows]
@@ -167,8 +167,7 @@ class InjectionDetector:
             yield _hit(rule, *view.origin(start, end))
         firsts = {r.id: (r, at) for window in reversed(reading.windows) for r, at in window.fired}
         for fired, at in firsts.values():
-            where = reading.where or Places(view)
-            yield _hit(fired, *view.origin(*where.around(at, fired.window)))
+            yield _hit(fired, *view.origin(*reading.where.around(at, fired.window)))
         alone = self._weights.calibrated(reading.log_odds, source)
         if view.kind != "plain" and alone >= PAYLOAD_EVIDENCE:
             yield _hit(CODE_RULES["encoding.decoded_payload"], *view.origin(0, len(view.text)))

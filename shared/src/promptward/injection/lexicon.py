@@ -171,20 +171,9 @@ class Lexicon:
             words: the words of a text.
             speaking: which of them may mean something.
         """
-        keys = self._keys(speaking)
-        return self._phrases.find(words, keys) if keys else []
-
-    def which_phrases(
-        self, words: Sequence[str], speaking: Speaking
-    ) -> tuple[Collection[str], list[tuple[int, str]] | None]:
-        """The concepts of the `phrases` in `words`; these, None if not looked for."""
-        keys = self._keys(speaking)
-        return self._phrases.which(words, keys, speaking.distinct) if keys else ((), [])
-
-    def _keys(self, speaking: Speaking) -> frozenset[str]:
-        """The words by which phrases may be found in a text."""
         keys = speaking.entries & self._phrases.keys
-        return self._phrases.among(keys, speaking.distinct) if keys else keys
+        keys = self._phrases.among(keys, speaking.distinct) if keys else keys
+        return self._phrases.find(words, keys) if keys else []
 
     def meanings(self, speaking: Speaking) -> dict[str, tuple[str, ...]]:
         """The words that mean something by themselves → their concepts."""

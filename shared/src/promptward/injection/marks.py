@@ -105,10 +105,10 @@ class Marks:
         self._speaking = speaking
         concepts = terms.of_words(speaking)
         self.quiet = SILENT + min((concepts & _mattering().telling).bit_count(), ASK_FROM - 1)
-        told, self._phrases = terms.which_phrases(words, speaking)
+        self._phrases = terms.phrases(words, speaking)
         self._found: _Found | None = None
-        if told:
-            concepts |= terms.bits(told)
+        if self._phrases:
+            concepts |= terms.bits({concept for _, concept in self._phrases})
         self.matter = _may_matter(concepts)
         self._concepts = concepts
 
@@ -118,15 +118,10 @@ class Marks:
         gates = self._concepts & _mattering().gates
         return lexicon().named(gates) if gates else _NO_GATES
 
-    def _phrases_found(self) -> list[tuple[int, str]]:
-        if self._phrases is None:
-            self._phrases = lexicon().phrases(self._words, self._speaking)
-        return self._phrases
-
     @property
     def places(self) -> list[tuple[int, str]]:
         """(index of a word, concept that it means) of every concept, by index."""
-        marks = lexicon().marks(self._words, self._speaking, self._phrases_found())
+        marks = lexicon().marks(self._words, self._speaking, self._phrases)
         gates = self.gates
         return [mark for mark in marks if mark[1] not in gates] if gates else marks
 
@@ -136,7 +131,7 @@ class Marks:
         if found is None:
             meant = lexicon().meanings(self._speaking)
             places = [*compress(count(), map(meant.__contains__, self._words))]
-            found = self._found = _Found(meant, places, sorted(self._phrases_found()))
+            found = self._found = _Found(meant, places, sorted(self._phrases))
         words, (meant, places, phrases) = self._words, found
         if start or end < len(words):
             places = places[bisect_left(places, start) : bisect_left(places, end)]

@@ -7,7 +7,7 @@ Invariants: every phrase is found wherever it stands; the work per word is bound
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import compress, count
 
 Phrase = tuple[tuple[str, ...], str]  # its words, of which the last may be a `stem*`; its concept
@@ -20,9 +20,6 @@ _Around = tuple[
     Mapping[str, tuple[_Whole, ...]], Mapping[str, tuple[_Whole, ...]], Sequence[tuple[str, str]]
 ]
 _NOTHING: Mapping[str, tuple[_Whole, ...]] = {}
-# A text repeats itself if it has so many words, and each key stands there so often on average.
-LONG, REPEATED = 64, 8
-WORDS_A_PLACE = 100  # of a text that are searched for a phrase in the time that one place takes
 
 
 class Phrases:
@@ -64,49 +61,11 @@ class Phrases:
                 found.append(key)
         return frozenset(found)
 
-    def which(
-        self, words: Sequence[str], keys: frozenset[str], distinct: frozenset[str]
-    ) -> tuple[set[str], list[tuple[int, str]] | None]:
-        """The concepts of the phrases in `words`; and what `find` finds, None if it was not asked.
-
-        A text that repeats itself is searched for each phrase, not looked at in each place.
-
-        Args:
-            words: the words of a text.
-            keys: those of the keys that may be part of phrases in it (`among`).
-            distinct: its words, each once.
-        """
-        places: Iterable[int] = compress(count(), map(keys.__contains__, words))
-        if len(words) >= LONG:
-            places = [*places]
-            if len(places) >= REPEATED * len(keys):
-                near = [*self._near(keys, distinct)]
-                if len(near) * len(words) < WORDS_A_PLACE * len(places):
-                    joined = f" {' '.join(words)} "
-                    return {concept for phrase, concept in near if phrase in joined}, None
-        found = self._at(words, places)
-        return {concept for _, concept in found}, found
-
-    def _near(self, keys: Iterable[str], distinct: frozenset[str]) -> Iterator[tuple[str, str]]:
-        """(words, concept) of the phrases whose words all occur; spaces around whole words."""
-        for key in keys:
-            after, before, stems = self._around[key]
-            for side in (after, before):
-                for word in distinct.intersection(side):
-                    for _, parts, stem, concept in side[word]:
-                        if distinct.issuperset(parts):
-                            yield f" {' '.join(parts)} {stem}", concept
-            for stem, concept in stems:
-                yield f" {key} {stem}", concept
-
     def find(self, words: Sequence[str], keys: frozenset[str]) -> list[tuple[int, str]]:
         """(index of its last word, concept) of every phrase in `words` that has one of `keys`."""
-        return self._at(words, compress(count(), map(keys.__contains__, words)))
-
-    def _at(self, words: Sequence[str], places: Iterable[int]) -> list[tuple[int, str]]:
-        """The phrases whose keys stand at some `places`."""
         out: list[tuple[int, str]] = []
         around = self._around
+        places = compress(count(), map(keys.__contains__, words))
         words = [*words, ""]  # so that the first and the last have neighbours too
         for at in places:
             after, before, stems = around[words[at]]

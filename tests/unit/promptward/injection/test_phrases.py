@@ -48,24 +48,6 @@ def test_phrases_of_one_key_are_all_found() -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    "phrase", ["from now on", "now of*", "never mind", "on and", "often from*", "a longest now"]
-)
-@pytest.mark.parametrize("times", [1, 7, 40])
-def test_which_phrases_stand_is_the_same_in_text_that_repeats_itself(
-    phrase: str, times: int
-) -> None:
-    phrases = [("from now on", "A"), ("now of*", "B"), ("mind over", "A"), ("on from", "C")]
-    known = Phrases([((*p.split(),), c) for p, c in phrases], by_length(LITTLE, frozenset()))
-    words = [*["from", "now", "on", "and", "now", "often", "mind"] * times, *phrase.split()]
-    distinct = frozenset(words)
-    keys = known.among(known.keys & distinct, distinct)
-    places = known.find(words, keys)
-    concepts, found = known.which(words, keys, distinct)
-    assert concepts == {concept for _, concept in places}
-    assert found == (None if times == 40 else places)
-
-
 def test_phrases_are_looked_up_by_the_word_that_is_least_common() -> None:
     commonness = by_length(LITTLE, frozenset({"ordinary"}))
     phrases = Phrases([(("from", "seldom", "ordinary"), "X")], commonness)
