@@ -33,7 +33,7 @@ from promptward.recognizers.syntax import (
 
 # Characters looked at from one place of a text. Python's `re` took at most 3 ns for each (5 ns for
 # a pattern of 201 steps), measured with 33 patterns of 29 to 90,000 steps on the texts that are
-# worst for them: so 15 us for each character of a text, where the worst of ours takes 4.
+# worst for them: so 15 us for each character of a text.
 MAX_STEPS = 5_000
 _CAP = 10**12
 Ranges = tuple[tuple[int, int], ...]
