@@ -91,11 +91,8 @@ class Book:
             self._hold(shelf, line, bucket, present, open_us)
             for line, (bucket, present) in zip(request.lines, rolled, strict=True)
         ]
-        state: State = "open"
-        due_us = now_us + open_us
-        if request.charge_now:
-            state = "charged"
-            due_us = now_us + self.retention_us
+        state: State = "charged" if request.charge_now else "open"
+        due_us = now_us + (open_us or self.retention_us)
         reservation = Reservation(request.tenant, request.request_id, state, due_us, holds)
         shelf.save_reservation(reservation)
         return reservation.outcome()
