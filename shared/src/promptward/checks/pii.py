@@ -44,6 +44,7 @@ from promptward.recognizers import (
     Match,
     Recognizer,
     RecognizerSet,
+    ValidatorName,
     user_faults,
 )
 from promptward.recognizers import user_recognizer as compile_recognizer
@@ -67,7 +68,7 @@ class RecognizerSettings:
     pattern: str = setting(
         "Regular expression in RE2 syntax with bounded repeats.", min_length=1, max_length=2048
     )
-    validator: Literal["luhn", "iban", "mod97", "verhoeff", "entropy"] | None = setting(
+    validator: ValidatorName | None = setting(
         "Checksum to verify, or that a match looks random.", default=None
     )
     context: tuple[str, ...] = setting(

@@ -17,7 +17,7 @@ from promptward.recognizers.model import (
     Match,
     Recognizer,
 )
-from promptward.recognizers.user import VALIDATORS, user_faults, user_recognizer
+from promptward.recognizers.user import VALIDATORS, ValidatorName, user_faults, user_recognizer
 
 __all__ = [
     "CATALOGUE",
@@ -31,6 +31,7 @@ __all__ = [
     "Match",
     "Recognizer",
     "RecognizerSet",
+    "ValidatorName",
     "expand",
     "recognizers_for",
     "user_faults",

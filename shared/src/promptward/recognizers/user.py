@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
+from typing import Literal
 
 from promptward.errors import PolicyError
 from promptward.recognizers import ambiguity
@@ -28,6 +29,7 @@ def _rotated(value: str) -> bool:
     return len(compact) > 4 and mod97(compact[4:] + compact[:4])
 
 
+ValidatorName = Literal["luhn", "iban", "mod97", "verhoeff", "entropy"]  # what a policy may name
 VALIDATORS: Mapping[str, Validator] = MappingProxyType(
     {
         "luhn": lambda value: bool(digits_of(value)) and luhn(digits_of(value)),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 
 from promptward.errors import PolicyError
-from promptward.recognizers import VALIDATORS, RecognizerSet, user_recognizer
+from promptward.recognizers import VALIDATORS, RecognizerSet, ValidatorName, user_recognizer
 
 
 def test_a_pattern_with_a_validator() -> None:
@@ -19,6 +21,10 @@ def test_context_is_required_when_it_is_given() -> None:
     found = RecognizerSet([own]).find
     assert found("123456") == []
     assert [m.score for m in found("docket no 123456")] == [0.7]
+
+
+def test_a_policy_may_name_every_validator_and_no_other() -> None:
+    assert get_args(ValidatorName) == tuple(VALIDATORS)
 
 
 def test_all_problems_at_once() -> None:
