@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from functools import lru_cache
 from operator import attrgetter
-from typing import Protocol
+from typing import Protocol, cast
 
 from promptward.jsoncompact import compact_encoder
 from promptward.ledger import (
@@ -106,14 +106,9 @@ def _bucket(row: Sequence[Value]) -> Bucket:
 def _reservation(row: Sequence[Value]) -> Reservation:
     identity, state, holds, due_us = row
     tenant, request_id = json.loads(str(identity))
-    kind: State = "settled"
-    if state == "open":
-        kind = "open"
-    elif state == "expired":
-        kind = "expired"
-    elif state == "charged":
-        kind = "charged"
-    return Reservation(tenant, request_id, kind, int(due_us or 0), decode_holds(str(holds)))
+    return Reservation(
+        tenant, request_id, cast(State, state), int(due_us or 0), decode_holds(str(holds))
+    )
 
 
 # Lists in a row are stored as JSON text: one encoder call for all rows of a statement.
