@@ -19,4 +19,5 @@ CLOUDFLARE = GatewayCapabilities(
         ),
         Capability.EXACT_TOKENS: "a Worker has no tokenizer; leave out spec.token_counting",
     },
+    identity_method="cloudflare_access",
 )

@@ -18,6 +18,7 @@ ENVOY = GatewayCapabilities(
     # this is what the shipped configuration sets.
     max_rewritten_body_bytes=8 * 1024 * 1024,
     notes={},
+    identity_method="envoy_jwt_authn",
 )
 
 ENVOY_EXT_AUTHZ = GatewayCapabilities(
@@ -27,7 +28,6 @@ ENVOY_EXT_AUTHZ = GatewayCapabilities(
             Capability.READ_REQUEST_BODY,
             Capability.CHANGE_REQUEST_HEADERS,
             Capability.CHANGE_RESPONSE_HEADERS,
-            Capability.GATEWAY_IDENTITY,
             Capability.ASYMMETRIC_SIGNATURES,
             Capability.EXTERNAL_CLASSIFIER,
             Capability.EXACT_TOKENS,
@@ -44,4 +44,5 @@ ENVOY_EXT_AUTHZ = GatewayCapabilities(
             "see the usage an upstream reports; budgets are charged as estimated"
         ),
     },
+    identity_method="envoy_jwt_authn",
 )

@@ -19,7 +19,6 @@ _REQUEST = frozenset(
         Capability.CHANGE_REQUEST_BODY,
         Capability.CHANGE_REQUEST_HEADERS,
         Capability.OBSERVE_USAGE,
-        Capability.GATEWAY_IDENTITY,
         Capability.ASYMMETRIC_SIGNATURES,
         Capability.EXTERNAL_CLASSIFIER,
         Capability.EXACT_TOKENS,
@@ -43,6 +42,7 @@ KONG = GatewayCapabilities(
         Capability.CHANGE_RESPONSE_HEADERS: _NO_RESPONSE,
         Capability.BUFFER_RESPONSE: _NO_RESPONSE,
     },
+    identity_method="kong_consumer",
 )
 
 KONG_BUFFERED = GatewayCapabilities(
@@ -56,4 +56,5 @@ KONG_BUFFERED = GatewayCapabilities(
     },
     max_rewritten_body_bytes=MAX_REWRITTEN_BODY_BYTES,
     notes={Capability.STREAM_RESPONSE: _NO_STREAM},
+    identity_method="kong_consumer",
 )

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from promptward.exchange import GatewayMethod
+
 
 class Capability(StrEnum):
     """One thing that a gateway either can do or cannot."""
@@ -22,7 +24,6 @@ class Capability(StrEnum):
     STREAM_RESPONSE = "stream_response"  # inspect and change events as they pass
     BUFFER_RESPONSE = "buffer_response"  # hold a whole response, event streams included
     OBSERVE_USAGE = "observe_usage"  # see the usage that the upstream reports
-    GATEWAY_IDENTITY = "gateway_identity"
     ASYMMETRIC_SIGNATURES = "asymmetric_signatures"
     EXTERNAL_CLASSIFIER = "external_classifier"
     EXACT_TOKENS = "exact_tokens"  # a tokenizer library can be installed
@@ -37,9 +38,11 @@ class GatewayCapabilities:
         can: the capabilities.
         max_rewritten_body_bytes: largest body the gateway can have replaced, or None.
         notes: capability -> why it is missing and what to do instead, for messages.
+        identity_method: how it verifies the identities that it passes on; None: it passes on none.
     """
 
     name: str
     can: frozenset[Capability]
     max_rewritten_body_bytes: int | None
     notes: dict[Capability, str]
+    identity_method: GatewayMethod | None = None

@@ -128,6 +128,16 @@ def test_a_worker_that_cannot_decide_lets_nothing_through(
     assert len(origin.received) == seen
 
 
+def test_trust_in_other_gateways_alone_is_refused(
+    start_worker: StartWorker, origin: Origin
+) -> None:
+    foreign = POLICY.replace("  identity:", "  identity:\n    gateway: {methods: [kong_consumer]}")
+    worker = start_worker(kv={"policy": foreign}, variables={"UPSTREAM": origin.url})
+    answer = ask(worker)
+    assert (answer.status, answer.code) == (503, "policy_unavailable")
+    assert "add cloudflare_access" in str(events(worker, "policy_rejected")[0]["details"])
+
+
 @pytest.mark.parametrize("upstream", ["binding", "route"])
 def test_the_origin_may_be_a_service_binding_or_the_route(
     upstream: str, start_worker: StartWorker, origin: Origin

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from promptward.decision import PolicyRef, Principal, Ticket
 from promptward.exchange import GatewayIdentity, Headers
 from promptward_envoy import codec
+from promptward_envoy.capabilities import ENVOY, ENVOY_EXT_AUTHZ
 from promptward_envoy.descriptors import (
     CheckRequest,
     HeaderMap,
@@ -87,6 +88,7 @@ def identity(**payloads: object) -> GatewayIdentity | None:
 
 def test_jwt_authn_payload_is_the_gateways_identity() -> None:
     assert identity(p={"sub": "ann"}) == GatewayIdentity("envoy_jwt_authn", {"sub": "ann"})
+    assert ENVOY.identity_method == ENVOY_EXT_AUTHZ.identity_method == "envoy_jwt_authn"
 
 
 def test_no_payload_or_two_payloads_are_no_identity() -> None:

@@ -149,6 +149,14 @@ def test_what_envoy_cannot_enforce_is_refused(tmp_path) -> None:
         load_file(file)
 
 
+def test_trust_in_other_gateways_alone_is_refused(tmp_path) -> None:
+    file = write(tmp_path / "a", identity={"gateway": {"methods": ["kong_consumer"]}})
+    with pytest.raises(PolicyError, match="envoy verifies callers as envoy_jwt_authn, not as kong"):
+        load_file(file)
+    write(file, identity={"gateway": {"methods": ["kong_consumer", "envoy_jwt_authn"]}})
+    assert load_file(file).spec.identity.gateway is not None
+
+
 def test_whether_ext_authz_alone_is_enough_is_known(tmp_path) -> None:
     full = write(tmp_path / "a", "full")
     request_only = write(

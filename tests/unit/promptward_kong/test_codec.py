@@ -3,6 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from promptward.decision import PolicyRef, Principal, Ticket
+from promptward_kong.capabilities import KONG, KONG_BUFFERED
 from promptward_kong.codec import (
     RequestFacts,
     consumer_claims,
@@ -84,7 +85,7 @@ def test_facts_become_an_exchange():
         "chat",
     )
     assert exchange.gateway_identity is not None
-    assert exchange.gateway_identity.method == "kong_consumer"
+    assert exchange.gateway_identity.method == KONG.identity_method == KONG_BUFFERED.identity_method
     assert exchange.gateway_identity.claims == {"sub": "ann"}
 
 

@@ -46,6 +46,7 @@ def lint(policy: Policy, gateway: GatewayCapabilities) -> list[LintFinding]:
             note = gateway.notes.get(need.capability)
             hint = f" ({note})" if note else ""
             findings.append(LintFinding(need.path, f"{gateway.name} cannot {need.why}{hint}"))
+    findings += _foreign_identity(policy.spec, gateway)
     largest = gateway.max_rewritten_body_bytes
     if largest and _rewrites(policy.spec):  # 0: it replaces none, which is said above
         limits = policy.spec.limits
@@ -62,12 +63,6 @@ def lint(policy: Policy, gateway: GatewayCapabilities) -> list[LintFinding]:
 
 def requirements(spec: PolicySpec) -> Iterator[Requirement]:
     """Each setting of the policy with the capability it needs."""
-    if spec.mode is Mode.OFF:
-        return
-    if spec.identity.gateway is not None:
-        yield Requirement(
-            "spec.identity.gateway", Capability.GATEWAY_IDENTITY, "pass on an identity it verified"
-        )
     for index, issuer in enumerate(spec.identity.jwt):
         if any(alg != "HS256" for alg in issuer.effective_algorithms()):
             yield Requirement(
@@ -75,6 +70,8 @@ def requirements(spec: PolicySpec) -> Iterator[Requirement]:
                 Capability.ASYMMETRIC_SIGNATURES,
                 "verify public-key signatures",
             )
+    if spec.mode is Mode.OFF:  # which still authenticates
+        return
     yield Requirement(
         "spec.authorization", Capability.READ_REQUEST_BODY, "read the model out of the request body"
     )
@@ -89,6 +86,24 @@ def requirements(spec: PolicySpec) -> Iterator[Requirement]:
     for index, check in enumerate(spec.checks):
         if check.mode is not Mode.OFF:
             yield from _of_check(f"spec.checks[{index}]", check, spec)
+
+
+def _foreign_identity(spec: PolicySpec, gateway: GatewayCapabilities) -> Iterator[LintFinding]:
+    """Trust in other gateways only: here nobody could come in by it, and nobody would be told.
+
+    Beside the gateway's own method others are welcome: gateways share policies.
+    """
+    trusted, own = spec.identity.gateway, gateway.identity_method
+    if trusted is None or own in trusted.methods:
+        return
+    path = "spec.identity.gateway"
+    if own is None:
+        message = f"{gateway.name} cannot pass on an identity it verified; leave it out"
+        yield LintFinding(path, message)
+        return
+    named = ", ".join(trusted.methods)
+    message = f"{gateway.name} verifies callers as {own}, not as {named}; add {own} or leave out"
+    yield LintFinding(f"{path}.methods", f"{message} {path}")
 
 
 def _of_budgets(spec: PolicySpec) -> Iterator[Requirement]:

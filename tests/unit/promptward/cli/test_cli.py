@@ -7,11 +7,12 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from promptward.cli import main
+from promptward.exchange import GatewayMethod
 from promptward.testing.fakes import KEY, policy_with
 
 PII = {
@@ -77,6 +78,30 @@ class TestLint:
         report = json.loads(out)
         assert report["readable"] is True
         assert any(f.startswith("spec.checks[1].entities: ") for f in report["findings"])
+
+    @pytest.mark.parametrize("method", get_args(GatewayMethod))
+    def test_a_gateways_own_method_is_needed_and_others_may_stand_beside_it(
+        self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, method: str
+    ) -> None:
+        own = {
+            "envoy": "envoy_jwt_authn",
+            "envoy-ext-authz": "envoy_jwt_authn",
+            "kong": "kong_consumer",
+            "kong-buffered": "kong_consumer",
+            "cloudflare": "cloudflare_access",
+        }
+        foreign = [name for name in own if own[name] != method]
+        arguments = [word for name in own for word in ("--gateway", name)]
+        text = policy_with(identity={"gateway": {"methods": [method]}})
+        code, out, _ = run(capsys, monkeypatch, "lint", *arguments, "-", stdin=text)
+        assert code == 1
+        assert out.splitlines() == [
+            f"spec.identity.gateway.methods: {name} verifies callers as {own[name]}, not as"
+            f" {method}; add {own[name]} or leave out spec.identity.gateway"
+            for name in foreign
+        ]
+        text = policy_with(identity={"gateway": {"methods": list(get_args(GatewayMethod))}})
+        assert run(capsys, monkeypatch, "lint", *arguments, "-", stdin=text)[0] == 0
 
     @pytest.mark.parametrize(
         ("arguments", "stdin", "message"),

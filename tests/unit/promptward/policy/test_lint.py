@@ -11,7 +11,7 @@ from promptward.policy import lint, load_policy
 from promptward.testing.fakes import policy_with
 
 NOTHING = GatewayCapabilities("bare", frozenset(), None, {Capability.STREAM_RESPONSE: "buffer it"})
-EVERYTHING = GatewayCapabilities("full", frozenset(Capability), None, {})
+EVERYTHING = GatewayCapabilities("full", frozenset(Capability), None, {}, "envoy_jwt_authn")
 PII = {"id": "p", "type": "pii", "entities": [{"type": "EMAIL_ADDRESS"}]}
 READS = "spec.authorization: bare cannot read the model out of the request body"
 
@@ -87,6 +87,24 @@ def test_output_caps_and_identities_need_the_gateway_too() -> None:
         "spec.authorization",
         "spec.authorization.rules[0].max_output_tokens",
     }
+
+
+@pytest.mark.parametrize("mode", ["enforce", "shadow", "off"])  # all of them authenticate
+def test_trust_in_the_methods_of_other_gateways_alone_lets_nobody_in(mode: str) -> None:
+    methods = ["kong_consumer", "cloudflare_access"]
+    assert findings(EVERYTHING, mode=mode, identity={"gateway": {"methods": methods}}) == [
+        "spec.identity.gateway.methods: full verifies callers as envoy_jwt_authn, not as"
+        " kong_consumer, cloudflare_access; add envoy_jwt_authn or leave out spec.identity.gateway"
+    ]
+    shared = {"gateway": {"methods": [*methods, "envoy_jwt_authn"]}}
+    assert findings(EVERYTHING, mode=mode, identity=shared) == []
+
+
+def test_keys_are_verified_in_every_mode() -> None:
+    issuer = {"issuer": "https://i.test", "audience": ["a"], "jwks_uri": "https://i.test/jwks"}
+    assert findings(NOTHING, mode="off", identity={"jwt": [issuer]}) == [
+        "spec.identity.jwt[0].algorithms: bare cannot verify public-key signatures"
+    ]
 
 
 def test_bodies_too_large_to_be_replaced() -> None:
