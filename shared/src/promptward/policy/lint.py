@@ -70,8 +70,6 @@ def requirements(spec: PolicySpec) -> Iterator[Requirement]:
                 Capability.ASYMMETRIC_SIGNATURES,
                 "verify public-key signatures",
             )
-    if spec.mode is Mode.OFF:  # which still authenticates
-        return
     yield Requirement(
         "spec.authorization", Capability.READ_REQUEST_BODY, "read the model out of the request body"
     )
@@ -82,6 +80,8 @@ def requirements(spec: PolicySpec) -> Iterator[Requirement]:
                 Capability.CHANGE_REQUEST_BODY,
                 "write a cap into requests that name none",
             )
+    if spec.mode is Mode.OFF:  # which still authenticates and authorizes
+        return
     yield from _of_budgets(spec)
     for index, check in enumerate(spec.checks):
         if check.mode is not Mode.OFF:

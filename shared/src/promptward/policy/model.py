@@ -163,7 +163,8 @@ class PolicySpec:
     identity: IdentitySettings = setting("Who is calling.")
     authorization: AuthorizationSettings = setting("What callers may do.")
     mode: Mode = setting(
-        "enforce, shadow (report, let pass) or off; shadow and off still authenticate.",
+        "enforce, shadow (report, let pass) or off; shadow and off still authenticate and"
+        " authorize.",
         default=Mode.ENFORCE,
     )
     target: Target = setting("What is guarded.", default_factory=Target)
