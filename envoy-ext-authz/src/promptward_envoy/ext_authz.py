@@ -8,8 +8,11 @@ request id in dynamic metadata, so the reservation is made once and charged once
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
 from dataclasses import replace
+from functools import partial
 from time import perf_counter
+from typing import Any
 
 import grpc
 
@@ -18,11 +21,12 @@ from promptward.engine import EngineApi
 from promptward.exchange import Exchange
 from promptward_envoy import codec_ext_authz as codec
 from promptward_envoy.admission import Admission
-from promptward_envoy.deadlines import within
+from promptward_envoy.deadlines import give_back, within
 from promptward_envoy.descriptors import Message
 from promptward_envoy.engines import EngineSource, UnknownPolicyError
 from promptward_envoy.faults import log_fault
 from promptward_envoy.metrics import Metrics
+from promptward_envoy.offload import SideThread, is_large
 
 FILTER = "ext_authz"
 # Keys of a route's context_extensions.
@@ -38,16 +42,23 @@ class Authorizer:
         admission: bounds the work.
         metrics: counts.
         deadline_s: most time for one decision, in seconds.
+        aside: where large bodies are read.
     """
 
     def __init__(
-        self, engines: EngineSource, admission: Admission, metrics: Metrics, deadline_s: float
+        self,
+        engines: EngineSource,
+        admission: Admission,
+        metrics: Metrics,
+        deadline_s: float,
+        aside: SideThread,
     ) -> None:
         self._engines = engines
         self._admission = admission
         self._metrics = metrics
         self._seconds = metrics.seconds.labels(FILTER)
         self._deadline_s = deadline_s
+        self._aside = aside
 
     async def check(
         self, request: Message, _context: grpc.aio.ServicerContext[Message, Message]
@@ -74,8 +85,7 @@ class Authorizer:
         if is_last and not policy.ext_authz_alone:
             return self._failed(engine, exchange, "needs_ext_proc")
         try:
-            deciding = self._decide(engine, exchange, is_last=is_last)
-            decision = await within(self._deadline_s, deciding)
+            decision = await self._decide_in_time(engine, exchange, is_last=is_last)
         except TimeoutError:
             return self._failed(engine, exchange, "deadline_exceeded")
         except Exception as error:  # noqa: BLE001 - whatever it is, the request must not pass
@@ -88,6 +98,14 @@ class Authorizer:
             # ext_proc decides again and needs the caller's credential, so nothing changes yet.
             decision = replace(decision, mutations=Mutations(), response_headers=())
         return codec.response_from_allow(decision, exchange.headers)
+
+    def _decide_in_time(
+        self, engine: EngineApi, exchange: Exchange, *, is_last: bool
+    ) -> Coroutine[Any, Any, Decision]:
+        deciding = self._decide(engine, exchange, is_last=is_last)
+        if not is_large(exchange.headers, exchange.body.data):
+            return within(self._deadline_s, deciding)
+        return self._aside.ask(deciding, None if is_last else partial(give_back, engine))
 
     async def _decide(self, engine: EngineApi, exchange: Exchange, *, is_last: bool) -> Decision:
         """Where nobody will see the response, settle now; a body that must change cannot pass."""

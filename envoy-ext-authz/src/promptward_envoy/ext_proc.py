@@ -22,6 +22,7 @@ from promptward_envoy.engines import EngineSource, UnknownPolicyError
 from promptward_envoy.ext_proc_session import ExchangeSession, SessionError
 from promptward_envoy.faults import log_fault
 from promptward_envoy.metrics import Metrics
+from promptward_envoy.offload import SideThread
 
 FILTER = "ext_proc"
 # gRPC metadata a route sets through ExtProcPerRoute.overrides.grpc_initial_metadata.
@@ -44,6 +45,7 @@ class Processor:
         metrics: counts.
         deadline_s: most time for one answer of the engine, in seconds.
         max_body_bytes: most that is held of one response, and most that one may inflate to.
+        aside: where large bodies are read.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class Processor:
         metrics: Metrics,
         deadline_s: float,
         max_body_bytes: int,
+        aside: SideThread,
     ) -> None:
         self._engines = engines
         self._admission = admission
@@ -60,6 +63,7 @@ class Processor:
         self._seconds = metrics.seconds.labels(FILTER)
         self._deadline_s = deadline_s
         self._max_body_bytes = max_body_bytes
+        self._aside = aside
 
     async def process(self, _messages: AsyncIterator[Message], context: Context) -> None:
         """Serve one stream to its end.
@@ -90,8 +94,10 @@ class Processor:
             except UnknownPolicyError:
                 policy, refusal = self._engines.policy(""), "unknown_policy"
             route = str(settings.get(ROUTE_METADATA, ""))
-            engine = DeadlineEngine(policy.engine, self._deadline_s)
-            session = ExchangeSession(engine, route, self._max_body_bytes, self._metrics)
+            engine = DeadlineEngine(policy.engine, self._deadline_s, self._aside)
+            session = ExchangeSession(
+                engine, route, self._max_body_bytes, self._metrics, self._aside
+            )
             return await self._run(session, stream, refusal)
         finally:
             self._admission.leave()

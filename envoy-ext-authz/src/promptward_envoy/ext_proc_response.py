@@ -21,6 +21,7 @@ from promptward_envoy import codec_ext_proc as codec
 from promptward_envoy.content_coding import Inflater, UnsupportedCodingError
 from promptward_envoy.descriptors import Message
 from promptward_envoy.metrics import Metrics
+from promptward_envoy.offload import LARGE_BYTES, SideThread
 
 Answers = tuple[Message, ...]
 
@@ -49,6 +50,7 @@ class ResponseSide:
         answer_headers: for whatever answer the client gets.
         max_body_bytes: most that is held of one body, and most that one may inflate to.
         metrics: counts findings and tokens.
+        aside: where large pieces of a stream are read.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class ResponseSide:
         answer_headers: HeaderPairs,
         max_body_bytes: int,
         metrics: Metrics,
+        aside: SideThread,
     ) -> None:
         self._engine = engine
         self._exchange = exchange
@@ -66,11 +69,13 @@ class ResponseSide:
         self._answer_headers = answer_headers
         self._max_body_bytes = max_body_bytes
         self._metrics = metrics
+        self._aside = aside
         self.state = ResponseState.HEAD
         self.settled = False
         self._status = 0
         self._headers = Headers()
         self._held = bytearray()
+        self._silent_bytes = 0
         self._guard: StreamGuard | None = None
         self._inflater: Inflater | None = None
 
@@ -190,9 +195,13 @@ class ResponseSide:
                 data = self._inflater.feed(data, last=ended)
             except UnsupportedCodingError as error:
                 raise UnreadableStreamError(str(error)) from error
-        out = guard.feed(data) if data else b""
-        if ended and not guard.blocked:
-            out += guard.close()
+        self._silent_bytes += len(data)
+        if self._silent_bytes < LARGE_BYTES:
+            out = _read(guard, data, ended=ended)
+        else:  # an event of many chunks is read when its last one comes
+            out = await self._aside.read(_read_later(guard, data, ended=ended))
+        if out:
+            self._silent_bytes = 0
         if not (ended or guard.blocked):
             return out, False
         end = StreamEnd.BLOCKED if guard.blocked else StreamEnd.COMPLETE
@@ -207,3 +216,14 @@ class ResponseSide:
         names = {name for name, _ in changes.set_headers}
         kept = tuple(p for p in self._answer_headers if p[0] not in names)
         return Mutations(kept + changes.set_headers, changes.remove_headers, changes.body)
+
+
+def _read(guard: StreamGuard, data: bytes, *, ended: bool) -> bytes:
+    out = guard.feed(data) if data else b""
+    if ended and not guard.blocked:
+        out += guard.close()
+    return out
+
+
+async def _read_later(guard: StreamGuard, data: bytes, *, ended: bool) -> bytes:
+    return _read(guard, data, ended=ended)

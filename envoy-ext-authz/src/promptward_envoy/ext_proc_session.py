@@ -25,6 +25,7 @@ from promptward_envoy import codec_ext_proc as codec
 from promptward_envoy.descriptors import Message
 from promptward_envoy.ext_proc_response import Answers, ResponseSide, UnreadableStreamError
 from promptward_envoy.metrics import Metrics
+from promptward_envoy.offload import SideThread
 
 
 class SessionError(Exception):
@@ -49,15 +50,22 @@ class ExchangeSession:
         route: route name from the route's own settings; empty lets Envoy's attribute name it.
         max_body_bytes: most that is held of one response.
         metrics: counts decisions.
+        aside: where large pieces of a stream are read.
     """
 
     def __init__(
-        self, engine: EngineApi, route: str, max_body_bytes: int, metrics: Metrics
+        self,
+        engine: EngineApi,
+        route: str,
+        max_body_bytes: int,
+        metrics: Metrics,
+        aside: SideThread,
     ) -> None:
         self._engine = engine
         self._route = route
         self._max_body_bytes = max_body_bytes
         self._metrics = metrics
+        self._aside = aside
         self.state = State.HEAD
         self._exchange: Exchange | None = None
         self._response: ResponseSide | None = None
@@ -138,6 +146,7 @@ class ExchangeSession:
             decision.response_headers,
             self._max_body_bytes,
             self._metrics,
+            self._aside,
         )
         return (codec.allow_request(decision, exchange.headers, has_body=has_body),)
 

@@ -73,6 +73,12 @@ class Metrics:
             multiprocess_mode="livesum",
             registry=self._registry,
         )
+        self.large = Gauge(
+            "promptward_large_bodies",
+            "Large bodies being read in the side thread, or waiting for it.",
+            multiprocess_mode="livesum",
+            registry=self._registry,
+        )
         self.policy = Gauge(
             "promptward_policy_info",
             "Policies in force.",

@@ -31,6 +31,7 @@ from promptward_envoy.engines import EngineSource
 from promptward_envoy.ext_authz import Authorizer
 from promptward_envoy.ext_proc import Processor
 from promptward_envoy.metrics import Metrics
+from promptward_envoy.offload import SideThread
 
 _SERVICES = (AUTHORIZATION_SERVICE, EXTERNAL_PROCESSOR_SERVICE)
 _HEALTH_NAMES = ("", *_SERVICES)
@@ -95,10 +96,10 @@ class Server:
     def __init__(self, settings: ServerSettings, engines: EngineSource, metrics: Metrics) -> None:
         self._settings = settings
         self._admission = Admission(settings.max_in_flight, metrics.in_flight)
-        self._authorizer = Authorizer(engines, self._admission, metrics, settings.deadline_s)
-        self._processor = Processor(
-            engines, self._admission, metrics, settings.deadline_s, settings.max_message_bytes
-        )
+        deadline_s, most = settings.deadline_s, settings.max_message_bytes
+        aside = SideThread(self._admission, metrics.large, deadline_s)
+        self._authorizer = Authorizer(engines, self._admission, metrics, deadline_s, aside)
+        self._processor = Processor(engines, self._admission, metrics, deadline_s, most, aside)
         self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]
         self._server = grpc.aio.server(options=_options(settings))
         self.port = 0

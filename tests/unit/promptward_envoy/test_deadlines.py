@@ -9,12 +9,17 @@ from typing import Any
 import pytest
 
 from promptward.engine import EngineApi, StreamEnd
+from promptward.exchange import Body, Exchange, Headers, Response
 from promptward.sync import run_sync
+from promptward_envoy.admission import Admission
 from promptward_envoy.deadlines import DeadlineEngine, within
+from promptward_envoy.metrics import Metrics
+from promptward_envoy.offload import SideThread
 
+SMALL = Body(b"{}")
 QUESTIONS = {
-    "on_request": (None,),
-    "on_response": (None, None),
+    "on_request": (Exchange("POST", "api.test", "/", Headers(), SMALL, ""),),
+    "on_response": (None, Response(200, Headers(), SMALL)),
     "close_stream": (None, None, StreamEnd.COMPLETE),
     "on_unseen_response": (None, 200),
     "on_no_response": (None, "client_gone"),
@@ -38,6 +43,12 @@ class Slow:
         return answer
 
 
+def deadlined(engine: Any, deadline_s: float) -> DeadlineEngine:
+    metrics = Metrics()
+    aside = SideThread(Admission(9, metrics.in_flight), metrics.large, deadline_s)
+    return DeadlineEngine(engine, deadline_s, aside)
+
+
 def test_no_question_is_forgotten() -> None:
     waiting = {n for n, f in inspect.getmembers(EngineApi) if inspect.iscoroutinefunction(f)}
     assert waiting == set(QUESTIONS)
@@ -46,7 +57,7 @@ def test_no_question_is_forgotten() -> None:
 @pytest.mark.parametrize("name", QUESTIONS)
 def test_question_that_takes_too_long_is_given_up(name: str) -> None:
     async def scenario() -> None:
-        engine = DeadlineEngine(Slow(), 0.01)  # type: ignore[arg-type]
+        engine = deadlined(Slow(), 0.01)
         with pytest.raises(TimeoutError):
             await getattr(engine, name)(*QUESTIONS[name])
 
@@ -58,7 +69,7 @@ def test_question_is_passed_on_as_it_is(name: str) -> None:
     async def scenario() -> None:
         slow = Slow()
         slow.gate.set()
-        await getattr(DeadlineEngine(slow, 5), name)(*QUESTIONS[name])  # type: ignore[arg-type]
+        await getattr(deadlined(slow, 5), name)(*QUESTIONS[name])
         assert slow.asked == [(name, QUESTIONS[name])]
 
     asyncio.run(scenario())

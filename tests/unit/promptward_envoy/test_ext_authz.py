@@ -11,6 +11,7 @@ from promptward_envoy.admission import Admission
 from promptward_envoy.engines import FixedEngine
 from promptward_envoy.ext_authz import Authorizer
 from promptward_envoy.metrics import Metrics
+from promptward_envoy.offload import SideThread
 
 
 def check(engine: Any, message: Any, *, bound: int = 9, alone: bool = True) -> Any:
@@ -18,7 +19,8 @@ def check(engine: Any, message: Any, *, bound: int = 9, alone: bool = True) -> A
     metrics = Metrics()
     admission = Admission(bound, metrics.in_flight)
     source = FixedEngine(engine, ext_authz_alone=alone)
-    service = Authorizer(source, admission, metrics, deadline_s=0.05)
+    aside = SideThread(admission, metrics.large, 0.05)
+    service = Authorizer(source, admission, metrics, 0.05, aside)
     answer = asyncio.run(service.check(message, None))  # type: ignore[arg-type]
     assert metrics.in_flight._value.get() == 0
     return answer

@@ -13,6 +13,7 @@ from promptward_envoy.admission import Admission
 from promptward_envoy.engines import FixedEngine
 from promptward_envoy.ext_proc import Processor
 from promptward_envoy.metrics import Metrics
+from promptward_envoy.offload import SideThread
 
 JSON = ("content-type", "application/json")
 
@@ -51,7 +52,8 @@ def serve(engine: Any, sent: list[Any], *, bound: int = 9, **metadata: str) -> C
     async def scenario() -> None:
         metrics = Metrics()
         admission = Admission(bound, metrics.in_flight)
-        service = Processor(FixedEngine(engine), admission, metrics, 0.05, 1000)
+        aside = SideThread(admission, metrics.large, 0.05)
+        service = Processor(FixedEngine(engine), admission, metrics, 0.05, 1000, aside)
         with contextlib.suppress(AbortedError):
             await service.process(None, context)  # type: ignore[arg-type]
         await admission.settled()
@@ -179,7 +181,8 @@ def test_cancelled_stream_does_not_cancel_the_read_under_way(engine) -> None:
         context = Waiting()
         metrics = Metrics()
         admission = Admission(9, metrics.in_flight)
-        service = Processor(FixedEngine(engine), admission, metrics, 0.05, 1000)
+        aside = SideThread(admission, metrics.large, 0.05)
+        service = Processor(FixedEngine(engine), admission, metrics, 0.05, 1000, aside)
         stream = asyncio.create_task(service.process(None, context))  # type: ignore[arg-type]
         await asyncio.sleep(0)
         await asyncio.sleep(0)
@@ -212,7 +215,8 @@ def test_answer_under_way_is_finished_and_settled_when_the_stream_is_cancelled(
         context = Context(request(messages))
         metrics = Metrics()
         admission = Admission(9, metrics.in_flight)
-        service = Processor(FixedEngine(engine), admission, metrics, 5, 1000)
+        aside = SideThread(admission, metrics.large, 5)
+        service = Processor(FixedEngine(engine), admission, metrics, 5, 1000, aside)
         stream = asyncio.create_task(service.process(None, context))  # type: ignore[arg-type]
         await entered.wait()
         stream.cancel()
@@ -238,7 +242,8 @@ def test_write_to_a_call_that_ends_meanwhile_is_no_fault(engine, messages, caplo
         nonlocal stream
         metrics = Metrics()
         admission = Admission(9, metrics.in_flight)
-        service = Processor(FixedEngine(engine), admission, metrics, 5, 1000)
+        aside = SideThread(admission, metrics.large, 5)
+        service = Processor(FixedEngine(engine), admission, metrics, 5, 1000, aside)
         context = Ending(request(messages))
         stream = asyncio.create_task(service.process(None, context))  # type: ignore[arg-type]
         await asyncio.gather(stream, return_exceptions=True)

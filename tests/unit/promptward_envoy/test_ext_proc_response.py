@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import threading
 from collections.abc import Iterable
 
 import pytest
 
 from promptward.decision import Allow
 from promptward.exchange import Body, Exchange, Headers
+from promptward_envoy.admission import Admission
 from promptward_envoy.ext_proc_response import ResponseSide, UnreadableStreamError
 from promptward_envoy.metrics import Metrics
+from promptward_envoy.offload import LARGE_BYTES, SideThread
 
 JSON = ("content-type", "application/json")
 SSE = ("content-type", "text/event-stream")
 METRICS = Metrics()
+ASIDE = SideThread(Admission(9, METRICS.in_flight), METRICS.large, 0.05)
 RATE = (("x-ratelimit-remaining", "7"),)
 
 
@@ -29,7 +33,7 @@ def respond(engine):
         )
         allow = asyncio.run(engine.on_request(exchange))
         assert isinstance(allow, Allow)
-        return ResponseSide(engine, exchange, allow.ticket, RATE, 1000, METRICS)
+        return ResponseSide(engine, exchange, allow.ticket, RATE, 1000, METRICS, ASIDE)
 
     return make
 
@@ -256,3 +260,48 @@ def test_engines_headers_win_over_those_of_the_request(respond, messages, header
     side._answer_headers = (("x-checked", "old"), ("x-kept", "1"))
     script = [messages.response_headers(JSON), messages.response_body(b"x", ended=True)]
     assert set_headers(play(side, script)[0], header_values) == {"x-checked": "yes", "x-kept": "1"}
+
+
+class WatchedGuard:
+    """Gives everything out at its end, or at once; remembers in which thread each piece came."""
+
+    blocked = False
+
+    def __init__(self, *, at_once: bool) -> None:
+        self._at_once = at_once
+        self._held = b""
+        self.threads: list[int] = []
+
+    def feed(self, data: bytes) -> bytes:
+        self.threads.append(threading.get_ident())
+        if self._at_once:
+            return data
+        self._held += data
+        return b""
+
+    def close(self) -> bytes:
+        self.threads.append(threading.get_ident())
+        return self._held
+
+
+HALF = b"x" * (LARGE_BYTES // 2)
+
+
+@pytest.mark.parametrize(
+    ("at_once", "chunks", "aside"),
+    [
+        (True, [HALF, HALF, HALF], [False, False, False, False]),
+        (True, [HALF, HALF + HALF, HALF], [False, True, False, False]),
+        (False, [HALF, HALF, b"x"], [False, True, True, True]),
+    ],
+)
+def test_large_pieces_of_a_stream_are_read_aside(
+    engine, respond, messages, monkeypatch, at_once, chunks, aside
+) -> None:
+    """Small ones too, once so many have come without an answer that an event of theirs is large."""
+    guard = WatchedGuard(at_once=at_once)
+    monkeypatch.setattr(engine, "open_stream", lambda *_: guard)
+    script = [messages.response_headers(SSE), *map(messages.response_body, chunks)]
+    answers = play(respond(), [*script, messages.response_body(b"", ended=True)])
+    assert b"".join(data for _, data, _ in outcome(answers)[1:]) == b"".join(chunks)
+    assert [thread != threading.get_ident() for thread in guard.threads] == aside

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import pytest
 
+from promptward_envoy.admission import Admission
 from promptward_envoy.ext_proc_session import ExchangeSession, SessionError
 from promptward_envoy.metrics import Metrics
+from promptward_envoy.offload import SideThread
 
 METRICS = Metrics()
+ASIDE = SideThread(Admission(9, METRICS.in_flight), METRICS.large, 0.05)
 
 
 @pytest.fixture
 def session(engine) -> ExchangeSession:
-    return ExchangeSession(engine, "", 1000, METRICS)
+    return ExchangeSession(engine, "", 1000, METRICS, ASIDE)
 
 
 async def until_response(session, messages, script: str = "", body: bytes = b"{}") -> None:
