@@ -5,9 +5,9 @@ requests and open streams for seconds. A question to the engine is a coroutine w
 own (docs/adr/0001), so the steps of a large one run in a thread, and what it awaits is handed back
 to the loop, where its ports belong (`on_loop`). The interpreter lets both take turns.
 
-Invariants: one thread, first come, first served; small bodies never come here. A step under way
-cannot be interrupted, so a question that has begun is driven to its end, whoever still waits for
-it: what it reserves it settles. One that has not begun when its time is up never begins.
+Invariants: one question at a time, first come, first served; small bodies never come here. A step
+under way cannot be interrupted, so a question that has begun is driven to its end, whoever still
+waits for it: what it reserves it settles. One whose time is up before its turn never begins.
 
 See docs/adr/0026.
 """
@@ -18,7 +18,7 @@ import asyncio
 import sys
 import threading
 from collections.abc import Callable, Coroutine, Generator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from types import coroutine
 from typing import Any, TypeVar
 
@@ -29,7 +29,6 @@ from promptward_envoy.admission import Admission
 from promptward_envoy.faults import log_fault
 
 T = TypeVar("T")
-Step = tuple[bool, Any]
 
 LARGE_BYTES = 64 * 1024
 """From here on a body is large: the worst text of this size takes 0.1 s."""
@@ -91,6 +90,7 @@ class SideThread:
         self._admission = admission
         self._gauge = gauge
         self._deadline_s = deadline_s
+        self._turn = asyncio.Lock()
         self._thread = ThreadPoolExecutor(1, "promptward-large", _mark_thread)
 
     async def ask(
@@ -107,14 +107,13 @@ class SideThread:
         Raises:
             TimeoutError: it took longer than the deadline.
         """
-        first, work = self._begin(question)
-        try:
-            async with asyncio.timeout(self._deadline_s):
+        async with asyncio.timeout(self._deadline_s):
+            work = await self._begin(question)
+            try:
                 return await asyncio.shield(work)
-        except (TimeoutError, asyncio.CancelledError):
-            if not _never_begins(first, question):
+            except asyncio.CancelledError:
                 self._admission.settle_later(_hear_out(work, unheard))
-            raise
+                raise
 
     async def read(self, question: Coroutine[Any, Any, T]) -> T:
         """As `ask`, but of a response, which nothing else limits: waits for what has begun.
@@ -122,34 +121,41 @@ class SideThread:
         Raises:
             TimeoutError: its turn did not come before the deadline.
         """
-        first, work = self._begin(question)
-        try:
-            async with asyncio.timeout(self._deadline_s):
-                return await asyncio.shield(work)
-        except TimeoutError:
-            if _never_begins(first, question):
-                raise
+        async with asyncio.timeout(self._deadline_s):
+            work = await self._begin(question)
         return await asyncio.shield(work)
 
-    def _begin(self, question: Coroutine[Any, Any, T]) -> tuple[Future[Step], asyncio.Task[T]]:
-        first = self._thread.submit(_step, question.send, None)
-        work = asyncio.ensure_future(self._drive(question, first))
+    async def _begin(self, question: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Wait for the turn of `question`, then have it driven to its end."""
+        self._gauge.inc()
+        try:
+            await self._turn.acquire()
+        except BaseException:
+            self._gauge.dec()
+            question.close()
+            raise
+        work = asyncio.ensure_future(self._drive(question))
+        work.add_done_callback(self._end)
         self._admission.wait_for(work)
-        return first, work
+        return work
 
-    async def _drive(self, question: Coroutine[Any, Any, T], step: Future[Step]) -> T:
-        with self._gauge.track_inprogress():
-            while True:
-                over, value = await asyncio.wrap_future(step)
-                if over:
-                    answer: T = value
-                    return answer
-                try:
-                    heard = await value
-                except Exception as error:  # noqa: BLE001 - whatever it is, it is for the question
-                    step = self._thread.submit(_step, question.throw, error)
-                else:
-                    step = self._thread.submit(_step, question.send, heard)
+    def _end(self, _work: asyncio.Task[Any]) -> None:
+        self._turn.release()
+        self._gauge.dec()
+
+    async def _drive(self, question: Coroutine[Any, Any, T]) -> T:
+        loop = asyncio.get_running_loop()
+        resume: Callable[[Any], Any] = question.send
+        value: Any = None
+        while True:
+            over, value = await loop.run_in_executor(self._thread, _step, resume, value)
+            if over:
+                answer: T = value
+                return answer
+            try:
+                resume, value = question.send, await value
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is for the question
+                resume, value = question.throw, error
 
 
 def _mark_thread() -> None:
@@ -157,20 +163,12 @@ def _mark_thread() -> None:
     sys.setswitchinterval(TURN_S)  # of the process; nobody contends before there is this thread
 
 
-def _step(resume: Callable[[Any], Any], value: object) -> Step:
+def _step(resume: Callable[[Any], Any], value: object) -> tuple[bool, Any]:
     """Whether the question is over, and its answer or what it asks the loop."""
     try:
         return False, resume(value)
     except StopIteration as answered:
         return True, answered.value
-
-
-def _never_begins(first: Future[Step], question: Coroutine[Any, Any, T]) -> bool:
-    """Take a question out of the queue, unless its turn has come."""
-    if not first.cancel():
-        return False
-    question.close()
-    return True
 
 
 async def _hear_out(

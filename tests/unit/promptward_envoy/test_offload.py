@@ -128,6 +128,33 @@ def test_one_is_read_at_a_time_in_order() -> None:
     asyncio.run(scenario())
 
 
+def test_question_keeps_its_turn_while_it_waits_for_a_port() -> None:
+    """Else all would begin, hold what they have parsed, and end long after their deadlines."""
+
+    async def scenario() -> None:
+        bench, log, gate = Bench(), [], asyncio.Event()
+
+        async def port() -> None:
+            log.append("asked")
+            await gate.wait()
+
+        async def first() -> None:
+            await on_loop(port())
+            log.append("first ends")
+
+        async def second() -> None:
+            log.append("second begins")
+
+        asked = [asyncio.ensure_future(bench.aside.ask(q())) for q in (first, second)]
+        while not log:
+            await asyncio.sleep(0)
+        gate.set()
+        await asyncio.gather(*asked)
+        assert log == ["asked", "first ends", "second begins"]
+
+    asyncio.run(scenario())
+
+
 @pytest.mark.parametrize("kind", ["ask", "read"])
 def test_whoever_waits_too_long_for_a_turn_never_begins(kind: str) -> None:
     async def scenario() -> None:
