@@ -30,9 +30,9 @@ from promptward_envoy.faults import log_fault
 
 T = TypeVar("T")
 
-LARGE_BYTES = 64 * 1024
-"""From here on a body is large: the worst text of this size takes 0.1 s."""
-
+LARGE_BYTES = 128 * 1024
+"""From here on a body is large. The worst text of this size takes 0.1 to 0.2 s, an ordinary one
+2 ms, and the way to the thread and back 0.4 ms."""
 
 TURN_S = 0.001
 """How long a thread computes before others may; with Python's 5 ms a small request, which waits for

@@ -46,9 +46,9 @@ DISGUISES = (
 LARGE_CHARS = 2_500_000
 
 
-def chat(text: str) -> bytes:
+def chat(text: str, **fields: Any) -> bytes:
     messages = [{"role": "user", "content": text}]
-    return json.dumps({"model": MODEL, "messages": messages}).encode()
+    return json.dumps({"model": MODEL, "messages": messages, **fields}).encode()
 
 
 HOSTILE = chat(("".join(DISGUISES) * (LARGE_CHARS // 300))[:LARGE_CHARS])
@@ -127,19 +127,21 @@ def test_everything_else_is_served_while_a_large_body_is_read(guard) -> None:
         large = guarded.send(HOSTILE)
         guarded.wait_for_large_bodies(1)
         statuses = [guarded.send(chat(f"What is {n} + 1?")).result().status for n in range(8)]
+        stream = guarded.send(chat("What is 9 + 1?", stream=True)).result()
         with grpc.insecure_channel(guarded.service.address) as channel:
             check = health_pb2_grpc.HealthStub(channel).Check
             health = check(health_pb2.HealthCheckRequest(service=""), timeout=PATIENCE_S)
         ready = guarded.service.ask("/readyz", token="")[0]
         assert guarded.large_bodies() == 1
         assert statuses == [200] * 8
+        assert stream.body.endswith(b"data: [DONE]\n\n")
         assert health.status == health_pb2.HealthCheckResponse.SERVING
         assert ready == 200
         answer = large.result()
         assert (answer.status, answer.json["error"]["code"]) == (400, "prompt_injection")
         assert guarded.large_bodies() == 0
-        assert guarded.charged() == 8
-        assert HOSTILE.decode() not in map(json.dumps, guarded.stack.upstream_bodies())
+        assert guarded.charged() == 9
+        assert len(guarded.stack.upstream_bodies()) == 9
 
 
 def test_large_bodies_are_refused_at_the_deadline_and_given_back(guard) -> None:
