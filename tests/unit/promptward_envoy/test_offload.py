@@ -393,6 +393,20 @@ def test_ext_authz_refuses_at_the_deadline_and_settles_what_came_of_it(
     assert ends == ["on_request", *settled]
 
 
+def test_ext_proc_is_told_at_the_deadline_and_what_is_granted_later_is_released(engine) -> None:
+    async def scenario() -> None:
+        bench, blocking = Bench(SOON_S), Blocking(engine)
+        deadlined = DeadlineEngine(blocking, SOON_S, bench.aside)  # type: ignore[arg-type]
+        with pytest.raises(TimeoutError):
+            await deadlined.on_request(exchange(LARGE))
+        assert engine.named("on_no_response") == []
+        blocking.gate.set()
+        await bench.admission.settled()
+
+    asyncio.run(scenario())
+    assert [call["reason"] for call in engine.named("on_no_response")] == ["answered_too_late"]
+
+
 def test_denial_that_comes_too_late_owes_nothing(engine, messages) -> None:
     check(Blocking(engine), messages, "deny", then="ext_proc")
     assert engine.named("on_no_response") == []
