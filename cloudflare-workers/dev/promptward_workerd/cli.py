@@ -13,6 +13,7 @@ from pathlib import Path
 from promptward.errors import PolicyError
 from promptward_workerd import quickstart, toolchain, vendor
 from promptward_workerd.demo_upstream import DemoUpstreamError
+from promptward_workerd.policy_file import read_policy
 from promptward_workerd.process import WorkerdError
 from promptward_workerd.wrangler import ensure_wrangler, write_offline_project
 
@@ -77,6 +78,8 @@ def _wrangler(options: argparse.Namespace) -> int:
 
 def _build(options: argparse.Namespace) -> int:
     """Fill `python_modules/` below `--out`, as `wrangler deploy` uploads it."""
+    if options.policy is not None:
+        read_policy(options.policy)  # a deployment of one that is refused answers nothing but 503
     site = toolchain.ensure_site()
     files = vendor.collect(toolchain.PROJECT / "src", site, options.policy)
     shutil.rmtree(options.out / "python_modules", ignore_errors=True)

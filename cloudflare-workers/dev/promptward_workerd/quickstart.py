@@ -20,12 +20,10 @@ from pathlib import Path
 from types import FrameType
 
 from promptward.cli.demo import MODEL, keys_in
-from promptward.errors import PolicyError
-from promptward.policy import lint, load_policy
-from promptward_worker.capabilities import CLOUDFLARE
 from promptward_workerd import config, toolchain, vendor
 from promptward_workerd.demo_upstream import demo_upstream
 from promptward_workerd.greeting import Addresses, greeting
+from promptward_workerd.policy_file import read_policy
 from promptward_workerd.process import Workerd
 
 _REFRESH_S = "1"
@@ -81,11 +79,7 @@ def _upstream(options: argparse.Namespace, directory: Path) -> Iterator[tuple[st
 
 
 def _serve(options: argparse.Namespace, directory: Path, upstream: str, log: str) -> int:
-    text = options.policy.read_text("utf-8")
-    policy = load_policy(text)
-    findings = lint(policy.model, CLOUDFLARE)
-    if findings:
-        raise PolicyError([str(finding) for finding in findings])
+    text, policy = read_policy(options.policy)
     tools = toolchain.ensure()
     files = vendor.collect(toolchain.PROJECT / "src", tools.site)
     vendor.write(files, directory)
