@@ -1,9 +1,9 @@
 """A remote ledger that may go away: breaker, redelivered settlements, local degradation.
 
 Invariants:
-- A settlement is never dropped because the store was away: it is queued and delivered when the
-  store answers again. When the queue is full the store charges the estimate at expiry instead, so
-  use may be over-counted, never lost.
+- A settlement is never dropped because the store was away or its caller gave up: it is queued and
+  delivered when the store answers again. When the queue is full the store charges the estimate at
+  expiry instead, so use may be over-counted, never lost.
 - While the store is away, a request whose hard lines all allow it (`BudgetLine.local_percent`) is
   granted from this process's share of each limit; what it used is booked at the store afterwards,
   under the same request id, so that nothing is booked twice. What is charged at once is booked as
@@ -18,6 +18,7 @@ yes under the same id; it is charged as estimated when it expires.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
@@ -131,11 +132,13 @@ class ResilientLedger:
             return states
         try:
             states = await self._ask(lambda: self._primary.settle(request))
-        except PortError:
-            if self.undelivered >= QUEUE_AT_MOST:
-                raise
-            self._enqueue(key, Delivery(None, request))
-            return ()
+        except (PortError, asyncio.CancelledError) as error:
+            is_kept = self.undelivered < QUEUE_AT_MOST
+            if is_kept:
+                self._enqueue(key, Delivery(None, request))
+            if is_kept and isinstance(error, PortError):
+                return ()
+            raise
         await self.deliver(DELIVER_WITH_EACH_CALL)
         return states
 
@@ -148,10 +151,12 @@ class ResilientLedger:
             key, delivery = self._queue.popitem(last=False)
             try:
                 await self._send(delivery)
-            except PortError:
+            except (PortError, asyncio.CancelledError) as error:
                 # last: one the store rejects must not block others
                 self._queue[key] = delivery.then(self._queue.pop(key, None))
-                return False
+                if isinstance(error, PortError):
+                    return False
+                raise  # the caller gave up; what rode with its call is another's
         return not self._queue
 
     async def usage(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -249,3 +251,49 @@ def test_closing_delivers_first(rig: Rig) -> None:
     rig.come_back()
     run_sync(rig.ledger.close())
     assert rig.booked() == {"r1": (4, "settled")}
+
+
+class Suspending(Unsteady):
+    """A store whose settlements, while they hang, end only with their caller."""
+
+    hangs = False
+
+    async def settle(self, request: SettleRequest) -> tuple[LineState, ...]:
+        if self.hangs:
+            await asyncio.Event().wait()
+        return await super().settle(request)
+
+
+async def given_up(work: Coroutine[Any, Any, object]) -> None:
+    """Run `work` until it waits, then cancel it."""
+    task = asyncio.ensure_future(work)
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+def test_caller_that_leaves_while_it_delivers_for_others_loses_nothing_of_theirs() -> None:
+    """Its deadline, or the client gone: settlements of other requests ride with its call."""
+    rig = Rig(store := Suspending())
+    rig.reserve("r1", budget_line(amount=10))
+    store.fails = "before"
+    rig.settle("r1", tokens=3)
+    rig.come_back()
+    store.hangs = True
+    request = ReserveRequest("r2", "t", (budget_line(amount=1),), 60)
+    asyncio.run(given_up(rig.ledger.reserve(request)))
+    store.hangs = False
+    assert rig.ledger.undelivered == 1
+    assert run_sync(rig.ledger.deliver())
+    assert rig.booked()["r1"] == (3, "settled")
+
+
+def test_settlement_whose_caller_gives_up_is_delivered_later() -> None:
+    rig = Rig(store := Suspending())
+    rig.reserve("r1", budget_line(amount=10))
+    store.hangs = True
+    asyncio.run(given_up(rig.ledger.settle(SettleRequest("r1", "t", {"tokens": 3}))))
+    store.hangs = False
+    assert run_sync(rig.ledger.deliver())
+    assert rig.booked()["r1"] == (3, "settled")
