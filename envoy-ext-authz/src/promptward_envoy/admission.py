@@ -14,6 +14,10 @@ from typing import Any
 from prometheus_client import Gauge
 
 
+class OverloadedError(Exception):
+    """Too much waits already; the request must be refused."""
+
+
 class Admission:
     """Counter of exchanges in flight.
 
@@ -27,6 +31,11 @@ class Admission:
         self._count = 0
         self._gauge = gauge
         self._pending: set[asyncio.Future[Any]] = set()
+
+    @property
+    def half(self) -> int:
+        """What one kind of exchange may take of the bound, so that it leaves room for others."""
+        return max(1, self._max // 2)
 
     def enter(self) -> bool:
         """Count one more exchange; whether it is within the bound. Always pair with `leave`."""

@@ -87,7 +87,8 @@ class DeadlineEngine:
     async def on_request(self, exchange: Exchange, *, sees_response: bool = True) -> Decision:
         asked = self._engine.on_request(exchange, sees_response=sees_response)
         if is_large(exchange.headers, exchange.body.data):
-            return await self._aside.ask(asked, partial(give_back, self._engine))
+            size = len(exchange.body.data)
+            return await self._aside.ask(asked, partial(give_back, self._engine), size)
         return await within(self._deadline_s, asked)
 
     def plan_response(self, ticket: Ticket, status: int, headers: Headers) -> ResponsePlan:

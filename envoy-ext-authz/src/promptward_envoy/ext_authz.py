@@ -20,7 +20,7 @@ from promptward.decision import Decision, Deny, Mutations
 from promptward.engine import EngineApi
 from promptward.exchange import Exchange
 from promptward_envoy import codec_ext_authz as codec
-from promptward_envoy.admission import Admission
+from promptward_envoy.admission import Admission, OverloadedError
 from promptward_envoy.deadlines import give_back, within
 from promptward_envoy.descriptors import Message
 from promptward_envoy.engines import EngineSource, UnknownPolicyError
@@ -86,6 +86,8 @@ class Authorizer:
             return self._failed(engine, exchange, "needs_ext_proc")
         try:
             decision = await self._decide_in_time(engine, exchange, is_last=is_last)
+        except OverloadedError:
+            return self._failed(engine, exchange, "overloaded")
         except TimeoutError:
             return self._failed(engine, exchange, "deadline_exceeded")
         except Exception as error:  # noqa: BLE001 - whatever it is, the request must not pass
@@ -105,7 +107,8 @@ class Authorizer:
         deciding = self._decide(engine, exchange, is_last=is_last)
         if not is_large(exchange.headers, exchange.body.data):
             return within(self._deadline_s, deciding)
-        return self._aside.ask(deciding, None if is_last else partial(give_back, engine))
+        unheard = None if is_last else partial(give_back, engine)
+        return self._aside.ask(deciding, unheard, len(exchange.body.data))
 
     async def _decide(self, engine: EngineApi, exchange: Exchange, *, is_last: bool) -> Decision:
         """Where nobody will see the response, settle now; a body that must change cannot pass."""

@@ -15,7 +15,7 @@ from time import perf_counter
 
 import grpc
 
-from promptward_envoy.admission import Admission
+from promptward_envoy.admission import Admission, OverloadedError
 from promptward_envoy.deadlines import DeadlineEngine
 from promptward_envoy.descriptors import Message
 from promptward_envoy.engines import EngineSource, UnknownPolicyError
@@ -72,6 +72,7 @@ class Processor:
         which is how every exchange ends. So nothing is interrupted half-way (a reservation being
         made, a settlement), and no read is cancelled while it is under way, which would leak its
         native memory (github.com/grpc/grpc/issues/43360; measured 100 bytes for each exchange).
+        Only a large request whose turn has not come is forgotten: of it nothing has been done.
         """
         stream = _Stream(context)
         work = asyncio.ensure_future(self._serve(stream, context.invocation_metadata() or ()))
@@ -80,6 +81,7 @@ class Processor:
             problem = await asyncio.shield(work)
         except asyncio.CancelledError:
             stream.gone = True
+            self._aside.forget(work)
             raise
         if problem is not None:
             await context.abort(*problem)
@@ -130,6 +132,8 @@ class Processor:
             _log.error("ext_proc stream reset: %s", error)
             self._metrics.failures.labels(FILTER, "protocol").inc()
             return grpc.StatusCode.FAILED_PRECONDITION, str(error)
+        except OverloadedError:
+            return await self._fail(session, stream, "overloaded")
         except TimeoutError:
             return await self._fail(session, stream, "deadline_exceeded")
         except Exception as error:  # noqa: BLE001 - whatever it is, nothing may pass

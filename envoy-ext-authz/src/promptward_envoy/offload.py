@@ -5,7 +5,8 @@ requests and open streams for seconds. A question to the engine is a coroutine w
 own (docs/adr/0001), so the steps of a large one run in a thread, and what it awaits is handed back
 to the loop, where its ports belong (`on_loop`). The interpreter lets both take turns.
 
-Invariants: one question at a time, first come, first served; small bodies never come here. A step
+Invariants: one question at a time, first come, first served; small bodies never come here. What
+waits is bounded in bytes, and leaves room for small requests within `max_in_flight`. A step
 under way cannot be interrupted, so a question that has begun is driven to its end, whoever still
 waits for it: what it reserves it settles. One whose time is up before its turn never begins.
 
@@ -25,7 +26,7 @@ from typing import Any, TypeVar
 from prometheus_client import Gauge
 
 from promptward.exchange import Headers
-from promptward_envoy.admission import Admission
+from promptward_envoy.admission import Admission, OverloadedError
 from promptward_envoy.faults import log_fault
 
 T = TypeVar("T")
@@ -91,29 +92,43 @@ class SideThread:
         self._gauge = gauge
         self._deadline_s = deadline_s
         self._turn = asyncio.Lock()
+        self._queued: dict[asyncio.Task[Any] | None, int] = {}  # and how large
         self._thread = ThreadPoolExecutor(1, "promptward-large", _mark_thread)
 
     async def ask(
         self,
         question: Coroutine[Any, Any, T],
         unheard: Callable[[T], Coroutine[Any, Any, None]] | None = None,
+        size: int = LARGE_BYTES,
     ) -> T:
         """The answer to `question`.
 
         Args:
             question: an unstarted coroutine that awaits nothing but `on_loop`.
             unheard: what to do with an answer that comes when nobody waits for it any more.
+            size: of the body it is about, in bytes.
 
         Raises:
+            OverloadedError: too many bytes wait for their turn.
             TimeoutError: it took longer than the deadline.
         """
         async with asyncio.timeout(self._deadline_s):
-            work = await self._begin(question)
+            caller = asyncio.current_task()
+            self._queued[caller] = self._room_for(question, size)
+            try:
+                work = await self._begin(question)
+            finally:
+                del self._queued[caller]
             try:
                 return await asyncio.shield(work)
             except asyncio.CancelledError:
                 self._admission.settle_later(_hear_out(work, unheard))
                 raise
+
+    def forget(self, caller: asyncio.Task[Any]) -> None:
+        """Cancel `caller` if it has asked and its turn has not come; nobody wants the answer."""
+        if caller in self._queued:
+            caller.cancel()
 
     async def read(self, question: Coroutine[Any, Any, T]) -> T:
         """As `ask`, but of a response, which nothing else limits: waits for what has begun.
@@ -124,6 +139,14 @@ class SideThread:
         async with asyncio.timeout(self._deadline_s):
             work = await self._begin(question)
         return await asyncio.shield(work)
+
+    def _room_for(self, question: Coroutine[Any, Any, Any], size: int) -> int:
+        """What a body takes of the queue: one for each LARGE_BYTES, of half the exchanges."""
+        takes = max(1, -(-size // LARGE_BYTES))
+        if self._queued and sum(self._queued.values()) + takes > self._admission.half:
+            question.close()
+            raise OverloadedError
+        return takes
 
     async def _begin(self, question: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Wait for the turn of `question`, then have it driven to its end."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 from typing import Any
 
 import grpc
@@ -13,7 +14,7 @@ from promptward_envoy.admission import Admission
 from promptward_envoy.engines import FixedEngine
 from promptward_envoy.ext_proc import Processor
 from promptward_envoy.metrics import Metrics
-from promptward_envoy.offload import SideThread
+from promptward_envoy.offload import LARGE_BYTES, SideThread
 
 JSON = ("content-type", "application/json")
 
@@ -252,3 +253,70 @@ def test_write_to_a_call_that_ends_meanwhile_is_no_fault(engine, messages, caplo
     stream: asyncio.Task[None]
     asyncio.run(scenario())
     assert caplog.records == []
+
+
+def test_large_request_beyond_the_queue_is_denied_as_overload(engine, messages) -> None:
+    begun, gate = threading.Event(), threading.Event()
+
+    async def read_before() -> None:
+        begun.set()
+        assert gate.wait(60)
+
+    async def read_next() -> None:
+        pass
+
+    async def scenario() -> None:
+        metrics = Metrics()
+        admission = Admission(2, metrics.in_flight)
+        aside = SideThread(admission, metrics.large, 60)
+        service = Processor(FixedEngine(engine), admission, metrics, 60, 1000, aside)
+        before = asyncio.ensure_future(aside.ask(read_before()))
+        assert await asyncio.to_thread(begun.wait, 60)
+        queued = asyncio.ensure_future(aside.ask(read_next()))
+        large = messages.request_body(b" " * LARGE_BYTES)
+        context = Context([messages.request_headers(("x-script", "")), large])
+        with contextlib.suppress(AbortedError):
+            await service.process(None, context)  # type: ignore[arg-type]
+        gate.set()
+        await asyncio.gather(before, queued)
+        assert denial(context) == 503
+        assert context.status is grpc.StatusCode.INTERNAL
+        assert metrics.failures.labels("ext_proc", "overloaded")._value.get() == 1
+        assert engine.named("on_request") == []
+
+    asyncio.run(scenario())
+
+
+def test_large_request_whose_client_leaves_the_queue_is_never_read(engine, messages) -> None:
+    """Else whoever sends large bodies and leaves keeps the thread busy, and others out."""
+    begun, gate = threading.Event(), threading.Event()
+
+    async def read_before() -> None:
+        begun.set()
+        assert gate.wait(60)
+
+    async def scenario() -> None:
+        metrics = Metrics()
+        admission = Admission(9, metrics.in_flight)
+        aside = SideThread(admission, metrics.large, 60)
+        service = Processor(FixedEngine(engine), admission, metrics, 60, 1000, aside)
+        before = asyncio.ensure_future(aside.ask(read_before()))
+        assert await asyncio.to_thread(begun.wait, 60)
+        large = messages.request_body(b" " * LARGE_BYTES)
+        context = Context([messages.request_headers(("x-script", "")), large])
+        stream = asyncio.create_task(service.process(None, context))  # type: ignore[arg-type]
+        for _ in range(9):  # turns of the loop, until the stream has come to its body
+            await asyncio.sleep(0)
+        assert metrics.large._value.get() == 2
+        stream.cancel()
+        await asyncio.gather(stream, return_exceptions=True)
+        await asyncio.sleep(0)  # the work hears of it
+        await asyncio.sleep(0)
+        left = metrics.large._value.get(), metrics.in_flight._value.get()
+        gate.set()
+        await before
+        await admission.settled()
+        assert left == (1, 0)
+        assert engine.named("on_request") == []
+
+    asyncio.run(scenario())

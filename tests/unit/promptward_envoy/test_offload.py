@@ -13,7 +13,7 @@ from promptward.decision import Deny
 from promptward.engine import StreamEnd
 from promptward.exchange import Body, Exchange, Headers, Response
 from promptward.sync import run_sync
-from promptward_envoy.admission import Admission
+from promptward_envoy.admission import Admission, OverloadedError
 from promptward_envoy.deadlines import DeadlineEngine
 from promptward_envoy.engines import FixedEngine
 from promptward_envoy.ext_authz import Authorizer
@@ -30,7 +30,7 @@ class Bench:
 
     def __init__(self, deadline_s: float = NEVER_S) -> None:
         self.metrics = Metrics()
-        self.admission = Admission(9, self.metrics.in_flight)
+        self.admission = Admission(99, self.metrics.in_flight)
         self.aside = SideThread(self.admission, self.metrics.large, deadline_s)
 
     def waiting(self) -> float:
@@ -420,3 +420,67 @@ def test_close_of_a_stream_stays_on_the_loop(engine) -> None:
     deadlined = DeadlineEngine(engine, NEVER_S, Bench().aside)
     run_sync(deadlined.close_stream(decision.ticket, guard, StreamEnd.COMPLETE))
     assert len(engine.named("close_stream")) == 1
+
+
+async def one_read_and_one_queued(bench: Bench, size: int) -> tuple[Reading, list[Any]]:
+    reading = Reading()
+    asked: list[Any] = [asyncio.ensure_future(bench.aside.ask(reading.question()))]
+    await reading.has_begun()
+    asked.append(asyncio.ensure_future(bench.aside.ask(reading.question(), None, size)))
+    await asyncio.sleep(0)
+    return reading, asked
+
+
+@pytest.mark.parametrize(("size", "fits"), [(48 * LARGE_BYTES, True), (49 * LARGE_BYTES, False)])
+def test_queue_is_bounded_by_what_its_bodies_take(size: int, fits: bool) -> None:
+    """Of 99 exchanges large ones may take 49; the rest is for others."""
+
+    async def scenario() -> None:
+        bench = Bench()
+        reading, asked = await one_read_and_one_queued(bench, LARGE_BYTES)
+        more = asyncio.ensure_future(bench.aside.ask(reading.question(), None, size))
+        await asyncio.sleep(0)
+        assert more.done() is not fits
+        reading.over.set()
+        await asyncio.gather(*asked)
+        if fits:
+            assert await more == "answer"
+        else:
+            with pytest.raises(OverloadedError):
+                await more
+        assert bench.waiting() == 0
+
+    asyncio.run(scenario())
+
+
+def test_body_of_any_size_may_wait_alone() -> None:
+    async def scenario() -> None:
+        bench = Bench()
+        reading, asked = await one_read_and_one_queued(bench, 500 * LARGE_BYTES)
+        reading.over.set()
+        assert await asyncio.gather(*asked) == ["answer", "answer"]
+
+    asyncio.run(scenario())
+
+
+def test_large_requests_beyond_the_queue_are_refused_as_overload(engine, messages) -> None:
+    async def scenario() -> None:
+        bench, source = Bench(), FixedEngine(engine)
+        reading, asked = await one_read_and_one_queued(bench, 49 * LARGE_BYTES)
+        authorizer = Authorizer(source, bench.admission, bench.metrics, 60, bench.aside)
+        message = messages.check(
+            ("x-envoy-auth-partial-body", "false"),
+            ("content-length", str(LARGE_BYTES)),
+            body=LARGE,
+        )
+        answer = await authorizer.check(message, None)  # type: ignore[arg-type]
+        assert answer.dynamic_metadata.fields["promptward_code"].string_value == "overloaded"
+        deadlined = DeadlineEngine(engine, NEVER_S, bench.aside)
+        with pytest.raises(OverloadedError):
+            await deadlined.on_request(exchange(LARGE))
+        small = await deadlined.on_request(exchange(b"{}"))
+        assert not isinstance(small, Deny)
+        reading.over.set()
+        await asyncio.gather(*asked)
+
+    asyncio.run(scenario())
