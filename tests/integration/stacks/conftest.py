@@ -141,10 +141,13 @@ def stack(started: Stack) -> Iterator[Stack]:
     """Any gateway, whole before and after each test, under the policy that is shipped."""
     shipped = (COMPOSE / started.folder / "policy" / "policy.yaml").read_text()
     yield started
-    started.heal()
-    if started.policy_file.read_text() != shipped:
+    changed = started.policy_file.read_text() != shipped
+    if changed:
         started.policy_file.write_text(shipped)
+    started.heal()
+    if changed:  # told when everything runs again, and before it is expected to serve
         started.policy_changed()
+    started.wait_until_whole()
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ import yaml
 from stacks.client import chat, read_slow_stream
 from stacks.native_kong_driver import NativeKongDriver
 from stacks.policy import change_policy, requests_budget
-from stacks.stack import COMPOSE
+from stacks.stack import COMPOSE, wait_for
 
 GATE = {"name": "promptward-gate"}
 
@@ -70,7 +70,8 @@ def test_broken_policy_refuses_everything_until_it_is_right(kong_driver: NativeK
     kong_driver.policy_changed()
     canary = uuid.uuid4().hex
     assert {chat(kong_driver, key, canary).status for key in ("full", "")} == {503}
-    assert "chekcs" in kong_driver.logs("kong-driver")
+    # Kong runs the log phase, and writes, after the client has its answer.
+    wait_for("the reason in the log", lambda: "chekcs" in kong_driver.logs("kong-driver"))
     kong_driver.policy_file.write_text(right)
     kong_driver.policy_changed()
     assert chat(kong_driver, "full", "Say hello.").status == 200

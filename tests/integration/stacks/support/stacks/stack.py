@@ -118,14 +118,13 @@ class Stack(ABC):
         self.harm.cut.discard(service)
 
     def heal(self) -> None:
-        """Undo all harm and wait until the gateway serves again."""
+        """Undo all harm. What was started again needs a moment (`wait_until_whole`)."""
         for service in tuple(self.harm.paused):
             self.resume(service)
         for service in tuple(self.harm.cut):
             self.mend(service)
         for service in tuple(self.harm.crashed):
             self.revive(service)
-        self.wait_until_whole()
 
     def wait_until_whole(self) -> None:
         """Wait until the gateway serves whichever of its threads and guards is asked.
