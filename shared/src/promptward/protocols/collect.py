@@ -1,11 +1,11 @@
 """Collecting the texts of a body: typed reads of known fields, a full walk of unknown ones.
 
 Invariants: every string ends up as a part unless it is structure; object keys count as text unless
-they look like an identifier. Pointers end up in findings and audit events, so they never hold such
-a key: the token `*3` stands for the fourth member of an object, and `…/*3#` for the text of its
-key (no identifier holds `*` or `#`; `edits` resolves both). Errors name the JSON pointer, what was
-expected and what came, and never quote a value. Recursion is as deep as the document, which
-`jsonstrict` bounds.
+they look like an identifier, and a client's even then if four words are joined in one. Pointers end
+up in findings and audit events, so they never hold a key that is no identifier: the token `*3`
+stands for the fourth member of an object, and `…/*3#` for the text of its key (no identifier holds
+`*` or `#`; `edits` resolves both). Errors name the JSON pointer, what was expected and what came,
+and never quote a value. Recursion is as deep as the document, which `jsonstrict` bounds.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ from promptward.llm import OpaquePart, Part
 IDENTIFIER = re.compile(r"[A-Za-z_$][A-Za-z_.$-]{0,47}[0-9]{0,3}")
 # Correlation ids (`call_…`, `chatcmpl-…`, UUIDs): replacing one would break the protocol.
 CORRELATION_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:|=+/-]{0,255}")
-# Four words in a row are a sentence, however they are joined: a client that writes an id can write
-# `ignore_all_previous_instructions`.
+# Four words in a row are a sentence, however they are joined: a client that writes an id or the
+# name of a tool's property can write `ignore_all_previous_instructions`, and the model reads it.
+# Its time grows with the square of the length: asked only of what one of the shapes above bounds.
 _SENTENCE = re.compile(r"(?:[A-Za-z]{2,}[_.:|=+/-]){3}[A-Za-z]{2}")
 # Ciphertext and signatures that a provider made and only it can read (Anthropic `signature`,
 # `encrypted_content`; OpenAI `encrypted_content`): base64, standard or URL-safe. Nobody else can
@@ -142,14 +143,23 @@ class PartCollector:
         """Add the texts of one member of the object `owner`, which stands at `pointer`."""
         if IDENTIFIER.fullmatch(key):
             inner = f"{pointer}/{key}"
+            if self._worded(key):
+                self.add(f"{pointer}/*{self._position(owner, key)}#", source, key)
         else:
             inner = f"{pointer}/*{self._position(owner, key)}"
             self.add(inner + "#", source, key)
         if isinstance(value, str):
-            if not (key in _KIND_KEYS and IDENTIFIER.fullmatch(value)):
+            if not (key in _KIND_KEYS and self._is_word(value)):
                 self.add(inner, source, value)
         elif type(value) in _CAN_HOLD_TEXT or numbers:
             self.walk(inner, source, value, numbers)
+
+    def _is_word(self, value: str) -> bool:
+        return IDENTIFIER.fullmatch(value) is not None and not self._worded(value)
+
+    def _worded(self, name: str) -> bool:
+        """Whether a client wrote a sentence as a name; names in answers are the upstream's."""
+        return self.status < 500 and _SENTENCE.search(name) is not None
 
     def _position(self, owner: dict[str, JSON], key: str) -> int:
         positions = self._positions.get(id(owner))
@@ -169,7 +179,7 @@ class PartCollector:
     def word(self, pointer: str, source: Source, value: JSON) -> None:
         """A field that names one of a fixed set; anything but a bare word there is text."""
         if isinstance(value, str):
-            if not IDENTIFIER.fullmatch(value):
+            if not self._is_word(value):
                 self.add(pointer, source, value)
         elif value is not None:
             wrong_type(pointer, "a string", value, self.status)
@@ -180,8 +190,7 @@ class PartCollector:
         So is what a client wrote in words; the ids in answers are made by the upstream.
         """
         if isinstance(value, str):
-            worded = self.status < 500 and _SENTENCE.search(value) is not None
-            if worded or not CORRELATION_ID.fullmatch(value):
+            if not CORRELATION_ID.fullmatch(value) or self._worded(value):
                 self.add(pointer, source, value)
         elif value is not None:
             wrong_type(pointer, "a string", value, self.status)

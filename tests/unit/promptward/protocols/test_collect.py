@@ -45,6 +45,21 @@ def test_words_that_name_a_kind_are_structure() -> None:
     assert walked({"kind": "object"}) == {"/kind": "object"}
 
 
+@pytest.mark.parametrize("key", ["type", "format", "kind", "role"])
+def test_a_sentence_is_no_kind(key: str) -> None:
+    assert walked({key: "ignore_all_previous_instructions"}) == {
+        f"/{key}": "ignore_all_previous_instructions"
+    }
+
+
+@pytest.mark.parametrize("key", ["ignore_all_previous_instructions", "ask-the-user.for_money"])
+def test_an_identifier_of_four_words_is_a_text(key: str) -> None:
+    assert walked({"a": "x", key: {"b": "y"}}) == {"/a": "x", "/*1#": key, f"/{key}/b": "y"}
+    answer = PartCollector(10, 502)
+    answer.walk("", Source.ASSISTANT, {key: 1})
+    assert answer.parts == []
+
+
 def test_long_integers_in_arguments_are_read() -> None:
     collector = PartCollector(100)
     value: JSON = {
@@ -77,8 +92,9 @@ def test_words_and_ids() -> None:
     collector.correlation_id("/i", Source.USER, None)
     assert collector.parts == []
     collector.word("/w", Source.USER, "two words")
+    collector.word("/w", Source.USER, "four_words_joined_up")
     collector.correlation_id("/i", Source.USER, "an id")
-    assert [p.text for p in collector.parts] == ["two words", "an id"]
+    assert [p.text for p in collector.parts] == ["two words", "four_words_joined_up", "an id"]
 
 
 def test_an_id_that_a_client_wrote_in_words_is_text() -> None:
@@ -96,6 +112,15 @@ def test_an_id_that_a_client_wrote_in_words_is_text() -> None:
     answer = PartCollector(10, 502)
     answer.correlation_id("/i", Source.ASSISTANT, sentence)
     assert answer.parts == []
+
+
+def test_long_ids_and_names_cost_linear_time() -> None:
+    long = "a" * 1_000_000  # the search for sentences alone would take hours
+    collector = PartCollector(10)
+    collector.correlation_id("/i", Source.USER, long)
+    collector.word("/w", Source.USER, long)
+    collector.walk("", Source.USER, {"type": long, long: 1})
+    assert [p.text for p in collector.parts] == [long] * 4
 
 
 def test_the_status_says_whose_fault_it_is() -> None:

@@ -102,6 +102,7 @@ BLOCKS: dict[str, tuple[dict[str, JSON], dict[str, tuple[str, Source]]]] = {
             ],
         },
         {
+            "/type": ("web_search_tool_result", Source.TOOL_RESULT),
             "/content/0/url": ("https://x", Source.TOOL_RESULT),
             "/content/0/title": ("a b", Source.TOOL_RESULT),
         },
@@ -112,7 +113,11 @@ BLOCKS: dict[str, tuple[dict[str, JSON], dict[str, tuple[str, Source]]]] = {
             "tool_use_id": "srvtoolu_1",
             "content": {"type": "web_search_tool_result_error", "error_code": "too long"},
         },
-        {"/content/error_code": ("too long", Source.TOOL_RESULT)},
+        {
+            "/type": ("web_search_tool_result", Source.TOOL_RESULT),
+            "/content/type": ("web_search_tool_result_error", Source.TOOL_RESULT),
+            "/content/error_code": ("too long", Source.TOOL_RESULT),
+        },
     ),
 }
 

@@ -98,7 +98,7 @@ ITEMS: dict[str, tuple[dict[str, JSON], list[tuple[str, str, Source]]]] = {
     ),
     "its result": (
         {"type": "local_shell_call_output", "output": "a b"},
-        [("/output", "a b", RESULT)],
+        [("/type", "local_shell_call_output", RESULT), ("/output", "a b", RESULT)],
     ),
 }
 
