@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -64,10 +65,8 @@ def test_a_long_text_anywhere_takes_linear_time(name: str) -> None:
     for unit in UNITS:
         for document in stretched(body, unit * (LENGTH // len(unit))):
             start = time.process_time()
-            try:
+            with suppress(ExchangeError):  # refused is answered too
                 protocol.parse_request(document)
-            except ExchangeError:
-                pass  # refused is answered too
             assert time.process_time() - start < LONGEST_S, (unit, list(document))
 
 
